@@ -1,0 +1,39 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{agent, control, demo, exec, local_step, logs, proxy, status, up};
+
+/// A service mesh: control plane, data plane and tools in one binary.
+///
+/// Exit status: 0 done, 1 failed, 2 wrong usage or a missing permission.
+#[derive(Debug, Parser)]
+#[command(name = "lateen", version, propagate_version = true, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a mesh on this machine from the YAML that goes to a cluster
+    Up(up::Args),
+    /// Run the control plane
+    Control(control::Args),
+    /// Run what stands beside a proxy: certificates, DNS, health and the proxy itself
+    Agent(agent::Args),
+    /// Run the data plane from an Envoy bootstrap file
+    Proxy(proxy::Args),
+    /// Show the pods of the mesh that runs on this machine
+    Status(status::Args),
+    /// Run a command in a pod of the mesh that runs on this machine
+    Exec(exec::Args),
+    /// Print what a container of a running mesh printed
+    Logs(logs::Args),
+    /// Run one of the services of the examples
+    #[command(hide = true)]
+    Demo(demo::Args),
+    /// A process between `up` and what runs in a pod
+    #[command(hide = true, name = local::Step::ARGUMENT)]
+    LocalStep(local_step::Args),
+}

@@ -1,0 +1,30 @@
+//! One module per command: its arguments, and `run`, which does it and gives the exit status.
+
+pub mod agent;
+pub mod control;
+pub mod demo;
+pub mod exec;
+pub mod local_step;
+pub mod logs;
+pub mod proxy;
+pub mod status;
+pub mod up;
+
+use std::process::ExitCode;
+
+use crate::args::{Args, Command};
+
+/// Runs the command that was asked for.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Up(args) => up::run(args),
+        Command::Control(args) => control::run(args),
+        Command::Agent(args) => agent::run(args),
+        Command::Proxy(args) => proxy::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Exec(args) => exec::run(args),
+        Command::Logs(args) => logs::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::LocalStep(args) => local_step::run(args),
+    }
+}

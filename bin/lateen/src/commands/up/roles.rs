@@ -1,0 +1,150 @@
+//! How `up` starts the other roles of this binary.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use ca::{SigningCa, TOKEN_AUDIENCE, TokenKey, TokenRequest};
+use local::{AgentCommand, AgentPlace, ControlPlace, Roles};
+
+/// As long as a cluster's projected tokens.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+
+const SECURE_XDS_PORT: u16 = 15012;
+/// Where a pod has Envoy.
+const ENVOY: &str = "/run/lateen/bin/envoy";
+
+/// Which proxy runs in pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxyKind {
+    Lateen,
+    Envoy(PathBuf),
+}
+
+impl FromStr for ProxyKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=').unwrap_or((text, "")) {
+            ("lateen", "") => Ok(ProxyKind::Lateen),
+            ("envoy", "") => {
+                find("envoy").map(ProxyKind::Envoy).ok_or_else(|| "there is no envoy in PATH".into())
+            }
+            ("envoy", path) => match std::fs::canonicalize(path) {
+                Ok(path) => Ok(ProxyKind::Envoy(path)),
+                Err(error) => Err(format!("{path}: {error}")),
+            },
+            _ => Err("needs lateen, envoy or envoy=PATH".into()),
+        }
+    }
+}
+
+/// A program of `PATH`.
+fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// The command lines of control plane and agents, and what authenticates them to each other.
+pub struct UpRoles {
+    proxy: ProxyKind,
+    concurrency: u32,
+    cert_ttl: Option<Duration>,
+    mesh_config: Option<PathBuf>,
+    trust_domain: String,
+    /// Made by `prepare`.
+    authority: Option<(TokenKey, PathBuf)>,
+}
+
+impl UpRoles {
+    pub fn new(
+        proxy: ProxyKind,
+        concurrency: u32,
+        cert_ttl: Option<Duration>,
+        mesh_config: Option<PathBuf>,
+        trust_domain: String,
+    ) -> Self {
+        UpRoles { proxy, concurrency, cert_ttl, mesh_config, trust_domain, authority: None }
+    }
+
+    fn authority(&self) -> anyhow::Result<&(TokenKey, PathBuf)> {
+        self.authority.as_ref().context("the authority's keys are not made yet")
+    }
+}
+
+impl Roles for UpRoles {
+    fn prepare(&mut self, state_dir: &Path) -> anyhow::Result<()> {
+        SigningCa::load_or_create(state_dir, &self.trust_domain, SystemTime::now())?;
+        let tokens = TokenKey::load_or_create(&state_dir.join("token-key.pem"), &self.trust_domain)?;
+        self.authority = Some((tokens, state_dir.join("root-cert.pem")));
+        Ok(())
+    }
+
+    fn token(&self, namespace: &str, service_account: &str, pod: &str) -> anyhow::Result<String> {
+        let (audience, lifetime) = (TOKEN_AUDIENCE, TOKEN_LIFETIME);
+        let request = TokenRequest { namespace, service_account, pod, audience, lifetime };
+        Ok(self.authority()?.0.mint(&request, SystemTime::now())?)
+    }
+
+    fn roots(&self) -> anyhow::Result<String> {
+        let file = &self.authority()?.1;
+        std::fs::read_to_string(file).with_context(|| file.display().to_string())
+    }
+
+    fn control(&self, place: &ControlPlace) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["control".into()];
+        let mut add = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+        for path in &place.config {
+            add("--config-dir", path.into());
+        }
+        add("--bind", place.address.to_string().into());
+        add("--service-cidr", place.service_range.to_string().into());
+        add("--ca-dir", place.state_dir.clone().into());
+        if let Some(file) = &self.mesh_config {
+            add("--mesh-config", file.into());
+        }
+        if let Some(ttl) = self.cert_ttl {
+            add("--cert-ttl", format!("{}ms", ttl.as_millis()).into());
+        }
+        arguments
+    }
+
+    fn agent(&self, place: &AgentPlace) -> AgentCommand {
+        let mut arguments: Vec<String> = vec!["agent".into()];
+        arguments.push(if place.router { "router" } else { "sidecar" }.into());
+        let mut add = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
+        add("--pod", place.pod.clone());
+        add("--namespace", place.namespace.clone());
+        add("--service-account", place.service_account.clone());
+        add("--ip", place.address.to_string());
+        add("--workload", place.workload.clone());
+        add("--control-address", format!("{}:{SECURE_XDS_PORT}", place.control));
+        add("--token-file", place.token_file.display().to_string());
+        add("--root-cert-file", place.root_cert_file.display().to_string());
+        add("--runtime-dir", place.work_dir.display().to_string());
+        add("--trust-domain", self.trust_domain.clone());
+        add("--concurrency", self.concurrency.to_string());
+        for (key, value) in &place.labels {
+            add("--label", format!("{key}={value}"));
+        }
+        for (key, value) in &place.annotations {
+            add("--annotation", format!("{key}={value}"));
+        }
+        if place.router {
+            // Nothing is captured in a gateway's pod.
+            add("--dns", "off".into());
+        }
+        if let Some(ttl) = self.cert_ttl {
+            add("--cert-ttl", format!("{}ms", ttl.as_millis()));
+        }
+        let mut files = Vec::new();
+        if let ProxyKind::Envoy(path) = &self.proxy {
+            // Wherever it is, the proxy's user may not have a way there.
+            add("--proxy", format!("envoy={ENVOY}"));
+            files.push((path.clone(), PathBuf::from(ENVOY)));
+        }
+        AgentCommand { arguments, env: Vec::new(), files }
+    }
+}

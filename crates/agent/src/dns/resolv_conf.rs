@@ -1,0 +1,47 @@
+//! `/etc/resolv.conf`, as far as a forwarder needs it. See resolv.conf(5).
+
+use std::net::{IpAddr, SocketAddr};
+
+use stdx::Str;
+
+/// Resolvers and search domains.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResolvConf {
+    pub nameservers: Vec<SocketAddr>,
+    pub search: Vec<Str>,
+}
+
+impl ResolvConf {
+    /// Reads the file's text. Unknown lines are passed over, the last `search` counts.
+    pub fn parse(text: &str) -> Self {
+        let mut conf = ResolvConf::default();
+        for line in text.lines() {
+            let line = line.split(['#', ';']).next().unwrap_or_default();
+            let mut words = line.split_whitespace();
+            match words.next() {
+                Some("nameserver") => {
+                    // `fe80::1%eth0`: scopes cannot be resolved without the interface's name.
+                    let address = words.next().and_then(|word| word.parse::<IpAddr>().ok());
+                    conf.nameservers.extend(address.map(|ip| SocketAddr::new(ip, 53)));
+                }
+                Some("search" | "domain") => conf.search = words.map(Str::from).collect(),
+                _ => {}
+            }
+        }
+        conf
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_matters() {
+        let text = "# c\nnameserver 10.0.0.1 # here\nsearch a.b c.d\noptions ndots:5\nnameserver fd00::1\nnameserver x\n";
+        let conf = ResolvConf::parse(text);
+        assert_eq!(conf.nameservers, ["10.0.0.1:53".parse().unwrap(), "[fd00::1]:53".parse().unwrap()]);
+        assert_eq!(conf.search, ["a.b", "c.d"]);
+        assert_eq!(ResolvConf::parse(""), ResolvConf::default());
+    }
+}

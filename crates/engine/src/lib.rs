@@ -1,0 +1,25 @@
+//! Every decision a proxy takes: which filter chain, which route, whether a caller may, which
+//! endpoint, whether to try again, which fault. Functions over values, with time and dice
+//! passed in: the proxy acts on the answers, and whoever explains gives the same ones.
+//!
+//! The engine has no clock, no socket and no randomness of its own.
+
+pub mod balance;
+pub mod chain;
+pub mod dice;
+pub mod fault;
+pub mod grpc;
+pub mod headers;
+pub mod matcher;
+pub mod path;
+pub mod problem;
+pub mod rbac;
+pub mod regex;
+pub mod request;
+pub mod retry;
+pub mod route;
+pub mod xfcc;
+
+pub use dice::Dice;
+pub use problem::Problem;
+pub use request::Request;

@@ -1,0 +1,131 @@
+//! What the engine sees of a request.
+
+use std::borrow::Cow;
+
+/// A request's head. HTTP/1 heads and `http::HeaderMap` both implement it, so that no
+/// conversion stands between a parser and a decision.
+pub trait Request {
+    fn method(&self) -> &[u8];
+    /// `http` or `https`, as the client sees it.
+    fn scheme(&self) -> &[u8];
+    /// Host and port as the client wrote them.
+    fn authority(&self) -> &[u8];
+    /// The path with its query.
+    fn path(&self) -> &[u8];
+    /// The value of a header (`name` in lower case); several values joined by `,`.
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+}
+
+/// A header or pseudo-header by name.
+pub(crate) fn value<'a, R: Request + ?Sized>(request: &'a R, name: &str) -> Option<Cow<'a, [u8]>> {
+    match name {
+        ":method" => Some(Cow::Borrowed(request.method())),
+        ":scheme" => Some(Cow::Borrowed(request.scheme())),
+        ":authority" | "host" => Some(Cow::Borrowed(request.authority())),
+        ":path" => Some(Cow::Borrowed(request.path())),
+        name => request.header(name),
+    }
+}
+
+/// The path without query and fragment.
+pub fn path_only(path: &[u8]) -> &[u8] {
+    let end = path.iter().position(|b| matches!(b, b'?' | b'#')).unwrap_or(path.len());
+    &path[..end]
+}
+
+/// The query, without `?` and fragment.
+pub fn query(path: &[u8]) -> &[u8] {
+    let Some(start) = path.iter().position(|b| *b == b'?') else { return &[] };
+    let query = &path[start + 1..];
+    let end = query.iter().position(|b| *b == b'#').unwrap_or(query.len());
+    &query[..end]
+}
+
+/// The raw value of a query parameter; the first if there are several.
+pub fn query_parameter<'a>(path: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    query(path).split(|b| *b == b'&').find_map(|pair| {
+        let split = pair.iter().position(|b| *b == b'=');
+        let (key, value) = split.map_or((pair, &b""[..]), |at| (&pair[..at], &pair[at + 1..]));
+        (key == name.as_bytes()).then_some(value)
+    })
+}
+
+/// The host of an authority, without its port; brackets of IPv6 addresses stay.
+pub fn host_of(authority: &[u8]) -> &[u8] {
+    let end = match authority.iter().rposition(|b| *b == b':') {
+        // A colon inside brackets belongs to the address.
+        Some(colon) if !authority[colon..].contains(&b']') => colon,
+        _ => authority.len(),
+    };
+    &authority[..end]
+}
+
+/// A request as plain values: for tests, `explain` and `simulate`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlainRequest {
+    pub method: String,
+    pub scheme: String,
+    pub authority: String,
+    pub path: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+impl PlainRequest {
+    /// A GET of `path` at `authority` over plaintext.
+    pub fn get(authority: &str, path: &str) -> Self {
+        PlainRequest {
+            method: "GET".into(),
+            scheme: "http".into(),
+            authority: authority.into(),
+            path: path.into(),
+            headers: Vec::new(),
+        }
+    }
+
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_ascii_lowercase(), value.into()));
+        self
+    }
+}
+
+impl Request for PlainRequest {
+    fn method(&self) -> &[u8] {
+        self.method.as_bytes()
+    }
+    fn scheme(&self) -> &[u8] {
+        self.scheme.as_bytes()
+    }
+    fn authority(&self) -> &[u8] {
+        self.authority.as_bytes()
+    }
+    fn path(&self) -> &[u8] {
+        self.path.as_bytes()
+    }
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let mut values = self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        let first = values.next()?;
+        let joined = values.fold(Cow::Borrowed(first), |all, next| Cow::Owned(format!("{all},{next}")));
+        Some(match joined {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_paths_and_hosts_apart() {
+        assert_eq!(path_only(b"/a?b#c"), b"/a");
+        assert_eq!(query(b"/a?b=1#c"), b"b=1");
+        assert_eq!(query_parameter(b"/?a=1&b=2&b=3&c", "b"), Some(&b"2"[..]));
+        assert_eq!(query_parameter(b"/?a=1&c", "c"), Some(&b""[..]));
+        assert_eq!(query_parameter(b"/", "c"), None);
+        for (authority, host) in [("a:80", "a"), ("a", "a"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]")] {
+            assert_eq!(host_of(authority.as_bytes()), host.as_bytes());
+        }
+    }
+}

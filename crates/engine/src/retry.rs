@@ -1,0 +1,186 @@
+//! Whether and when a request is tried again.
+
+use std::time::Duration;
+
+use ir::retry::{RetryOn, RetryPolicy};
+
+use crate::{Dice, dice};
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A response head came, with the gRPC status if it is already known (trailers-only).
+    Response {
+        status: u16,
+        grpc_status: Option<u32>,
+        rate_limited: bool,
+    },
+    /// No connection could be made (TLS included).
+    ConnectFailure,
+    /// The connection or stream broke, or the per-try timeout ran out, before a response head.
+    Reset {
+        request_sent: bool,
+    },
+    /// The peer refused the stream before it looked at it (`REFUSED_STREAM`, `GOAWAY`).
+    RefusedStream,
+    PerTryTimeout,
+}
+
+/// What to do after an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Wait, then try again.
+    Retry { after: Duration },
+    /// The outcome stands: no condition covers it.
+    Final,
+    /// A condition covers it, but no retry is left (`URX`).
+    Exhausted,
+}
+
+/// The retries of one request.
+#[derive(Clone, Debug)]
+pub struct Retries<'a> {
+    policy: Option<&'a RetryPolicy>,
+    done: u32,
+}
+
+impl<'a> Retries<'a> {
+    pub fn new(policy: Option<&'a RetryPolicy>) -> Self {
+        Retries { policy, done: 0 }
+    }
+
+    /// Attempts made so far are one more than this.
+    pub fn done(&self) -> u32 {
+        self.done
+    }
+
+    /// Whether any retry is possible, so that the body must be kept for it.
+    pub fn possible(&self) -> bool {
+        self.policy.is_some_and(|policy| self.done < policy.num_retries && !policy.on.is_empty())
+    }
+
+    /// Judges an attempt. The caller has made sure that the request can be sent again.
+    pub fn decide(&mut self, outcome: Outcome, dice: &mut dyn Dice) -> Decision {
+        let Some(policy) = self.policy.filter(|policy| covers(policy, outcome)) else {
+            return Decision::Final;
+        };
+        if self.done >= policy.num_retries {
+            return Decision::Exhausted;
+        }
+        self.done += 1;
+        Decision::Retry { after: back_off(policy, self.done, dice) }
+    }
+}
+
+/// Whether a condition of the policy covers the outcome.
+/// See <https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/router_filter#x-envoy-retry-on>.
+fn covers(policy: &RetryPolicy, outcome: Outcome) -> bool {
+    let on = |condition| policy.on.contains(&condition);
+    match outcome {
+        Outcome::Response { status, grpc_status, rate_limited } => {
+            if rate_limited {
+                return on(RetryOn::EnvoyRateLimited);
+            }
+            (on(RetryOn::FiveXx) && status >= 500)
+                || (on(RetryOn::GatewayError) && (502..=504).contains(&status))
+                || (on(RetryOn::Retriable4xx) && status == 409)
+                || (on(RetryOn::RetriableStatusCodes) && policy.retriable_status_codes.contains(&status))
+                || grpc_status.and_then(grpc_condition).is_some_and(on)
+        }
+        Outcome::ConnectFailure => {
+            on(RetryOn::ConnectFailure)
+                || on(RetryOn::FiveXx)
+                || on(RetryOn::GatewayError)
+                || on(RetryOn::Reset)
+                || on(RetryOn::ResetBeforeRequest)
+        }
+        Outcome::Reset { request_sent } => {
+            on(RetryOn::Reset)
+                || on(RetryOn::FiveXx)
+                || on(RetryOn::GatewayError)
+                || (on(RetryOn::ResetBeforeRequest) && !request_sent)
+        }
+        Outcome::RefusedStream => {
+            on(RetryOn::RefusedStream)
+                || on(RetryOn::Reset)
+                || on(RetryOn::FiveXx)
+                || on(RetryOn::GatewayError)
+        }
+        Outcome::PerTryTimeout => on(RetryOn::FiveXx) || on(RetryOn::GatewayError) || on(RetryOn::Reset),
+    }
+}
+
+fn grpc_condition(status: u32) -> Option<RetryOn> {
+    Some(match status {
+        1 => RetryOn::GrpcCancelled,
+        4 => RetryOn::GrpcDeadlineExceeded,
+        8 => RetryOn::GrpcResourceExhausted,
+        13 => RetryOn::GrpcInternal,
+        14 => RetryOn::GrpcUnavailable,
+        _ => return None,
+    })
+}
+
+/// Exponential with full jitter: below `base * (2^n - 1)`, at most `max`.
+fn back_off(policy: &RetryPolicy, retry: u32, dice: &mut dyn Dice) -> Duration {
+    let base = policy.base_interval.unwrap_or(Duration::from_millis(25));
+    let max = policy.max_interval.unwrap_or(base.saturating_mul(10));
+    let factor = 1u32.checked_shl(retry).map_or(u32::MAX, |p| p - 1);
+    let bound = base.saturating_mul(factor).min(max);
+    Duration::from_nanos(dice::below(dice, u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dice::SplitMix;
+
+    fn policy(on: &[RetryOn], num_retries: u32) -> RetryPolicy {
+        RetryPolicy {
+            on: on.iter().copied().collect(),
+            num_retries,
+            per_try_timeout: None,
+            retriable_status_codes: [418].into(),
+            avoid_previous_hosts: true,
+            host_selection_attempts: 5,
+            base_interval: None,
+            max_interval: None,
+        }
+    }
+
+    #[test]
+    fn conditions_cover_what_envoy_says() {
+        let response = |status| Outcome::Response { status, grpc_status: None, rate_limited: false };
+        let check = |on: RetryOn, outcome, expected| {
+            assert_eq!(covers(&policy(&[on], 1), outcome), expected, "{on:?} {outcome:?}");
+        };
+        check(RetryOn::FiveXx, response(500), true);
+        check(RetryOn::FiveXx, response(404), false);
+        check(RetryOn::GatewayError, response(500), false);
+        check(RetryOn::GatewayError, response(503), true);
+        check(RetryOn::RetriableStatusCodes, response(418), true);
+        check(RetryOn::ConnectFailure, Outcome::ConnectFailure, true);
+        check(RetryOn::ConnectFailure, Outcome::Reset { request_sent: false }, false);
+        check(RetryOn::ResetBeforeRequest, Outcome::Reset { request_sent: true }, false);
+        check(RetryOn::RefusedStream, Outcome::RefusedStream, true);
+        let unavailable = Outcome::Response { status: 200, grpc_status: Some(14), rate_limited: false };
+        check(RetryOn::GrpcUnavailable, unavailable, true);
+        check(RetryOn::GrpcInternal, unavailable, false);
+    }
+
+    #[test]
+    fn counts_and_backs_off() {
+        let policy = policy(&[RetryOn::ConnectFailure], 2);
+        let (mut retries, mut dice) = (Retries::new(Some(&policy)), SplitMix(1));
+        for bound in [25, 75] {
+            assert!(retries.possible());
+            let Decision::Retry { after } = retries.decide(Outcome::ConnectFailure, &mut dice) else {
+                panic!()
+            };
+            assert!(after < Duration::from_millis(bound));
+        }
+        assert_eq!(retries.decide(Outcome::ConnectFailure, &mut dice), Decision::Exhausted);
+        assert_eq!(retries.decide(Outcome::PerTryTimeout, &mut dice), Decision::Final);
+        assert_eq!(Retries::new(None).decide(Outcome::ConnectFailure, &mut dice), Decision::Final);
+    }
+}

@@ -1,0 +1,132 @@
+use std::sync::Arc;
+
+use ir::route::*;
+
+use super::*;
+use crate::dice::SplitMix;
+use crate::request::PlainRequest;
+
+fn route(name: &str, matches: RouteMatch) -> ir::Route {
+    ir::Route {
+        name: name.into(),
+        matches,
+        action: RouteAction::Forward(Forward::to("c")),
+        fault: None,
+        headers: HeaderEdits::default(),
+        decorator: None,
+        origin: None,
+    }
+}
+
+fn table(vhosts: Vec<(&[&str], Vec<ir::Route>)>) -> RouteTable {
+    let virtual_hosts = vhosts
+        .into_iter()
+        .map(|(domains, routes)| VirtualHost {
+            name: domains[0].into(),
+            domains: domains.iter().map(|d| Str::from(*d)).collect(),
+            routes,
+            ..VirtualHost::default()
+        })
+        .collect();
+    let config = RouteConfig { virtual_hosts, ignore_port_in_host_matching: true, ..RouteConfig::default() };
+    RouteTable::compile(Arc::new(config)).unwrap()
+}
+
+#[track_caller]
+fn check(table: &RouteTable, request: PlainRequest, expected: &str) {
+    let found = match table.select(&request, &mut SplitMix(7)) {
+        Selection::Route { vhost, route } => table.route(vhost, route).name.to_string(),
+        Selection::NoVirtualHost => "no host".into(),
+        Selection::NoRoute { .. } => "no route".into(),
+    };
+    assert_eq!(found, expected, "{request:?}");
+}
+
+#[test]
+fn hosts_by_specificity() {
+    let all = |name| vec![route(name, RouteMatch::prefix("/"))];
+    let table = table(vec![
+        (&["a.b.c"], all("exact")),
+        (&["*.b.c"], all("suffix")),
+        (&["*.c"], all("short suffix")),
+        (&["a.*"], all("prefix")),
+        (&["x.y", "x"], all("two")),
+    ]);
+    check(&table, PlainRequest::get("A.b.C:80", "/"), "exact");
+    check(&table, PlainRequest::get("z.b.c", "/"), "suffix");
+    check(&table, PlainRequest::get("b.c", "/"), "short suffix");
+    check(&table, PlainRequest::get("a.z", "/"), "prefix");
+    check(&table, PlainRequest::get("x", "/"), "two");
+    check(&table, PlainRequest::get(".c", "/"), "no host");
+    check(&table, PlainRequest::get("", "/"), "no host");
+}
+
+#[test]
+fn a_domain_belongs_to_one_host() {
+    let vhost =
+        |name: &str| VirtualHost { name: name.into(), domains: vec!["A".into()], ..Default::default() };
+    let config = RouteConfig { virtual_hosts: vec![vhost("x"), vhost("y")], ..Default::default() };
+    let problem = RouteTable::compile(Arc::new(config)).unwrap_err();
+    assert_eq!(problem.field, "virtual_hosts[1].domains[0]");
+}
+
+#[test]
+fn first_match_wins_at_any_size() {
+    for filler in [0, 100] {
+        let mut routes = vec![
+            route("header", RouteMatch { headers: vec![end_user("jason")], ..RouteMatch::prefix("/") }),
+            route("exact", RouteMatch::path(PathMatch::Exact("/a/b".into()))),
+            route("regex", RouteMatch::path(PathMatch::Regex("/r/[0-9]+".into()))),
+            route("separated", RouteMatch::path(PathMatch::SeparatedPrefix("/s".into()))),
+            route("folded", RouteMatch { case_sensitive: false, ..RouteMatch::prefix("/Fold") }),
+            route("method", RouteMatch { headers: vec![method("POST")], ..RouteMatch::prefix("/a") }),
+        ];
+        routes.extend((0..filler).map(|i| route("filler", RouteMatch::prefix(&format!("/filler/{i}/")))));
+        routes.push(route("a", RouteMatch::prefix("/a")));
+        let table = table(vec![(&["*"], routes)]);
+        check(&table, PlainRequest::get("h", "/a/b?x"), "exact");
+        check(&table, PlainRequest::get("h", "/a/b").with("end-user", "jason"), "header");
+        check(&table, PlainRequest::get("h", "/r/42"), "regex");
+        check(&table, PlainRequest::get("h", "/r/42/"), "no route");
+        check(&table, PlainRequest::get("h", "/s/x"), "separated");
+        check(&table, PlainRequest::get("h", "/sx"), "no route");
+        check(&table, PlainRequest::get("h", "/FOLDER"), "folded");
+        check(&table, PlainRequest::get("h", "/a/c"), "a");
+        check(&table, PlainRequest { method: "POST".into(), ..PlainRequest::get("h", "/a/c") }, "method");
+    }
+}
+
+#[test]
+fn query_and_grpc() {
+    let query = |value| QueryMatcher { name: "q".into(), value };
+    let exact = Some(ir::StringMatch::Exact("1".into()));
+    let table = table(vec![(
+        &["*"],
+        vec![
+            route("one", RouteMatch { query: vec![query(exact)], ..RouteMatch::prefix("/") }),
+            route("any", RouteMatch { query: vec![query(None)], ..RouteMatch::prefix("/") }),
+            route("grpc", RouteMatch { grpc: true, ..RouteMatch::prefix("/") }),
+        ],
+    )]);
+    check(&table, PlainRequest::get("h", "/?q=1"), "one");
+    check(&table, PlainRequest::get("h", "/?q=2"), "any");
+    check(&table, PlainRequest::get("h", "/").with("content-type", "application/grpc+proto"), "grpc");
+    check(&table, PlainRequest::get("h", "/"), "no route");
+}
+
+fn end_user(name: &str) -> ir::HeaderMatcher {
+    header("end-user", name)
+}
+
+fn method(name: &str) -> ir::HeaderMatcher {
+    header(":method", name)
+}
+
+fn header(name: &str, value: &str) -> ir::HeaderMatcher {
+    ir::HeaderMatcher {
+        name: name.into(),
+        matches: ir::matcher::HeaderMatch::Value(ir::StringMatcher::exact(value)),
+        invert: false,
+        treat_missing_as_empty: false,
+    }
+}

@@ -1,0 +1,188 @@
+//! What both ends share: one stream with its two halves, reachable from several handles of one
+//! task. A handle borrows the core for one step and never across a wait.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::reader::Reader;
+use crate::writer::Writer;
+use crate::{Body, BodyError, BodyKind, Frame, Limits};
+
+/// A connection's stream and state.
+pub(crate) struct Core<S> {
+    /// Gone after an upgrade.
+    io: Option<S>,
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+    pub(crate) limits: Limits,
+    /// Server: `100 Continue` is owed before the body can be read.
+    pub(crate) owes_continue: bool,
+    /// Server: `100 Continue` is queued and not written yet.
+    continuing: bool,
+}
+
+pub(crate) struct Shared<S>(Rc<RefCell<Core<S>>>);
+
+impl<S> Clone for Shared<S> {
+    fn clone(&self) -> Self {
+        Shared(self.0.clone())
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the connection was upgraded")
+}
+
+impl<S> Shared<S> {
+    pub(crate) fn new(io: S, limits: Limits) -> Self {
+        Shared(Rc::new(RefCell::new(Core {
+            io: Some(io),
+            reader: Reader::new(),
+            writer: Writer::new(),
+            limits,
+            owes_continue: false,
+            continuing: false,
+        })))
+    }
+
+    /// One look at the state.
+    pub(crate) fn with<T>(&self, f: impl FnOnce(&mut Core<S>) -> T) -> T {
+        f(&mut self.0.borrow_mut())
+    }
+
+    /// The stream and the bytes that were read beyond the head.
+    pub(crate) fn upgrade(&self) -> io::Result<(S, Bytes)> {
+        self.with(|core| {
+            let io = core.io.take().ok_or_else(gone)?;
+            Ok((io, core.reader.take_rest()))
+        })
+    }
+
+    pub(crate) fn with_io<T>(&self, f: impl FnOnce(&S) -> T) -> Option<T> {
+        self.with(|core| core.io.as_ref().map(f))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
+    /// One step of the reading half.
+    pub(crate) fn poll_reading<T, E: From<io::Error>>(
+        &self,
+        f: impl FnOnce(&mut Reader, &mut S, &Limits) -> Poll<Result<T, E>>,
+    ) -> Poll<Result<T, E>> {
+        let mut core = self.0.borrow_mut();
+        let core = &mut *core;
+        match &mut core.io {
+            Some(io) => f(&mut core.reader, io, &core.limits),
+            None => Poll::Ready(Err(gone().into())),
+        }
+    }
+
+    /// One step of the writing half.
+    pub(crate) fn poll_writing(
+        &self,
+        f: impl FnOnce(&mut Writer, &mut S) -> Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        let mut core = self.0.borrow_mut();
+        let core = &mut *core;
+        match &mut core.io {
+            Some(io) => f(&mut core.writer, io),
+            None => Poll::Ready(Err(gone())),
+        }
+    }
+
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_writing(|writer, io| writer.poll_flush(io, cx))
+    }
+
+    /// Writes a body to its end and flushes. The outer error is the socket's, the inner one the
+    /// body's source's, which may be the other half of this connection.
+    pub(crate) fn poll_write_body<B: Body + ?Sized>(
+        &self,
+        source: &mut B,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Result<(), BodyError>>> {
+        loop {
+            ready!(self.poll_writing(|writer, io| writer.poll_room(io, cx)))?;
+            let frame = match self.with(|core| core.writer.ended()) {
+                true => Poll::Ready(Ok(None)),
+                false => source.poll_frame(cx),
+            };
+            let (queued, finished) = match frame {
+                Poll::Ready(Ok(Some(frame))) => (self.with(|core| core.writer.queue(frame)), false),
+                Poll::Ready(Ok(None)) => (self.with(|core| core.writer.queue_end(None)), true),
+                Poll::Ready(Err(error)) => (Err(error), true),
+                Poll::Pending => {
+                    ready!(self.poll_write_out(source, cx))?;
+                    return Poll::Pending;
+                }
+            };
+            if let Err(error) = queued {
+                return Poll::Ready(Ok(Err(error)));
+            }
+            if finished {
+                return self.poll_write_out(source, cx).map_ok(Ok);
+            }
+        }
+    }
+
+    /// Flushes and tells the source that its bytes were taken.
+    fn poll_write_out<B: Body + ?Sized>(&self, source: &mut B, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_flush(cx))?;
+        let taken = self.with(|core| core.writer.take_released());
+        if taken > 0 {
+            source.release(taken);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends `100 Continue` if it is owed. A socket that takes nothing now will take it later.
+    fn poll_continue(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.with(|core| {
+            if std::mem::take(&mut core.owes_continue) {
+                core.writer.out().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                core.continuing = true;
+            }
+        });
+        if self.with(|core| core.continuing) && self.poll_flush(cx)?.is_ready() {
+            self.with(|core| core.continuing = false);
+        }
+        Ok(())
+    }
+}
+
+/// The body that arrives on a connection: a handle beside the connection's own. Dropping it
+/// leaves the rest unread.
+pub struct Incoming<S> {
+    shared: Shared<S>,
+    kind: BodyKind,
+}
+
+impl<S> Incoming<S> {
+    pub(crate) fn new(shared: Shared<S>, kind: BodyKind) -> Self {
+        Incoming { shared, kind }
+    }
+
+    /// It was read to its end.
+    pub fn is_end(&self) -> bool {
+        self.shared.with(|core| core.reader.body_done())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Body for Incoming<S> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
+        self.shared.poll_continue(cx)?;
+        self.shared.poll_reading(|reader, io, limits| reader.poll_frame(io, cx, limits))
+    }
+
+    fn kind(&self) -> BodyKind {
+        match self.kind {
+            BodyKind::UntilClose => BodyKind::Chunked,
+            kind => kind,
+        }
+    }
+}

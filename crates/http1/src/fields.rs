@@ -1,0 +1,281 @@
+//! Header fields as an arena of lines plus an index. Nothing is parsed twice or copied apart: an
+//! edit marks a line dead or appends one, and writing out copies runs of living lines.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::ops::Range;
+
+use bytes::BytesMut;
+
+use crate::tokens::{Known, is_token, known};
+
+/// The fields of a head. Names keep their case and compare without it.
+#[derive(Debug, Default)]
+pub struct Headers {
+    /// The head as it was read; behind it what edits added.
+    pub(crate) arena: Vec<u8>,
+    lines: Vec<Line>,
+    /// A bit for each [`Known`] that some line is or was.
+    seen: u16,
+}
+
+/// One field line, as offsets into the arena.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    start: u32,
+    name_end: u32,
+    value_start: u32,
+    value_end: u32,
+    /// Behind its CRLF.
+    end: u32,
+    known: Known,
+    /// Not removed.
+    alive: bool,
+}
+
+/// Heads that a thread keeps for the next request, and how large they may be for that.
+const KEPT: usize = 64;
+const KEPT_BYTES: usize = 8 * 1024;
+
+thread_local! {
+    static SPARE: RefCell<Vec<(Vec<u8>, Vec<Line>)>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Headers {
+    /// Starts with these bytes and no fields.
+    pub(crate) fn with_bytes(bytes: &[u8]) -> Self {
+        let (mut arena, lines) = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        arena.extend_from_slice(bytes);
+        Headers { arena, lines, seen: 0 }
+    }
+
+    /// Indexes a line that is in the arena already. `line` ends behind its CRLF.
+    pub(crate) fn index(&mut self, line: Range<usize>, name_end: usize, value: Range<usize>) -> Known {
+        // Heads are far below 4 GiB: limits are in KiB and checked before.
+        let known = known(&self.arena[line.start..name_end]);
+        self.seen |= 1 << known as u16;
+        self.lines.push(Line {
+            start: line.start as u32,
+            name_end: name_end as u32,
+            value_start: value.start as u32,
+            value_end: value.end as u32,
+            end: line.end as u32,
+            known,
+            alive: true,
+        });
+        known
+    }
+
+    /// The first value.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.matching(name).next()
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.matching(name).next().is_some()
+    }
+
+    /// All values, in order.
+    pub fn get_all<'s, 'n>(&'s self, name: &'n str) -> impl Iterator<Item = &'s [u8]> + use<'s, 'n> {
+        self.matching(name)
+    }
+
+    /// All values, joined by `,`.
+    pub fn joined(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let mut values = self.matching(name);
+        let first = values.next()?;
+        let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
+        let mut all = first.to_vec();
+        for value in std::iter::once(second).chain(values) {
+            all.push(b',');
+            all.extend_from_slice(value);
+        }
+        Some(Cow::Owned(all))
+    }
+
+    /// Name and value, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.alive().map(|line| (self.name(line), self.value(line)))
+    }
+
+    pub fn len(&self) -> usize {
+        self.alive().count()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.alive().next().is_none()
+    }
+
+    /// Replaces all values by this one. See [`Headers::append`].
+    pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        self.remove(name);
+        self.append(name, value);
+    }
+
+    /// Adds a value. Control characters in it become spaces, so that no edit can add a line; a
+    /// name that is no token adds nothing.
+    pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        self.append_bytes(name.as_bytes(), value.as_ref());
+    }
+
+    /// Like [`Headers::append`], for names that are no `str`.
+    pub fn append_bytes(&mut self, name: &[u8], value: &[u8]) {
+        if !is_token(name) {
+            return;
+        }
+        let start = self.arena.len();
+        self.arena.extend_from_slice(name);
+        let name_end = self.arena.len();
+        self.arena.extend_from_slice(b": ");
+        let value_start = self.arena.len();
+        self.arena.extend_from_slice(value);
+        for byte in &mut self.arena[value_start..] {
+            if byte.is_ascii_control() && *byte != b'\t' {
+                *byte = b' ';
+            }
+        }
+        let value_end = self.arena.len();
+        self.arena.extend_from_slice(b"\r\n");
+        self.index(start..self.arena.len(), name_end, value_start..value_end);
+    }
+
+    /// Removes all values; whether there were any.
+    pub fn remove(&mut self, name: &str) -> bool {
+        self.remove_bytes(name.as_bytes())
+    }
+
+    pub(crate) fn remove_bytes(&mut self, name: &[u8]) -> bool {
+        let Headers { arena, lines, .. } = self;
+        let mut found = false;
+        for line in lines.iter_mut().filter(|line| line.alive) {
+            if arena[line.start as usize..line.name_end as usize].eq_ignore_ascii_case(name) {
+                line.alive = false;
+                found = true;
+            }
+        }
+        found
+    }
+
+    pub(crate) fn remove_known(&mut self, known: Known) {
+        self.lines.iter_mut().filter(|line| line.known == known).for_each(|line| line.alive = false);
+    }
+
+    /// Whether such a line was there at any time.
+    pub(crate) fn may_have(&self, known: Known) -> bool {
+        self.seen & (1 << known as u16) != 0
+    }
+
+    /// The first value of a field that has a meaning here.
+    pub(crate) fn get_known(&self, known: Known) -> Option<&[u8]> {
+        self.all_known(known).next()
+    }
+
+    /// All its values.
+    pub(crate) fn all_known(&self, known: Known) -> impl Iterator<Item = &[u8]> {
+        let lines = if self.may_have(known) { &self.lines[..] } else { &[] };
+        let same = move |line: &&Line| line.alive && line.known == known;
+        lines.iter().filter(same).map(|line| self.value(line))
+    }
+
+    /// Appends bytes that are no field, such as a new path.
+    pub(crate) fn store(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(bytes);
+        start..self.arena.len()
+    }
+
+    /// Copies the living lines out, except those that `skip` names, in as few runs as can be.
+    pub(crate) fn write(&self, out: &mut BytesMut, skip: impl Fn(Known) -> bool) {
+        let mut run = 0..0;
+        for line in self.alive().filter(|line| !skip(line.known)) {
+            if line.start as usize != run.end {
+                out.extend_from_slice(&self.arena[run]);
+                run = line.start as usize..line.start as usize;
+            }
+            run.end = line.end as usize;
+        }
+        out.extend_from_slice(&self.arena[run]);
+    }
+
+    fn alive(&self) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| line.alive)
+    }
+
+    fn matching<'s, 'n>(&'s self, name: &'n str) -> impl Iterator<Item = &'s [u8]> + use<'s, 'n> {
+        let same = move |line: &&Line| self.name(line).eq_ignore_ascii_case(name.as_bytes());
+        self.alive().filter(same).map(|line| self.value(line))
+    }
+
+    fn name(&self, line: &Line) -> &[u8] {
+        &self.arena[line.start as usize..line.name_end as usize]
+    }
+
+    fn value(&self, line: &Line) -> &[u8] {
+        &self.arena[line.value_start as usize..line.value_end as usize]
+    }
+}
+
+impl Clone for Headers {
+    fn clone(&self) -> Self {
+        let mut copy = Headers::with_bytes(&self.arena);
+        copy.lines.extend_from_slice(&self.lines);
+        copy.seen = self.seen;
+        copy
+    }
+}
+
+impl Drop for Headers {
+    fn drop(&mut self) {
+        if self.arena.capacity() == 0 || self.arena.capacity() > KEPT_BYTES {
+            return;
+        }
+        let (mut arena, mut lines) = (std::mem::take(&mut self.arena), std::mem::take(&mut self.lines));
+        arena.clear();
+        lines.clear();
+        // While the thread ends there is no store.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < KEPT {
+                spare.push((arena, lines));
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(headers: &Headers) -> String {
+        let mut out = BytesMut::new();
+        headers.write(&mut out, |_| false);
+        String::from_utf8(out.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn edits_take_effect_when_written() {
+        let mut headers = Headers::default();
+        headers.append("A", "1");
+        headers.append("b", "2");
+        headers.append("a", "3");
+        headers.append("c", "4");
+        assert_eq!(written(&headers), "A: 1\r\nb: 2\r\na: 3\r\nc: 4\r\n");
+        assert_eq!(headers.get("a"), Some(&b"1"[..]));
+        assert_eq!(headers.joined("A").unwrap(), &b"1,3"[..]);
+        headers.set("B", "5");
+        assert!(headers.remove("a") && !headers.remove("a"));
+        assert_eq!(written(&headers), "c: 4\r\nB: 5\r\n");
+        assert_eq!(headers.len(), 2);
+        let copy = headers.clone();
+        drop(headers);
+        assert_eq!(written(&copy), "c: 4\r\nB: 5\r\n");
+    }
+
+    #[test]
+    fn no_edit_adds_a_line() {
+        let mut headers = Headers::default();
+        headers.append("a", "1\r\nevil: 2\0");
+        headers.append("b: x\r\nc", "1");
+        assert_eq!(written(&headers), "a: 1  evil: 2 \r\n");
+    }
+}

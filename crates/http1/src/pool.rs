@@ -1,0 +1,98 @@
+//! The buffers of a thread. Taken when bytes are there, given back when they are consumed.
+
+use std::cell::RefCell;
+
+use bytes::BytesMut;
+
+/// What a head and most bodies fit into.
+pub(crate) const SMALL: usize = 16 * 1024;
+/// For bodies that are known to be large.
+pub(crate) const LARGE: usize = 64 * 1024;
+
+/// Buffers of either size that a thread keeps: at most 1 MiB each.
+const KEPT_SMALL: usize = 64;
+const KEPT_LARGE: usize = 16;
+
+#[derive(Default)]
+struct Pool {
+    small: Vec<BytesMut>,
+    large: Vec<BytesMut>,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = RefCell::default();
+}
+
+/// An empty buffer with room for [`SMALL`] or [`LARGE`] bytes.
+pub(crate) fn take(size: usize) -> BytesMut {
+    let kept = POOL.with_borrow_mut(|pool| match size {
+        LARGE => pool.large.pop(),
+        _ => pool.small.pop(),
+    });
+    kept.unwrap_or_else(|| BytesMut::with_capacity(size))
+}
+
+/// Takes a buffer back whose bytes are of no use any more. Pieces of it may still be in use
+/// elsewhere; then its memory is theirs.
+pub(crate) fn give(mut buffer: BytesMut) {
+    if buffer.capacity() == 0 && buffer.is_empty() {
+        return;
+    }
+    buffer.clear();
+    // Gets the room before the present position back, too, if nobody else has a piece.
+    let (size, kept) = match () {
+        () if buffer.try_reclaim(LARGE) => (LARGE, KEPT_LARGE),
+        () if buffer.try_reclaim(SMALL) => (SMALL, KEPT_SMALL),
+        () => return,
+    };
+    // A buffer that grew for one large head is not kept. While the thread ends there is no pool.
+    if buffer.capacity() <= LARGE {
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            let stack = if size == LARGE { &mut pool.large } else { &mut pool.small };
+            if stack.len() < kept {
+                stack.push(buffer);
+            }
+        });
+    }
+}
+
+/// Makes room for a read into an empty or partly filled buffer.
+pub(crate) fn make_room(buffer: &mut BytesMut, size: usize) {
+    if buffer.capacity() - buffer.len() >= size / 4 && buffer.capacity() > 0 {
+        return;
+    }
+    if buffer.is_empty() && !buffer.try_reclaim(size) {
+        *buffer = take(size);
+    } else if !buffer.is_empty() {
+        buffer.reserve(size);
+    }
+}
+
+/// How many buffers this thread keeps for later, small and large. For tests and statistics.
+pub fn kept() -> (usize, usize) {
+    POOL.with_borrow(|pool| (pool.small.len(), pool.large.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_once_its_pieces_are_gone() {
+        let mut buffer = take(SMALL);
+        let before = kept();
+        buffer.extend_from_slice(b"hello world");
+        let piece = buffer.split_to(5).freeze();
+        drop(piece);
+        give(buffer);
+        assert_eq!(kept(), (before.0 + 1, before.1));
+        let mut buffer = take(SMALL);
+        assert!(buffer.is_empty() && buffer.capacity() >= SMALL);
+        buffer.extend_from_slice(b"hello");
+        let piece = buffer.split_to(5).freeze();
+        give(buffer);
+        assert_eq!(kept(), before);
+        assert_eq!(&piece[..], b"hello");
+    }
+}

@@ -1,0 +1,257 @@
+//! The server's end of a connection.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use crate::conn::Shared;
+use crate::response::bodiless;
+use crate::{
+    Body, BodyError, BodyKind, Frame, Incoming, Limits, ReadError, RequestHead, ResponseHead, Version,
+};
+
+/// How long an unread rest of a request, or a client that is to read our last words, is waited
+/// for; and how many bytes are thrown away meanwhile.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// A connection on which requests arrive.
+pub struct ServerConn<S> {
+    shared: Shared<S>,
+    /// Of the request that is answered now.
+    head_request: bool,
+    connect: bool,
+    version: Version,
+    body: BodyKind,
+    keep_alive: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
+    pub fn new(io: S, limits: Limits) -> Self {
+        ServerConn {
+            shared: Shared::new(io, limits),
+            head_request: false,
+            connect: false,
+            version: Version::Http11,
+            body: BodyKind::None,
+            keep_alive: false,
+        }
+    }
+
+    /// Waits for the first byte of the next request, holding no buffer. `false`: the peer closed.
+    /// Needs not be called before [`ServerConn::read_head`]; it tells idle time from the time a
+    /// head takes.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub async fn readable(&mut self) -> io::Result<bool> {
+        poll_fn(|cx| self.shared.poll_reading(|reader, io, _| reader.poll_readable(io, cx))).await
+    }
+
+    /// The next request's head; `None`: the peer closed between requests. After an error nothing
+    /// more can be read: answer with [`crate::Refusal::status`] and close.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn read_head(&mut self) -> Result<Option<RequestHead>, ReadError> {
+        // Whatever answers a head that cannot be read closes the connection.
+        (self.keep_alive, self.head_request, self.connect) = (false, false, false);
+        self.version = Version::Http11;
+        self.shared.with(|core| (core.reader.received, core.writer.sent) = (0, 0));
+        let read = poll_fn(|cx| {
+            self.shared.poll_reading(|reader, io, limits| {
+                reader.poll_head(io, cx, limits, |bytes| RequestHead::parse(bytes, limits))
+            })
+        });
+        let Some(head) = read.await? else { return Ok(None) };
+        self.head_request = head.method() == b"HEAD";
+        self.connect = head.is_connect();
+        self.version = head.version();
+        self.body = head.body_kind();
+        self.keep_alive = head.keep_alive();
+        self.shared.with(|core| {
+            core.reader.expect(self.body);
+            core.owes_continue = head.expects_continue() && !core.reader.body_done();
+        });
+        Ok(Some(head))
+    }
+
+    /// The body of the request whose head was read last, as a handle that lives beside this one.
+    /// Its first poll sends `100 Continue` if the client waits for it.
+    pub fn body(&self) -> Incoming<S> {
+        Incoming::new(self.shared.clone(), self.body)
+    }
+
+    /// Resolves when the peer closes or resets the connection after the request's end. Bytes of a
+    /// next request are kept, and then it does not resolve. May be polled beside any other call.
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let watched = self.shared.with(|core| core.reader.body_done() && !core.reader.has_bytes());
+        if !watched {
+            return Poll::Pending;
+        }
+        match self.shared.poll_reading(|reader, io, _| reader.poll_fill(io, cx)) {
+            Poll::Ready(Ok(read)) if read > 0 => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Sends an interim response (1xx, but not 101).
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub async fn write_interim(&mut self, head: &ResponseHead) -> io::Result<()> {
+        if self.version == Version::Http10 {
+            return Ok(());
+        }
+        self.shared.with(|core| head.write(BodyKind::None, core.writer.out()));
+        self.flush().await
+    }
+
+    /// Queues the response's head; it goes out with the first bytes of the body, or with
+    /// [`ServerConn::flush`]. `body` is what the caller is going to write: `None` is announced as
+    /// length 0 where a body could be, `Chunked` becomes `UntilClose` for an HTTP/1.0 client.
+    /// What HTTP gives no body (HEAD, 1xx, 204, 304) gets none, whatever is written. `close` ends
+    /// the connection after it. The head should have no hop-by-hop fields but those of an upgrade.
+    pub fn start(&mut self, head: &ResponseHead, body: BodyKind, close: bool) {
+        let status = head.status();
+        let upgraded = status == 101 || (self.connect && (200..300).contains(&status));
+        let no_body = self.head_request || upgraded || bodiless(status) || status == 304;
+        let body = match body {
+            _ if upgraded || bodiless(status) => BodyKind::None,
+            BodyKind::None if !no_body => BodyKind::Length(0),
+            BodyKind::Chunked | BodyKind::UntilClose if no_body => BodyKind::None,
+            BodyKind::Chunked if self.version == Version::Http10 => BodyKind::UntilClose,
+            body => body,
+        };
+        // Nobody can tell whether a body comes for which we did not ask.
+        let owed = self.shared.with(|core| std::mem::take(&mut core.owes_continue));
+        self.keep_alive &= !close && !owed && body != BodyKind::UntilClose && !upgraded;
+        self.shared.with(|core| {
+            let out = core.writer.out();
+            head.write(body, out);
+            let persistence: &[u8] = match (self.keep_alive, self.version) {
+                _ if upgraded => b"",
+                (false, _) => b"connection: close\r\n",
+                (true, Version::Http10) => b"connection: keep-alive\r\n",
+                (true, Version::Http11) => b"",
+            };
+            if !persistence.is_empty() {
+                // Before the empty line.
+                out.truncate(out.len() - 2);
+                out.extend_from_slice(persistence);
+                out.extend_from_slice(b"\r\n");
+            }
+            core.writer.expect(body, no_body && !upgraded);
+        });
+    }
+
+    /// Writes a whole body, trailers too, and flushes. The outer error is of our socket, the
+    /// inner one of the body's source; after either the connection can only be closed.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn write_body<B: Body>(&mut self, body: &mut B) -> io::Result<Result<(), BodyError>> {
+        poll_fn(|cx| self.poll_write_body(body, cx)).await
+    }
+
+    /// Like [`ServerConn::write_body`], to be polled beside something else.
+    pub fn poll_write_body<B: Body>(
+        &mut self,
+        body: &mut B,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Result<(), BodyError>>> {
+        self.shared.poll_write_body(body, cx)
+    }
+
+    /// Sends what is queued.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.shared.poll_flush(cx)).await
+    }
+
+    /// After the response: `true` if a next request may be read. An unread rest of the request's
+    /// body is thrown away if it comes soon and is not long.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub async fn finish(&mut self) -> io::Result<bool> {
+        self.flush().await?;
+        if !self.keep_alive || !self.shared.with(|core| core.writer.done()) {
+            return Ok(false);
+        }
+        let mut rest = self.body();
+        if rest.is_end() {
+            return Ok(true);
+        }
+        let skipped = async {
+            let mut left = LINGER_BYTES;
+            while left > 0 {
+                match poll_fn(|cx| rest.poll_frame(cx)).await {
+                    Ok(Some(Frame::Data(data))) => left = left.saturating_sub(data.len()),
+                    Ok(Some(Frame::Trailers(_))) => {}
+                    Ok(None) => return true,
+                    Err(_) => return false,
+                }
+            }
+            false
+        };
+        Ok(tokio::time::timeout(LINGER, skipped).await.unwrap_or(false))
+    }
+
+    /// Bytes read from the wire since the present request's head was asked for, that head and
+    /// what follows the request included.
+    pub fn received(&self) -> u64 {
+        self.shared.with(|core| core.reader.received)
+    }
+
+    /// Bytes written to the wire for the present request.
+    pub fn sent(&self) -> u64 {
+        self.shared.with(|core| core.writer.sent)
+    }
+
+    /// Closes so that the peer can still read the last response: says that nothing more comes,
+    /// then reads on for a moment. Bytes unread at a close would turn it into a reset, and that
+    /// may overtake the response.
+    pub async fn close(self) {
+        let lingering = async {
+            self.shared_flush().await?;
+            let (mut io, _) = self.shared.upgrade()?;
+            io.shutdown().await?;
+            let mut left = LINGER_BYTES;
+            let mut scratch = [0; 1024];
+            while left > 0 {
+                match tokio::io::AsyncReadExt::read(&mut io, &mut scratch).await? {
+                    0 => break,
+                    read => left = left.saturating_sub(read),
+                }
+            }
+            io::Result::Ok(())
+        };
+        let _ = tokio::time::timeout(LINGER, lingering).await;
+    }
+
+    async fn shared_flush(&self) -> io::Result<()> {
+        poll_fn(|cx| self.shared.poll_flush(cx)).await
+    }
+
+    /// After a 101 or a CONNECT's 2xx that was flushed: the stream, and what was read of it
+    /// already.
+    ///
+    /// # Errors
+    /// It was taken before.
+    pub fn into_upgraded(self) -> io::Result<(S, Bytes)> {
+        self.shared.upgrade()
+    }
+
+    /// A look at the stream, for addresses and TLS facts. `None` after an upgrade.
+    pub fn with_io<T>(&self, f: impl FnOnce(&S) -> T) -> Option<T> {
+        self.shared.with_io(f)
+    }
+}

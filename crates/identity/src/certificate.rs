@@ -1,0 +1,256 @@
+//! Certificates and trust bundles, read from PEM.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, RootCertStore};
+use stdx::Str;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
+
+use crate::PrivateKeyPem;
+use crate::error::TlsError;
+use crate::provider::provider;
+
+/// A certificate chain with its key, ready to sign.
+pub struct Certificate {
+    pub(crate) key: Arc<CertifiedKey>,
+    /// The leaf's names.
+    pub names: Arc<Names>,
+    chain_pem: Str,
+    key_pem: PrivateKeyPem,
+}
+
+/// What a certificate says of its owner, and when it is valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    pub uri_sans: Vec<Str>,
+    pub dns_sans: Vec<Str>,
+    pub email_sans: Vec<Str>,
+    pub ip_sans: Vec<IpAddr>,
+    /// As RFC 2253 writes it (`CN=…,O=…`), empty for workloads.
+    pub subject: Str,
+    /// Unix seconds.
+    pub not_before: i64,
+    /// Unix seconds.
+    pub not_after: i64,
+}
+
+/// Certificates that are trusted.
+pub struct Roots {
+    pub(crate) store: Arc<RootCertStore>,
+    pem: Str,
+}
+
+impl Certificate {
+    /// Reads a chain (leaf first) and its key.
+    ///
+    /// # Errors
+    /// Either is not PEM, or the key is not the leaf's. The key's text is in no error.
+    pub fn from_pem(chain: &str, key: PrivateKeyPem) -> Result<Self, TlsError> {
+        let certificates = certificates(chain)?;
+        let leaf = certificates.first().ok_or_else(|| bad("certificate chain has no certificate"))?;
+        let names = Names::of(leaf)?;
+        let der = PrivateKeyDer::from_pem_slice(key.as_str().as_bytes())
+            .map_err(|_| bad("private key is not a PEM private key"))?;
+        let signer =
+            provider().key_provider.load_private_key(der).map_err(|e| bad(format!("private key: {e}")))?;
+        let key_and_chain = CertifiedKey::new(certificates, signer);
+        key_and_chain.keys_match().map_err(|_| bad("private key is not the one of the certificate"))?;
+        Ok(Certificate {
+            key: Arc::new(key_and_chain),
+            names: Arc::new(names),
+            chain_pem: chain.into(),
+            key_pem: key,
+        })
+    }
+
+    /// The chain, leaf first.
+    pub fn chain_pem(&self) -> &Str {
+        &self.chain_pem
+    }
+
+    pub fn key_pem(&self) -> &PrivateKeyPem {
+        &self.key_pem
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.chain_pem == other.chain_pem && self.key_pem == other.key_pem
+    }
+}
+
+impl Roots {
+    /// Reads a bundle. Certificates that cannot be trust anchors are passed over, as long as one
+    /// can.
+    ///
+    /// # Errors
+    /// No certificate is left.
+    pub fn from_pem(bundle: &str) -> Result<Self, TlsError> {
+        let mut store = RootCertStore::empty();
+        let (added, ignored) = store.add_parsable_certificates(certificates(bundle)?);
+        if added == 0 {
+            return Err(bad("trust bundle has no usable certificate"));
+        }
+        if ignored > 0 {
+            tracing::warn!(ignored, "trust bundle has certificates that cannot be used");
+        }
+        Ok(Roots { store: Arc::new(store), pem: bundle.into() })
+    }
+
+    pub fn pem(&self) -> &Str {
+        &self.pem
+    }
+}
+
+impl PartialEq for Roots {
+    fn eq(&self, other: &Self) -> bool {
+        self.pem == other.pem
+    }
+}
+
+impl Names {
+    /// Reads the names of a DER certificate.
+    ///
+    /// # Errors
+    /// It is not one.
+    pub fn of(certificate: &CertificateDer<'_>) -> Result<Self, TlsError> {
+        let (_, parsed) =
+            X509Certificate::from_der(certificate).map_err(|_| bad("certificate is not valid DER"))?;
+        let mut names = Names {
+            uri_sans: Vec::new(),
+            dns_sans: Vec::new(),
+            email_sans: Vec::new(),
+            ip_sans: Vec::new(),
+            subject: rfc2253(parsed.subject()).into(),
+            not_before: parsed.validity().not_before.timestamp(),
+            not_after: parsed.validity().not_after.timestamp(),
+        };
+        let sans = parsed.subject_alternative_name().map_err(|_| bad("certificate has malformed names"))?;
+        for name in sans.iter().flat_map(|extension| &extension.value.general_names) {
+            match name {
+                GeneralName::URI(uri) => names.uri_sans.push((*uri).into()),
+                GeneralName::DNSName(dns) => names.dns_sans.push((*dns).into()),
+                GeneralName::RFC822Name(email) => names.email_sans.push((*email).into()),
+                GeneralName::IPAddress(bytes) => names.ip_sans.extend(ip_of(bytes)),
+                _ => {}
+            }
+        }
+        Ok(names)
+    }
+
+    /// Whether `now` (Unix seconds) is within the validity.
+    pub fn check_time(&self, now: i64) -> Result<(), TlsError> {
+        let problem = if now < self.not_before {
+            CertificateError::NotValidYet
+        } else if now > self.not_after {
+            CertificateError::Expired
+        } else {
+            return Ok(());
+        };
+        Err(TlsError::from_rustls(&rustls::Error::InvalidCertificate(problem)))
+    }
+
+    /// The first SPIFFE id among the URIs.
+    pub fn spiffe(&self) -> Option<model::SpiffeId> {
+        self.uri_sans.iter().find_map(|uri| uri.parse().ok())
+    }
+}
+
+/// One certificate as PEM.
+pub fn cert_pem(certificate: &CertificateDer<'_>) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(certificate);
+    let mut pem = String::with_capacity(text.len() + text.len() / 64 + 60);
+    pem.push_str("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, tail) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = tail;
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
+}
+
+fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| bad(format!("certificates are not PEM: {error}")))
+}
+
+fn ip_of(bytes: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(bytes)
+        .map(IpAddr::from)
+        .or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .ok()
+}
+
+/// The name as RFC 2253 has it, the last part first, which is how Envoy shows subjects.
+fn rfc2253(name: &X509Name<'_>) -> String {
+    let registry = x509_parser::objects::oid_registry();
+    let parts: Vec<String> = name
+        .iter_rdn()
+        .map(|rdn| {
+            let attributes: Vec<String> = rdn
+                .iter()
+                .map(|attribute| {
+                    let oid = attribute.attr_type();
+                    let key = x509_parser::objects::oid2abbrev(oid, registry)
+                        .map_or_else(|_| oid.to_id_string(), str::to_owned);
+                    format!("{key}={}", escaped(attribute.as_str().unwrap_or("")))
+                })
+                .collect();
+            attributes.join("+")
+        })
+        .collect();
+    parts.into_iter().rev().collect::<Vec<_>>().join(",")
+}
+
+fn escaped(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    let last = value.chars().count().saturating_sub(1);
+    for (index, c) in value.chars().enumerate() {
+        let special = matches!(c, ',' | '+' | '"' | '\\' | '<' | '>' | ';');
+        let edge = (c == ' ' && (index == 0 || index == last)) || (c == '#' && index == 0);
+        if special || edge {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+fn bad(message: impl Into<String>) -> TlsError {
+    TlsError::Config(message.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_escaped() {
+        assert_eq!(escaped(" a,b#"), "\\ a\\,b#");
+        assert_eq!(escaped("#x"), "\\#x");
+    }
+
+    #[test]
+    fn rubbish_is_refused_without_a_word_of_the_key() {
+        let key = PrivateKeyPem::new(
+            "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n".to_owned(),
+        );
+        for chain in ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            let Err(error) = Certificate::from_pem(chain, key.clone()) else {
+                panic!("{chain:?} was accepted")
+            };
+            assert!(!error.to_string().contains("c2VjcmV0"), "{error}");
+        }
+        assert!(Roots::from_pem("").is_err());
+    }
+}

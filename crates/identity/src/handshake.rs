@@ -1,0 +1,91 @@
+//! What a finished handshake yields, and how a failed one ends.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{CommonState, HandshakeKind, ProtocolVersion};
+use stdx::Str;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::PeerIdentity;
+use crate::certificate::Names;
+use crate::error::TlsError;
+use crate::validation::{Validation, check_peer};
+
+/// A TLS stream towards a client.
+pub type ServerStream<IO> = tokio_rustls::server::TlsStream<IO>;
+/// A TLS stream towards a server.
+pub type ClientStream<IO> = tokio_rustls::client::TlsStream<IO>;
+
+/// What is known of a TLS connection once it stands.
+#[derive(Clone, Debug)]
+pub struct TlsInfo {
+    /// `None`: the peer presented no certificate and need not, or there are no roots to judge it by.
+    pub peer: Option<Arc<PeerIdentity>>,
+    /// Names in the certificate we presented: `By` in `x-forwarded-client-cert`.
+    pub local: Option<Arc<Names>>,
+    /// The agreed application protocol.
+    pub alpn: Option<Str>,
+    /// The server name asked for.
+    pub sni: Option<Str>,
+    /// `TLSv1.2` or `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite's IANA name.
+    pub cipher: &'static str,
+    /// No certificates were exchanged: an earlier session was continued.
+    pub resumed: bool,
+}
+
+impl TlsInfo {
+    /// Judges the peer and collects what is known. `protocols` are ours, so that the agreed one
+    /// needs no memory of its own.
+    pub(crate) fn of(
+        connection: &CommonState,
+        validation: &Validation,
+        local: Option<Arc<Names>>,
+        sni: Option<Str>,
+        protocols: &[Str],
+    ) -> Result<Self, TlsError> {
+        let peer = check_peer(connection, validation)?.map(Arc::new);
+        let alpn = connection.alpn_protocol().map(|agreed| {
+            let ours = protocols.iter().find(|ours| ours.as_bytes() == agreed).cloned();
+            ours.unwrap_or_else(|| String::from_utf8_lossy(agreed).into_owned().into())
+        });
+        let version = match connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "TLSv1.3",
+        };
+        let cipher =
+            connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("");
+        let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        Ok(TlsInfo { peer, local, alpn, sni, version, cipher, resumed })
+    }
+}
+
+/// How long a refused client has to read its alert, and how much it may still send meanwhile.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 64 * 1024;
+
+/// Ends a connection whose handshake we refused. A close while the client's next bytes are
+/// unread would become a reset, which can overtake the alert on its way to the client.
+pub(crate) async fn refuse<IO: AsyncRead + AsyncWrite + Unpin>(mut io: IO, error: io::Error) -> TlsError {
+    let error = TlsError::from_io(error);
+    if !matches!(error, TlsError::Io(_)) {
+        let _ = tokio::time::timeout(LINGER, drain(&mut io)).await;
+    }
+    error
+}
+
+async fn drain<IO: AsyncRead + AsyncWrite + Unpin>(io: &mut IO) -> io::Result<()> {
+    io.shutdown().await?;
+    let mut scratch = [0; 1024];
+    let mut left = LINGER_BYTES;
+    while left > 0 {
+        match io.read(&mut scratch).await? {
+            0 => break,
+            read => left = left.saturating_sub(read),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! TLS towards clients.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use ir::DownstreamTls;
+use ir::tls::CommonTls;
+use rustls::ServerConfig;
+use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage};
+use rustls::sign::SingleCertAndKey;
+use stdx::Str;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::LazyConfigAcceptor;
+
+use crate::certificate::Names;
+use crate::error::TlsError;
+use crate::handshake::{ServerStream, TlsInfo, refuse};
+use crate::provider::{provider, versions};
+use crate::source::{self, Source};
+use crate::validation::Validation;
+use crate::verifier::ClientVerifier;
+use crate::{Certificate, Roots, SecretStore};
+
+/// TLS as one filter chain speaks it. Shared between workers; a handshake takes no lock.
+pub struct ServerTls {
+    tls: DownstreamTls,
+    certificate: Source<Certificate>,
+    roots: Option<Source<Roots>>,
+    validation: Arc<Validation>,
+    built: ArcSwapOption<Built>,
+    /// Only one builds; the others wait for it instead of making ticket keys of their own.
+    building: Mutex<()>,
+}
+
+/// rustls settings made from one generation of secrets. Ticket keys are part of it.
+struct Built {
+    /// Of certificate and roots.
+    generation: (u64, u64),
+    config: Arc<ServerConfig>,
+    /// For clients that offer none of our application protocols: like Envoy we go on without
+    /// one, where rustls would refuse.
+    without_alpn: Arc<ServerConfig>,
+    local: Arc<Names>,
+}
+
+impl ServerTls {
+    /// Reads inline secrets and files; secrets by name may still be missing.
+    ///
+    /// # Errors
+    /// There is no certificate, or something given cannot be used.
+    pub fn new(tls: &DownstreamTls, store: &SecretStore) -> Result<Self, TlsError> {
+        let CommonTls { certificate, validation, .. } = &tls.common;
+        let none = || TlsError::Config("common_tls_context: no certificate for a server".to_owned());
+        versions(&tls.common).map_err(TlsError::Config)?;
+        Ok(ServerTls {
+            certificate: source::certificate(certificate.as_ref().ok_or_else(none)?, store)?,
+            roots: validation.as_ref().map(|v| source::roots(&v.roots, store)).transpose()?,
+            validation: Arc::new(Validation::new(validation.as_ref(), tls.require_client_certificate)?),
+            tls: tls.clone(),
+            built: ArcSwapOption::empty(),
+            building: Mutex::new(()),
+        })
+    }
+
+    /// Names of secrets that are not there yet.
+    pub fn missing(&self) -> Vec<Str> {
+        let roots = self.roots.as_ref().and_then(Source::missing);
+        self.certificate.missing().into_iter().chain(roots).collect()
+    }
+
+    /// Waits until every secret is there.
+    pub async fn ready(&self) {
+        self.certificate.wait().await;
+        if let Some(roots) = &self.roots {
+            roots.wait().await;
+        }
+    }
+
+    /// The rustls settings of the secrets as they are now.
+    ///
+    /// # Errors
+    /// A secret is missing or unusable.
+    pub fn config(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        Ok(self.built()?.config.clone())
+    }
+
+    /// The whole handshake, the check of the client included. Put a timeout around it. A client
+    /// that is refused gets its alert.
+    ///
+    /// # Errors
+    /// A secret is missing, the handshake fails, or the client is not one of those expected.
+    pub async fn accept<IO>(&self, io: IO) -> Result<(ServerStream<IO>, TlsInfo), TlsError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let built = self.built()?;
+        let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), io);
+        let start = match (&mut acceptor).await {
+            Ok(start) => start,
+            Err(error) => return Err(refused(acceptor.take_io(), error).await),
+        };
+        let hello = start.client_hello();
+        let sni = hello.server_name().map(Str::from);
+        let config = if self.shares_protocol(&hello) { &built.config } else { &built.without_alpn };
+        let stream = match start.into_stream(config.clone()).into_fallible().await {
+            Ok(stream) => stream,
+            Err((error, io)) => return Err(refuse(io, error).await),
+        };
+        let local = Some(built.local.clone());
+        let info = TlsInfo::of(stream.get_ref().1, &self.validation, local, sni, &self.tls.common.alpn)?;
+        Ok((stream, info))
+    }
+
+    /// Whether rustls will find a protocol, or was not asked to.
+    fn shares_protocol(&self, hello: &ClientHello<'_>) -> bool {
+        let ours = &self.tls.common.alpn;
+        let shared = |mut theirs: Box<dyn Iterator<Item = &[u8]> + '_>| {
+            theirs.any(|theirs| ours.iter().any(|ours| ours.as_bytes() == theirs))
+        };
+        ours.is_empty() || hello.alpn().is_none_or(|theirs| shared(Box::new(theirs)))
+    }
+
+    fn generation(&self) -> (u64, u64) {
+        (self.certificate.generation(), self.roots.as_ref().map_or(0, Source::generation))
+    }
+
+    fn current(&self) -> Option<Arc<Built>> {
+        self.built.load().as_ref().filter(|built| built.generation == self.generation()).cloned()
+    }
+
+    fn built(&self) -> Result<Arc<Built>, TlsError> {
+        if let Some(built) = self.current() {
+            return Ok(built);
+        }
+        let _one = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(built) = self.current() {
+            return Ok(built);
+        }
+        let built = Arc::new(self.build()?);
+        self.built.store(Some(built.clone()));
+        Ok(built)
+    }
+
+    fn build(&self) -> Result<Built, TlsError> {
+        let certificate = self.certificate.load()?;
+        let roots = self.roots.as_ref().map(Source::load).transpose()?;
+        let versions = versions(&self.tls.common).map_err(TlsError::Config)?;
+        let builder = ServerConfig::builder_with_provider(provider().clone())
+            .with_protocol_versions(&versions)
+            .map_err(|error| TlsError::Config(error.to_string()))?;
+        let judges = roots.is_some() || self.tls.require_client_certificate;
+        let builder = if judges {
+            let trusted = roots.as_ref().map(|roots| &*roots.value);
+            let verifier =
+                ClientVerifier::new(trusted, self.validation.clone(), self.tls.require_client_certificate);
+            builder.with_client_cert_verifier(Arc::new(verifier.map_err(TlsError::Config)?))
+        } else {
+            builder.with_no_client_auth()
+        };
+        let mut without_alpn =
+            builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate.value.key.clone())));
+        // Sessions live in tickets alone: nothing is shared between workers, and the keys go
+        // with this generation.
+        without_alpn.session_storage = Arc::new(NoServerSessionStorage {});
+        without_alpn.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()
+            .map_err(|error| TlsError::Config(format!("ticket keys: {error}")))?;
+        let mut config = without_alpn.clone();
+        config.alpn_protocols = self.tls.common.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Ok(Built {
+            generation: (certificate.generation, roots.map_or(0, |roots| roots.generation)),
+            config: Arc::new(config),
+            without_alpn: Arc::new(without_alpn),
+            local: certificate.value.names.clone(),
+        })
+    }
+}
+
+async fn refused<IO: AsyncRead + AsyncWrite + Unpin>(io: Option<IO>, error: std::io::Error) -> TlsError {
+    match io {
+        Some(io) => refuse(io, error).await,
+        None => TlsError::from_io(error),
+    }
+}

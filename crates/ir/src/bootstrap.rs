@@ -1,0 +1,55 @@
+//! The file a proxy starts from.
+
+use std::collections::BTreeMap;
+
+use model::Locality;
+use stdx::Str;
+
+use crate::{Address, Cluster, Listener, Secret};
+
+/// `envoy.config.bootstrap.v3.Bootstrap`, as far as Lateen honours it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bootstrap {
+    pub node: BootstrapNode,
+    /// `None`: no admin server.
+    pub admin: Option<Address>,
+    pub listeners: Vec<Listener>,
+    pub clusters: Vec<Cluster>,
+    pub secrets: Vec<Secret>,
+    /// The aggregated stream, if `dynamic_resources.ads_config` is there.
+    pub ads: Option<AdsConfig>,
+    /// `dynamic_resources.lds_config` / `cds_config` name ADS.
+    pub lds_over_ads: bool,
+    pub cds_over_ads: bool,
+}
+
+/// Who the proxy says it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootstrapNode {
+    pub id: Str,
+    pub cluster: Str,
+    pub locality: Locality,
+    pub metadata: BTreeMap<Str, Json>,
+}
+
+/// A `google.protobuf.Value`. Numbers are kept as text so that the value is `Eq`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Json {
+    Null,
+    Bool(bool),
+    Number(Str),
+    Text(Str),
+    List(Vec<Json>),
+    Map(BTreeMap<Str, Json>),
+}
+
+/// How to reach the control plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdsConfig {
+    /// A static cluster.
+    pub cluster: Str,
+    /// `DELTA_GRPC`, else state of the world.
+    pub delta: bool,
+    /// `initial_metadata` of the gRPC stream.
+    pub metadata: Vec<(Str, Str)>,
+}

@@ -1,0 +1,144 @@
+//! Clusters: a set of endpoints and how to talk to them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use model::Origin;
+use stdx::Str;
+
+use crate::{LoadAssignment, UpstreamTls};
+
+/// `envoy.config.cluster.v3.Cluster`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cluster {
+    pub name: Str,
+    pub alt_stat_name: Option<Str>,
+    pub discovery: ClusterDiscovery,
+    /// `None` is Envoy's default of 5 s.
+    pub connect_timeout: Option<Duration>,
+    pub lb_policy: LbPolicy,
+    pub protocol: HttpProtocol,
+    /// TLS for endpoints that no entry of `transport_matches` fits; `None` is plaintext.
+    pub tls: Option<UpstreamTls>,
+    /// The first whose criteria the endpoint's metadata has wins (auto mTLS).
+    pub transport_matches: Vec<TransportMatch>,
+    pub thresholds: Thresholds,
+    /// Source address of connections (127.0.0.6 towards the own application).
+    pub bind_source: Option<IpAddr>,
+    /// `SO_MARK` of connections.
+    pub socket_mark: Option<u32>,
+    pub tcp_keepalive: Option<TcpKeepalive>,
+    /// Upstream connections are closed after this many requests. `None`: no limit.
+    pub max_requests_per_connection: Option<u32>,
+    /// Of an upstream connection without requests. `None` is Envoy's default of 1 h, zero is off.
+    pub idle_timeout: Option<Duration>,
+    /// Services behind the cluster, from Istio's metadata, for metrics.
+    pub services: Vec<ServiceRef>,
+    pub origin: Option<Origin>,
+}
+
+impl Cluster {
+    /// A cluster with Envoy's defaults.
+    pub fn new(name: impl Into<Str>, discovery: ClusterDiscovery) -> Self {
+        Cluster {
+            name: name.into(),
+            alt_stat_name: None,
+            discovery,
+            connect_timeout: None,
+            lb_policy: LbPolicy::RoundRobin,
+            protocol: HttpProtocol::Http1,
+            tls: None,
+            transport_matches: Vec::new(),
+            thresholds: Thresholds::default(),
+            bind_source: None,
+            socket_mark: None,
+            tcp_keepalive: None,
+            max_requests_per_connection: None,
+            idle_timeout: None,
+            services: Vec::new(),
+            origin: None,
+        }
+    }
+}
+
+/// Where endpoints come from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ClusterDiscovery {
+    Static(LoadAssignment),
+    /// Over ADS, under this name (the cluster's own if `None`).
+    Eds {
+        service_name: Option<Str>,
+    },
+    /// The connection's original destination, whatever it is.
+    OriginalDst,
+}
+
+/// How an endpoint is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LbPolicy {
+    RoundRobin,
+    /// The less busy of two random ones.
+    LeastRequest,
+    Random,
+    /// With [`ClusterDiscovery::OriginalDst`].
+    ClusterProvided,
+}
+
+/// What HTTP is spoken to endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HttpProtocol {
+    Http1,
+    Http2,
+    /// What the client spoke to us.
+    UseDownstream,
+    /// What ALPN says.
+    Auto,
+}
+
+/// One of several transports of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TransportMatch {
+    pub name: Str,
+    /// What the endpoint's `envoy.transport_socket_match` metadata must have; empty fits all.
+    pub criteria: BTreeMap<Str, Str>,
+    /// `None` is plaintext.
+    pub tls: Option<UpstreamTls>,
+}
+
+/// Circuit breakers of the default priority. `None` is Envoy's default (1024, retries 3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Thresholds {
+    pub max_connections: Option<u32>,
+    pub max_pending_requests: Option<u32>,
+    pub max_requests: Option<u32>,
+    pub max_retries: Option<u32>,
+}
+
+impl Thresholds {
+    /// Istio's default: nothing is limited.
+    pub const UNLIMITED: Thresholds = Thresholds {
+        max_connections: Some(u32::MAX),
+        max_pending_requests: Some(u32::MAX),
+        max_requests: Some(u32::MAX),
+        max_retries: Some(u32::MAX),
+    };
+}
+
+/// `None` leaves the system's setting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TcpKeepalive {
+    pub probes: Option<u32>,
+    /// Seconds.
+    pub time: Option<u32>,
+    /// Seconds.
+    pub interval: Option<u32>,
+}
+
+/// A service as Istio's metrics name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceRef {
+    pub host: Str,
+    pub name: Str,
+    pub namespace: Str,
+}

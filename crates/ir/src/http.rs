@@ -1,0 +1,141 @@
+//! The HTTP connection manager.
+
+use std::time::Duration;
+
+use stdx::Str;
+
+use crate::{AccessLog, HttpFilter, RouteConfig};
+
+/// `envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HttpConnectionManager {
+    pub stat_prefix: Str,
+    pub codec: CodecType,
+    pub routes: RouteSource,
+    /// In order. The router is implied and comes last.
+    pub http_filters: Vec<HttpFilter>,
+    pub access_log: Vec<AccessLog>,
+    /// Protocols that `Upgrade` may ask for, lower case (`websocket`).
+    pub upgrades: Vec<Str>,
+    pub use_remote_address: bool,
+    /// Proxies in front of this one whose `x-forwarded-for` is believed.
+    pub xff_num_trusted_hops: u32,
+    pub forward_client_cert: ForwardClientCert,
+    pub client_cert_details: ClientCertDetails,
+    /// The `server` response header; `None` is `envoy`.
+    pub server_name: Option<Str>,
+    pub server_header: ServerHeader,
+    pub generate_request_id: bool,
+    /// Keep an `x-request-id` that came from outside (edge proxies replace it otherwise).
+    pub preserve_external_request_id: bool,
+    /// RFC 3986 dot segments and percent-encoding of unreserved characters.
+    pub normalize_path: bool,
+    pub merge_slashes: bool,
+    /// Without a byte on the stream in either direction. `None` is Envoy's default of 5 min, zero is off.
+    pub stream_idle_timeout: Option<Duration>,
+    /// For the whole request to arrive. Zero or `None` is off.
+    pub request_timeout: Option<Duration>,
+    /// For the request's head to arrive. Zero or `None` is off.
+    pub request_headers_timeout: Option<Duration>,
+    /// Of a connection without streams. `None` is Envoy's default of 1 h, zero is off.
+    pub idle_timeout: Option<Duration>,
+    pub max_connection_duration: Option<Duration>,
+    pub max_requests_per_connection: Option<u32>,
+    /// Time between the announcement of a drain and the last GOAWAY. `None` is 5 s.
+    pub drain_timeout: Option<Duration>,
+    /// KiB. `None` is Envoy's default of 60.
+    pub max_request_headers_kb: Option<u32>,
+    /// HTTP/1.0 is answered, else refused with 426.
+    pub accept_http_10: bool,
+}
+
+impl Default for HttpConnectionManager {
+    /// Envoy's defaults.
+    fn default() -> Self {
+        HttpConnectionManager {
+            stat_prefix: Str::default(),
+            codec: CodecType::Auto,
+            routes: RouteSource::Rds(Str::default()),
+            http_filters: Vec::new(),
+            access_log: Vec::new(),
+            upgrades: Vec::new(),
+            use_remote_address: false,
+            xff_num_trusted_hops: 0,
+            forward_client_cert: ForwardClientCert::Sanitize,
+            client_cert_details: ClientCertDetails::default(),
+            server_name: None,
+            server_header: ServerHeader::Overwrite,
+            generate_request_id: true,
+            preserve_external_request_id: false,
+            normalize_path: false,
+            merge_slashes: false,
+            stream_idle_timeout: None,
+            request_timeout: None,
+            request_headers_timeout: None,
+            idle_timeout: None,
+            max_connection_duration: None,
+            max_requests_per_connection: None,
+            drain_timeout: None,
+            max_request_headers_kb: None,
+            accept_http_10: false,
+        }
+    }
+}
+
+/// How the protocol of a connection is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CodecType {
+    /// By ALPN, else by the first bytes.
+    #[default]
+    Auto,
+    Http1,
+    Http2,
+}
+
+/// Where the route configuration comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RouteSource {
+    /// By name, over ADS.
+    Rds(Str),
+    Inline(Box<RouteConfig>),
+}
+
+impl RouteSource {
+    /// The name of the route configuration.
+    pub fn name(&self) -> &Str {
+        match self {
+            RouteSource::Rds(name) => name,
+            RouteSource::Inline(config) => &config.name,
+        }
+    }
+}
+
+/// What happens to `x-forwarded-client-cert`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ForwardClientCert {
+    #[default]
+    Sanitize,
+    ForwardOnly,
+    AppendForward,
+    SanitizeSet,
+    AlwaysForwardOnly,
+}
+
+/// What an element of `x-forwarded-client-cert` says besides `By` and `Hash`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientCertDetails {
+    pub subject: bool,
+    pub cert: bool,
+    pub chain: bool,
+    pub dns: bool,
+    pub uri: bool,
+}
+
+/// What happens to the `server` header of a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServerHeader {
+    #[default]
+    Overwrite,
+    AppendIfAbsent,
+    PassThrough,
+}

@@ -1,0 +1,41 @@
+//! What a proxy can be told to do: the form in the middle. `translate` produces it, `xds-codec`
+//! carries it as Envoy's protobuf, the proxy runs nothing else, `engine` decides with it.
+//!
+//! Names are Envoy's. Everything is a plain value that is `Eq`, ordered where it is a set and
+//! hashable, so that versions are digests of content and snapshots compare. What Envoy can
+//! express and we cannot do is absent here: the decoder refuses it by name.
+
+pub mod access_log;
+pub mod bootstrap;
+pub mod cluster;
+pub mod endpoint;
+pub mod fault;
+pub mod filter;
+pub mod http;
+pub mod listener;
+pub mod matcher;
+pub mod name_table;
+pub mod rbac;
+pub mod resource;
+pub mod retry;
+pub mod route;
+pub mod tcp;
+pub mod tls;
+
+pub use access_log::{AccessLog, AccessLogSink};
+pub use bootstrap::Bootstrap;
+pub use cluster::{Cluster, ClusterDiscovery, HttpProtocol, LbPolicy};
+pub use endpoint::{Address, Endpoint, Health, LoadAssignment, LocalityEndpoints};
+pub use fault::Fault;
+pub use filter::{HttpFilter, NetworkFilter};
+pub use http::HttpConnectionManager;
+pub use listener::{Direction, FilterChain, FilterChainMatch, Listener, Terminal};
+pub use matcher::{Cidr, Fraction, HeaderMatcher, StringMatch, StringMatcher};
+pub use model::{Origin, Str};
+pub use name_table::NameTable;
+pub use rbac::Rbac;
+pub use resource::{Resource, ResourceType};
+pub use retry::RetryPolicy;
+pub use route::{Route, RouteAction, RouteConfig, VirtualHost};
+pub use tcp::TcpProxy;
+pub use tls::{DownstreamTls, Secret, UpstreamTls};

@@ -1,0 +1,141 @@
+//! MeshConfig: <https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/>.
+
+mod read;
+
+use std::time::Duration;
+
+use model::{Finding, Str};
+
+use crate::codes;
+use crate::networking::Retries;
+use crate::reader::{Cx, Item};
+use crate::units::ExportTo;
+use crate::yaml::{self, Node};
+
+/// Settings of the whole mesh, with Istio's defaults filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeshConfig {
+    pub trust_domain: Str,
+    /// Other trust domains whose identities count as ours in policies.
+    pub trust_domain_aliases: Vec<Str>,
+    /// Policies here hold for the whole mesh.
+    pub root_namespace: Str,
+    /// Empty: no access log.
+    pub access_log_file: Str,
+    /// Envoy's text format; empty: Istio's default.
+    pub access_log_format: Str,
+    pub outbound_traffic_policy: OutboundTrafficPolicy,
+    /// Clients use mutual TLS to endpoints that can, without being told.
+    pub enable_auto_mtls: bool,
+    /// Of TCP connections to endpoints.
+    pub connect_timeout: Duration,
+    /// How long a proxy waits for a client's first bytes; zero: without a limit.
+    pub protocol_detection_timeout: Duration,
+    pub default_service_export_to: ExportTo,
+    pub default_virtual_service_export_to: ExportTo,
+    pub default_destination_rule_export_to: ExportTo,
+    /// Where no route has its own. `None`: Istio's, 2 attempts on connection failures.
+    pub default_http_retry_policy: Option<Retries>,
+    pub path_normalization: PathNormalization,
+}
+
+/// What happens to requests for destinations nobody declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutboundTrafficPolicy {
+    RegistryOnly,
+    AllowAny,
+}
+
+/// How paths are normalised before they are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathNormalization {
+    None,
+    /// RFC 3986, and `\` becomes `/`. Istio's DEFAULT.
+    Base,
+    /// As `Base`, and `//` becomes `/`.
+    MergeSlashes,
+    /// As `MergeSlashes`, after `%2F` and `%5C` are decoded.
+    DecodeAndMergeSlashes,
+}
+
+impl Default for MeshConfig {
+    fn default() -> Self {
+        let all = || vec![Str::from("*")];
+        MeshConfig {
+            trust_domain: "cluster.local".into(),
+            trust_domain_aliases: Vec::new(),
+            root_namespace: "istio-system".into(),
+            access_log_file: Str::default(),
+            access_log_format: Str::default(),
+            outbound_traffic_policy: OutboundTrafficPolicy::AllowAny,
+            enable_auto_mtls: true,
+            connect_timeout: Duration::from_secs(10),
+            protocol_detection_timeout: Duration::ZERO,
+            default_service_export_to: all(),
+            default_virtual_service_export_to: all(),
+            default_destination_rule_export_to: all(),
+            default_http_retry_policy: None,
+            path_normalization: PathNormalization::Base,
+        }
+    }
+}
+
+/// What was read, and what is to be said about it.
+#[derive(Clone, Debug)]
+pub struct ParsedMeshConfig {
+    /// The defaults, with what could be read laid over them.
+    pub config: MeshConfig,
+    /// Whether something was wrong: then the version before should stay in effect.
+    pub broken: bool,
+    pub findings: Vec<Finding>,
+}
+
+/// Reads a file that holds a MeshConfig.
+pub fn parse_mesh_config(file: &str, text: &str) -> ParsedMeshConfig {
+    parse_at(&Cx::new(&file.into()), text, "", 0)
+}
+
+/// As [`parse_mesh_config`], for a text that begins after `lines` lines under the field `path`.
+pub(crate) fn parse_embedded(cx: &Cx, text: &str, path: &str, lines: u32) -> (MeshConfig, bool) {
+    let inner = cx.embedded();
+    let parsed = parse_at(&inner, text, path, lines);
+    parsed.findings.into_iter().for_each(|finding| cx.push(finding));
+    (parsed.config, parsed.broken)
+}
+
+fn parse_at(cx: &Cx, text: &str, path: &str, lines: u32) -> ParsedMeshConfig {
+    let mut config = MeshConfig::default();
+    match load_one(text, lines) {
+        Ok(Some(node)) => {
+            if let Some(fields) = Item::under(path, &node, cx).object() {
+                config = read::read(fields);
+            }
+        }
+        Ok(None) => {}
+        Err(error) => {
+            cx.break_object();
+            cx.report(model::Level::Error, codes::SYNTAX, path, (error.line, error.column), error.message);
+        }
+    }
+    ParsedMeshConfig { config, broken: cx.is_broken(), findings: cx.take_findings() }
+}
+
+fn load_one(text: &str, lines: u32) -> Result<Option<Node>, yaml::SyntaxError> {
+    let mut first = None;
+    for mut chunk in yaml::split(text) {
+        chunk.lines_before = chunk.lines_before.saturating_add(lines);
+        for node in yaml::load(chunk)? {
+            if first.is_some() {
+                let message = "a mesh configuration is one document".to_owned();
+                return Err(yaml::SyntaxError {
+                    line: node.line,
+                    column: node.column,
+                    message,
+                    limit: false,
+                });
+            }
+            first = Some(node);
+        }
+    }
+    Ok(first)
+}

@@ -1,0 +1,179 @@
+//! Reading of a MeshConfig.
+
+use model::Str;
+
+use super::{MeshConfig, OutboundTrafficPolicy, PathNormalization};
+use crate::networking::http_route;
+use crate::reader::{Fields, Item};
+use crate::validate;
+
+pub(super) fn read(fields: Fields<'_>) -> MeshConfig {
+    let default = MeshConfig::default();
+    let text = |name, default: Str| fields.get(name).and_then(|item| item.str()).unwrap_or(default);
+    let name = |name, default: Str| fields.get(name).and_then(|item| item.non_empty()).unwrap_or(default);
+    let export = |name, default| fields.get(name).map(|item| validate::export_to(&item)).unwrap_or(default);
+    let retries = fields.get("defaultHttpRetryPolicy").and_then(|item| item.object());
+    let config = MeshConfig {
+        trust_domain: name("trustDomain", default.trust_domain),
+        trust_domain_aliases: fields.get("trustDomainAliases").map(|i| i.strings()).unwrap_or_default(),
+        root_namespace: name("rootNamespace", default.root_namespace),
+        access_log_file: text("accessLogFile", default.access_log_file),
+        access_log_format: text("accessLogFormat", default.access_log_format),
+        outbound_traffic_policy: read_outbound(&fields),
+        enable_auto_mtls: fields.get("enableAutoMtls").and_then(|item| item.bool()).unwrap_or(true),
+        connect_timeout: fields
+            .get("connectTimeout")
+            .and_then(|i| i.duration())
+            .unwrap_or(default.connect_timeout),
+        protocol_detection_timeout: fields
+            .get("protocolDetectionTimeout")
+            .and_then(|item| item.any_duration())
+            .unwrap_or_default(),
+        default_service_export_to: export("defaultServiceExportTo", default.default_service_export_to),
+        default_virtual_service_export_to: export(
+            "defaultVirtualServiceExportTo",
+            default.default_virtual_service_export_to,
+        ),
+        default_destination_rule_export_to: export(
+            "defaultDestinationRuleExportTo",
+            default.default_destination_rule_export_to,
+        ),
+        default_http_retry_policy: retries.map(http_route::read_retries),
+        path_normalization: read_normalization(&fields),
+    };
+    if let Some(item) = fields.get("accessLogEncoding")
+        && item.one_of(&[("TEXT", false), ("JSON", true)]) == Some(true)
+    {
+        item.no_effect();
+    }
+    if let Some(item) = fields.get("defaultConfig") {
+        read_proxy_config(&item);
+    }
+    fields.no_effect(&NO_EFFECT);
+    fields.finish();
+    config
+}
+
+fn read_outbound(fields: &Fields<'_>) -> OutboundTrafficPolicy {
+    let Some(policy) = fields.get("outboundTrafficPolicy").and_then(|item| item.object()) else {
+        return OutboundTrafficPolicy::AllowAny;
+    };
+    policy.no_effect(&["tls"]);
+    let mode = policy.get("mode");
+    policy.finish();
+    // Absent means protobuf's first value.
+    let Some(item) = mode else { return OutboundTrafficPolicy::RegistryOnly };
+    match item.one_of(&[("REGISTRY_ONLY", 0), ("ALLOW_ANY", 1), ("ALLOW_ANY_DYNAMIC_DNS", 2)]) {
+        Some(1) => OutboundTrafficPolicy::AllowAny,
+        Some(2) => {
+            item.no_effect_as("ALLOW_ANY_DYNAMIC_DNS (read as ALLOW_ANY)");
+            OutboundTrafficPolicy::AllowAny
+        }
+        _ => OutboundTrafficPolicy::RegistryOnly,
+    }
+}
+
+fn read_normalization(fields: &Fields<'_>) -> PathNormalization {
+    const MODES: [(&str, PathNormalization); 5] = [
+        ("DEFAULT", PathNormalization::Base),
+        ("NONE", PathNormalization::None),
+        ("BASE", PathNormalization::Base),
+        ("MERGE_SLASHES", PathNormalization::MergeSlashes),
+        ("DECODE_AND_MERGE_SLASHES", PathNormalization::DecodeAndMergeSlashes),
+    ];
+    let Some(part) = fields.get("pathNormalization").and_then(|item| item.object()) else {
+        return PathNormalization::Base;
+    };
+    let mode = part.get("normalization").and_then(|item| item.one_of(&MODES));
+    part.finish();
+    mode.unwrap_or(PathNormalization::Base)
+}
+
+/// `defaultConfig`, of which nothing has an effect yet.
+fn read_proxy_config(item: &Item<'_>) {
+    let Some(fields) = item.object() else { return };
+    fields.no_effect(&PROXY_NO_EFFECT);
+    fields.finish();
+}
+
+/// Fields of a MeshConfig that Istio knows.
+const NO_EFFECT: [&str; 34] = [
+    "ca",
+    "caCertificates",
+    "certificates",
+    "configSources",
+    "defaultProviders",
+    "defaultTrafficPolicy",
+    "disableEnvoyListenerLog",
+    "discoverySelectors",
+    "dnsRefreshRate",
+    "enableEnvoyAccessLogService",
+    "enablePrometheusMerge",
+    "enableTracing",
+    "extensionProviders",
+    "h2UpgradePolicy",
+    "hboneIdleTimeout",
+    "inboundClusterStatName",
+    "inboundTrafficPolicy",
+    "ingressClass",
+    "ingressControllerMode",
+    "ingressSelector",
+    "ingressService",
+    "localityLbSetting",
+    "meshMTLS",
+    "outboundClusterStatName",
+    "proxyHttpPort",
+    "proxyInboundListenPort",
+    "proxyListenPort",
+    "serviceEntryVisibility",
+    "serviceScopeConfigs",
+    "serviceSettings",
+    "tcpKeepalive",
+    "tlsDefaults",
+    "verifyCertificateAtClient",
+    "zoneAwareLbSetting",
+];
+
+/// Fields of a ProxyConfig that Istio knows.
+const PROXY_NO_EFFECT: [&str; 40] = [
+    "availabilityZone",
+    "binaryPath",
+    "caCertificatesPem",
+    "concurrency",
+    "configPath",
+    "connectionSettings",
+    "controlPlaneAuthPolicy",
+    "customConfigFile",
+    "discoveryAddress",
+    "discoveryRefreshDelay",
+    "drainDuration",
+    "envoyAccessLogService",
+    "envoyMetricsService",
+    "envoyMetricsServiceAddress",
+    "extraStatTags",
+    "fileFlushInterval",
+    "fileFlushMinSizeKb",
+    "gatewayTopology",
+    "holdApplicationUntilProxyStarts",
+    "image",
+    "interceptionMode",
+    "meshId",
+    "privateKeyProvider",
+    "proxyAdminPort",
+    "proxyBootstrapTemplatePath",
+    "proxyHeaders",
+    "proxyMetadata",
+    "proxyStatsMatcher",
+    "readinessProbe",
+    "runtimeValues",
+    "sds",
+    "serviceCluster",
+    "statNameLength",
+    "statsCompression",
+    "statsdUdpAddress",
+    "statusPort",
+    "terminationDrainDuration",
+    "tracing",
+    "tracingServiceName",
+    "zipkinAddress",
+];

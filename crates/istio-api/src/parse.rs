@@ -1,0 +1,225 @@
+//! From a text with many documents to objects and findings.
+
+use std::collections::BTreeMap;
+
+use model::{Finding, Labels, Level, ObjectRef, Str};
+
+use crate::codes;
+use crate::document::{Document, Kind, Places};
+use crate::kinds::{self, Context, Known};
+use crate::reader::{Cx, Fields, Item};
+use crate::timestamp;
+use crate::yaml::{self, Node, SyntaxError};
+
+/// What a text has in it.
+#[derive(Clone, Debug, Default)]
+pub struct Parsed {
+    /// In the order of the text. An object that is in it twice is here once: the first one.
+    pub documents: Vec<Document>,
+    pub findings: Vec<Finding>,
+    /// Some part could not even be recognised as an object, so that an object that was here before
+    /// and is not in `documents` may still be meant to be there.
+    pub incomplete: bool,
+}
+
+/// Reads multi-document YAML or JSON; `kind: List` stands for its items. Never fails as a whole:
+/// what is wrong with one document is a finding and costs no other document anything. `file` is
+/// for messages only.
+pub fn parse_stream(file: &str, text: &str) -> Parsed {
+    let file = Str::from(file);
+    let mut parsed = Parsed::default();
+    for chunk in yaml::split(text) {
+        match yaml::load(chunk) {
+            Ok(nodes) => nodes.iter().for_each(|node| read_object(&file, node, &mut parsed)),
+            Err(error) => {
+                parsed.incomplete = true;
+                parsed.findings.push(syntax_finding(&file, error));
+            }
+        }
+    }
+    drop_duplicates(&mut parsed);
+    parsed.findings.sort();
+    parsed.findings.dedup();
+    parsed
+}
+
+fn syntax_finding(file: &Str, error: SyntaxError) -> Finding {
+    Finding {
+        level: Level::Error,
+        code: if error.limit { codes::LIMIT } else { codes::SYNTAX },
+        object: None,
+        field: Str::default(),
+        place: Some(Cx::new(file).place(error.line, error.column)),
+        message: error.message.into(),
+    }
+}
+
+fn read_object(file: &Str, node: &Node, parsed: &mut Parsed) {
+    let cx = Cx::new(file);
+    let root = Item::root(node, &cx);
+    let Some(fields) = Fields::of(&root) else {
+        let message = format!("must be a Kubernetes object, not {}", node.describe());
+        root.report(Level::Error, codes::SYNTAX, message);
+        parsed.incomplete = true;
+        parsed.findings.extend(cx.take_findings());
+        return;
+    };
+    let (api_version, kind) = (fields.get("apiVersion"), fields.get("kind"));
+    if api_version.is_none() && kind.is_none() {
+        let message = "has neither apiVersion nor kind, so it is no Kubernetes object; ignored";
+        root.report(Level::Warning, codes::OTHER_KIND, message.into());
+        parsed.findings.extend(cx.take_findings());
+        return;
+    }
+    let text = |name| fields.require(name).and_then(|item| item.non_empty());
+    let (Some(api_version), Some(kind)) = (text("apiVersion"), text("kind")) else {
+        parsed.incomplete = true;
+        parsed.findings.extend(cx.take_findings());
+        return;
+    };
+    if &*kind == "List" || (kind.ends_with("List") && fields.get("items").is_some()) {
+        parsed.findings.extend(cx.take_findings());
+        read_list(file, node, parsed);
+        return;
+    }
+    let known = kinds::lookup(&api_version, &kind);
+    let object = read_identity(&fields, &kind, &known);
+    if let Some(object) = &object {
+        cx.set_object(object);
+    }
+    let Known::Read { .. } = known else {
+        kinds::report_unread(&known, &api_version, &kind, &root);
+        parsed.findings.extend(cx.take_findings());
+        return;
+    };
+    match object.and_then(|object| read_document(&fields, object, api_version)) {
+        Some(mut document) => {
+            document.broken = cx.is_broken();
+            let (findings, places) = cx.finish();
+            parsed.findings.extend(findings);
+            document.places = if keeps_places(&document.body) { places } else { Places::default() };
+            parsed.documents.push(document);
+        }
+        None => {
+            parsed.incomplete = true;
+            parsed.findings.extend(cx.take_findings());
+        }
+    }
+}
+
+/// The items of a `kind: List`. A list in a list is refused: nothing writes one.
+fn read_list(file: &Str, node: &Node, parsed: &mut Parsed) {
+    let Some(items) = node.get("items") else { return };
+    let cx = Cx::new(file);
+    for item in Item::under("items", &items.node, &cx).list() {
+        if item.node().get("items").is_some() {
+            item.invalid("a list cannot be in a list".into());
+        } else {
+            read_object(file, item.node(), parsed);
+        }
+    }
+    parsed.incomplete |= cx.is_broken();
+    parsed.findings.extend(cx.take_findings());
+}
+
+/// Kind, namespace and name. Without a name there is no object.
+fn read_identity(fields: &Fields<'_>, kind: &str, known: &Known) -> Option<ObjectRef> {
+    let is_read = matches!(known, Known::Read { .. });
+    let metadata = match is_read {
+        true => fields.require("metadata")?.object()?,
+        false => Fields::of(&fields.get("metadata")?)?,
+    };
+    let name = match is_read {
+        true => metadata.require("name")?.non_empty()?,
+        false => metadata.get("name")?.str()?,
+    };
+    let namespace = metadata.get("namespace").and_then(|item| item.str()).filter(|ns| !ns.is_empty());
+    let namespace = match known {
+        Known::Read { namespaced: false } => Str::default(),
+        Known::Read { namespaced: true } => namespace.unwrap_or_else(|| "default".into()),
+        _ => namespace.unwrap_or_default(),
+    };
+    Some(ObjectRef { kind: kind.into(), namespace, name })
+}
+
+fn read_document(fields: &Fields<'_>, object: ObjectRef, api_version: Str) -> Option<Document> {
+    let metadata = fields.get("metadata")?.object()?;
+    let map = |name| metadata.get(name).map(|item| item.string_map()).unwrap_or_default();
+    let (labels, annotations): (_, BTreeMap<Str, Str>) = (Labels(map("labels")), map("annotations"));
+    let created = metadata.get("creationTimestamp").and_then(|item| {
+        let seconds = timestamp::parse(&item.str()?);
+        if seconds.is_none() {
+            item.invalid("is no RFC 3339 time".into());
+        }
+        seconds
+    });
+    let context = Context {
+        name: object.name.clone(),
+        owner: metadata.get("ownerReferences").and_then(|item| read_owner(&item)),
+        dry_run: annotations.get("istio.io/dry-run").is_some_and(|v| *v == "true"),
+    };
+    let body = kinds::read(&object.kind, fields, context)?;
+    let at = fields.item().node();
+    // `status` is the cluster's word, not the user's; Kubernetes' kinds have more beside `spec`.
+    fields.get("status");
+    if keeps_places(&body) {
+        fields.report_unknown_top();
+    }
+    Some(Document {
+        place: fields.item().cx().place(at.line, at.column),
+        object,
+        api_version,
+        labels,
+        annotations,
+        created: created.unwrap_or(0),
+        resource_version: metadata.get("resourceVersion").and_then(|item| item.str()),
+        broken: false,
+        body,
+        places: Places::default(),
+    })
+}
+
+fn read_owner(item: &Item<'_>) -> Option<(Str, Str)> {
+    let owners = item.list();
+    let owner = owners.first()?.object()?;
+    Some((owner.get("kind")?.str()?, owner.get("name")?.str()?))
+}
+
+/// Istio's kinds, whose fields translation and analysis point at.
+fn keeps_places(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::VirtualService(_)
+            | Kind::DestinationRule(_)
+            | Kind::Gateway(_)
+            | Kind::ServiceEntry(_)
+            | Kind::PeerAuthentication(_)
+            | Kind::AuthorizationPolicy(_)
+    )
+}
+
+/// Keeps the first of documents that are the same object, and names the others.
+fn drop_duplicates(parsed: &mut Parsed) {
+    let mut first: BTreeMap<ObjectRef, String> = BTreeMap::new();
+    let findings = &mut parsed.findings;
+    parsed.documents.retain(|document| {
+        let Some(place) = first.get(&document.object) else {
+            first.insert(document.object.clone(), document.place.to_string());
+            return true;
+        };
+        findings.push(duplicate(document, place));
+        false
+    });
+}
+
+/// The finding for an object that is given more than once; the one at `first` counts.
+pub fn duplicate(document: &Document, first: &str) -> Finding {
+    Finding {
+        level: Level::Error,
+        code: codes::DUPLICATE_OBJECT,
+        object: Some(document.object.clone()),
+        field: Str::default(),
+        place: Some(document.place.clone()),
+        message: format!("is given twice; the one at {first} counts, this one has no effect").into(),
+    }
+}

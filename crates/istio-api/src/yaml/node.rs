@@ -1,0 +1,84 @@
+//! The tree.
+
+use model::Str;
+
+/// A value and the place it starts at, both counted from 1.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub line: u32,
+    pub column: u32,
+    pub value: Value,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Scalar { text: Str, ty: Scalar },
+    Seq(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// What a scalar is in YAML's core schema. Quoted scalars are always strings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scalar {
+    Null,
+    Bool,
+    Int,
+    Float,
+    Str,
+}
+
+/// A key with its value. Keys are unique within a map.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub key: Str,
+    pub line: u32,
+    pub column: u32,
+    pub node: Node,
+}
+
+impl Node {
+    /// Whether nothing is written here: `null`, `~` or no text at all.
+    pub fn is_null(&self) -> bool {
+        matches!(self.value, Value::Scalar { ty: Scalar::Null, .. })
+    }
+
+    /// The value under a key, if this is a map that has it.
+    pub fn get(&self, key: &str) -> Option<&Entry> {
+        match &self.value {
+            Value::Map(entries) => entries.iter().find(|entry| &*entry.key == key),
+            _ => None,
+        }
+    }
+
+    /// What this is, for people.
+    pub fn describe(&self) -> &'static str {
+        match &self.value {
+            Value::Seq(_) => "a list",
+            Value::Map(_) => "an object",
+            Value::Scalar { ty, .. } => match ty {
+                Scalar::Null => "null",
+                Scalar::Bool => "a boolean",
+                Scalar::Int | Scalar::Float => "a number",
+                Scalar::Str => "a string",
+            },
+        }
+    }
+
+    /// How many nodes this tree has, itself included. Bounded by the loader, like its depth.
+    pub fn size(&self) -> usize {
+        match &self.value {
+            Value::Scalar { .. } => 1,
+            Value::Seq(items) => 1 + items.iter().map(Node::size).sum::<usize>(),
+            Value::Map(entries) => 1 + entries.iter().map(|e| e.node.size()).sum::<usize>(),
+        }
+    }
+
+    /// How deep this tree is; a scalar is 1.
+    pub fn depth(&self) -> usize {
+        1 + match &self.value {
+            Value::Scalar { .. } => 0,
+            Value::Seq(items) => items.iter().map(Node::depth).max().unwrap_or(0),
+            Value::Map(entries) => entries.iter().map(|e| e.node.depth()).max().unwrap_or(0),
+        }
+    }
+}

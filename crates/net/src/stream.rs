@@ -1,0 +1,239 @@
+//! [`Io`]: TCP, Unix or TLS, with bytes put back in front.
+
+use std::any::Any;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::rustls;
+use tokio_rustls::{client, server};
+
+/// One stream of the data path.
+#[derive(Debug)]
+pub struct Io {
+    /// Read before anything of the stream.
+    prefix: Bytes,
+    kind: Kind,
+    /// Dropped with the stream.
+    attached: Option<Box<dyn Any + Send + Sync>>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Server(Box<server::TlsStream<Io>>),
+    Client(Box<client::TlsStream<Io>>),
+}
+
+impl From<TcpStream> for Io {
+    fn from(stream: TcpStream) -> Self {
+        // Fails on a socket that is gone, and then so does everything else.
+        let _ = stream.set_nodelay(true);
+        Io::new(Kind::Tcp(stream))
+    }
+}
+
+impl From<UnixStream> for Io {
+    fn from(stream: UnixStream) -> Self {
+        Io::new(Kind::Unix(stream))
+    }
+}
+
+impl From<server::TlsStream<Io>> for Io {
+    fn from(stream: server::TlsStream<Io>) -> Self {
+        Io::new(Kind::Server(Box::new(stream)))
+    }
+}
+
+impl From<client::TlsStream<Io>> for Io {
+    fn from(stream: client::TlsStream<Io>) -> Self {
+        Io::new(Kind::Client(Box::new(stream)))
+    }
+}
+
+impl Io {
+    fn new(kind: Kind) -> Self {
+        Io { prefix: Bytes::new(), kind, attached: None }
+    }
+
+    /// Keeps something, such as a guard that counts, for as long as the stream lives.
+    pub fn attach(&mut self, guard: impl Any + Send + Sync) {
+        self.attached = Some(match self.attached.take() {
+            None => Box::new(guard),
+            Some(before) => Box::new((before, guard)),
+        });
+    }
+
+    /// Bytes that were put back and not read again yet.
+    pub fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
+    /// Puts bytes back, to be read before all others.
+    pub fn unread(&mut self, bytes: Bytes) {
+        self.prefix = match self.prefix.is_empty() {
+            true => bytes,
+            false => [&bytes[..], &self.prefix[..]].concat().into(),
+        };
+    }
+
+    /// Reads more bytes of the stream behind those that were put back, where
+    /// [`Io::prefix`] shows them. Gives their number; 0 is the end of the stream. Safe to drop.
+    pub fn poll_peek_more(&mut self, cx: &mut Context<'_>, max: usize) -> Poll<io::Result<usize>> {
+        let mut room = [0; 2048];
+        let max = max.min(room.len());
+        let mut buf = ReadBuf::new(&mut room[..max]);
+        std::task::ready!(self.poll_read_kind(cx, &mut buf))?;
+        let new = buf.filled();
+        if !new.is_empty() {
+            self.prefix = [&self.prefix[..], new].concat().into();
+        }
+        Poll::Ready(Ok(new.len()))
+    }
+
+    /// The TCP socket under it all.
+    pub fn tcp(&self) -> Option<&TcpStream> {
+        match &self.kind {
+            Kind::Tcp(stream) => Some(stream),
+            Kind::Unix(_) => None,
+            Kind::Server(stream) => stream.get_ref().0.tcp(),
+            Kind::Client(stream) => stream.get_ref().0.tcp(),
+        }
+    }
+
+    /// The TLS session, where we are the server.
+    pub fn tls_server(&self) -> Option<&rustls::ServerConnection> {
+        match &self.kind {
+            Kind::Server(stream) => Some(stream.get_ref().1),
+            _ => None,
+        }
+    }
+
+    /// The TLS session, where we are the client.
+    pub fn tls_client(&self) -> Option<&rustls::ClientConnection> {
+        match &self.kind {
+            Kind::Client(stream) => Some(stream.get_ref().1),
+            _ => None,
+        }
+    }
+
+    pub fn is_tls(&self) -> bool {
+        matches!(self.kind, Kind::Server(_) | Kind::Client(_))
+    }
+
+    /// The protocol that ALPN chose.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::Server(stream) => stream.get_ref().1.alpn_protocol(),
+            Kind::Client(stream) => stream.get_ref().1.alpn_protocol(),
+            _ => None,
+        }
+    }
+
+    /// The peer's certificates, its own first.
+    pub fn peer_certificates(&self) -> Option<&[rustls::pki_types::CertificateDer<'static>]> {
+        match &self.kind {
+            Kind::Server(stream) => stream.get_ref().1.peer_certificates(),
+            Kind::Client(stream) => stream.get_ref().1.peer_certificates(),
+            _ => None,
+        }
+    }
+
+    /// `None` for Unix sockets. A system call: keep the answer.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.tcp()?.local_addr().ok().map(crate::original_dst::unmapped)
+    }
+
+    /// `None` for Unix sockets. A system call: keep the answer.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.tcp()?.peer_addr().ok().map(crate::original_dst::unmapped)
+    }
+
+    /// Makes dropping the stream reset the connection instead of closing it in order.
+    pub fn abort_on_drop(&self) {
+        if let Some(stream) = self.tcp() {
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    fn poll_read_kind(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Kind::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Kind::Server(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+            Kind::Client(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.prefix.is_empty() {
+            return self.poll_read_kind(cx, buf);
+        }
+        let len = self.prefix.len().min(buf.remaining());
+        buf.put_slice(&self.prefix[..len]);
+        self.prefix.advance(len);
+        if self.prefix.is_empty() {
+            self.prefix = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Kind::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Kind::Server(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
+            Kind::Client(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Kind::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Kind::Server(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, bufs),
+            Kind::Client(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Kind::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Kind::Server(stream) => Pin::new(&mut **stream).poll_flush(cx),
+            Kind::Client(stream) => Pin::new(&mut **stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Kind::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Kind::Server(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            Kind::Client(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+        }
+    }
+}

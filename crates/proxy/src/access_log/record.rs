@@ -1,0 +1,186 @@
+//! The record of one request or connection: filled in while it is served, written once.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use stdx::Str;
+
+/// What happened to a request (or to a connection that carries no requests).
+#[derive(Debug)]
+pub struct Record {
+    pub started_at: SystemTime,
+    pub started: Instant,
+    pub protocol: Option<&'static str>,
+    /// 0 if there was no response.
+    pub status: u16,
+    pub flags: Flags,
+    pub details: Cow<'static, str>,
+    pub termination: Option<Cow<'static, str>>,
+    pub transport_failure: Option<String>,
+    /// Bytes of the request's body, or from the client.
+    pub bytes_received: u64,
+    /// Bytes of the response's body, or to the client.
+    pub bytes_sent: u64,
+    pub attempts: u32,
+    pub cluster: Option<Str>,
+    pub upstream_host: Option<ir::Address>,
+    pub upstream_local: Option<SocketAddr>,
+    /// The client as believed from `x-forwarded-for`, where that is not the TCP peer.
+    pub remote: Option<SocketAddr>,
+    pub route_name: Option<Str>,
+    pub virtual_host: Option<Str>,
+    /// From the start to the last byte of the request.
+    pub request_end: Option<Duration>,
+    /// From the start to the first byte of the response from upstream.
+    pub response_begin: Option<Duration>,
+    /// Of a gRPC call, from headers or trailers.
+    pub grpc_status: Option<u32>,
+}
+
+impl Record {
+    pub fn new() -> Self {
+        Record {
+            started_at: SystemTime::now(),
+            started: Instant::now(),
+            protocol: None,
+            status: 0,
+            flags: Flags::default(),
+            details: Cow::Borrowed(""),
+            termination: None,
+            transport_failure: None,
+            bytes_received: 0,
+            bytes_sent: 0,
+            attempts: 0,
+            cluster: None,
+            upstream_host: None,
+            upstream_local: None,
+            remote: None,
+            route_name: None,
+            virtual_host: None,
+            request_end: None,
+            response_begin: None,
+            grpc_status: None,
+        }
+    }
+
+    pub fn flag(&mut self, flag: Flag) {
+        self.flags.set(flag);
+    }
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+macro_rules! flags {
+    ($($flag:ident $long:literal,)*) => {
+        /// Envoy's response flags.
+        /// See <https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/observability/access_log/usage#config-access-log-format-response-flags>.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(clippy::upper_case_acronyms)]
+        pub enum Flag { $($flag,)* }
+
+        const FLAGS: &[(Flag, &str, &str)] = &[$((Flag::$flag, stringify!($flag), $long),)*];
+    };
+}
+
+flags! {
+    LH "FailedLocalHealthCheck",
+    UH "NoHealthyUpstream",
+    UT "UpstreamRequestTimeout",
+    LR "LocalReset",
+    UR "UpstreamRemoteReset",
+    UF "UpstreamConnectionFailure",
+    UC "UpstreamConnectionTermination",
+    UO "UpstreamOverflow",
+    NR "NoRouteFound",
+    DI "DelayInjected",
+    FI "FaultInjected",
+    RL "RateLimited",
+    UAEX "UnauthorizedExternalService",
+    RLSE "RateLimitServiceError",
+    DC "DownstreamConnectionTermination",
+    URX "UpstreamRetryLimitExceeded",
+    SI "StreamIdleTimeout",
+    IH "InvalidEnvoyRequestHeaders",
+    DPE "DownstreamProtocolError",
+    UMSDR "UpstreamMaxStreamDurationReached",
+    RFCF "ResponseFromCacheFilter",
+    NFCF "NoFilterConfigFound",
+    DT "DurationTimeout",
+    UPE "UpstreamProtocolError",
+    NC "NoClusterFound",
+    OM "OverloadManagerTerminated",
+    DF "DnsResolutionFailed",
+    DO "DropOverload",
+    DR "DownstreamRemoteReset",
+}
+
+/// [`Flag`]s, in the order in which they were set, as Envoy writes them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Flags {
+    bits: u32,
+    /// Five bits per flag, the first lowest, counted from 1.
+    order: u64,
+}
+
+/// So many fit into the order; no request gets near it.
+const MAX_ORDERED: u32 = 12;
+
+impl Flags {
+    pub const ALL: Flags = Flags { bits: u32::MAX, order: 0 };
+
+    pub fn is_empty(self) -> bool {
+        self.bits == 0
+    }
+
+    pub fn has(self, flag: Flag) -> bool {
+        self.bits & (1 << flag as u32) != 0
+    }
+
+    pub fn intersects(self, other: Flags) -> bool {
+        self.bits & other.bits != 0
+    }
+
+    fn set(&mut self, flag: Flag) {
+        let before = self.bits.count_ones();
+        if !self.has(flag) && before < MAX_ORDERED {
+            self.bits |= 1 << flag as u32;
+            self.order |= (flag as u64 + 1) << (5 * before);
+        }
+    }
+
+    /// The long names, joined by commas; `-` if there are none.
+    pub fn long(self) -> String {
+        self.join(|(_, _, long)| long)
+    }
+
+    fn join(self, name: impl Fn(&(Flag, &'static str, &'static str)) -> &'static str) -> String {
+        let at = |n: u32| ((self.order >> (5 * n)) & 31) as usize;
+        let flags =
+            (0..self.bits.count_ones().min(MAX_ORDERED)).filter_map(|n| FLAGS.get(at(n).wrapping_sub(1)));
+        let names: Vec<_> = flags.map(name).collect();
+        if names.is_empty() { "-".to_owned() } else { names.join(",") }
+    }
+
+    /// The set of flags with these short names.
+    pub fn by_names(names: &[Str]) -> Result<Self, String> {
+        let mut all = Flags::default();
+        for name in names {
+            let known = FLAGS.iter().find(|(_, short, _)| *short == name.as_str());
+            let (flag, ..) = known.ok_or_else(|| format!("unknown response flag {name:?}"))?;
+            all.bits |= 1 << *flag as u32;
+        }
+        Ok(all)
+    }
+}
+
+impl fmt::Display for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.join(|(_, short, _)| short))
+    }
+}

@@ -1,0 +1,195 @@
+//! The administration interface, as Envoy has it.
+
+mod clusters;
+mod config_dump;
+pub mod stats;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ::http::{Method, Request, Response, StatusCode, header};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::proxy::State;
+
+/// The server's task; it ends when this is dropped.
+pub struct Server(JoinHandle<()>);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Starts serving.
+///
+/// # Errors
+/// The socket cannot be used.
+pub(crate) fn serve(state: Arc<State>, socket: std::net::TcpListener) -> std::io::Result<Server> {
+    let listener = TcpListener::from_std(socket)?;
+    Ok(Server(tokio::spawn(async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let state = state.clone();
+                    tokio::spawn(async move {
+                        let service =
+                            hyper::service::service_fn(move |request| answer(state.clone(), request));
+                        let _ = hyper::server::conn::http1::Builder::new()
+                            .serve_connection(TokioIo::new(stream), service)
+                            .await;
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "admin: accept failed");
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+            }
+        }
+    })))
+}
+
+type Answer = Response<Full<Bytes>>;
+
+async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let query = Query::of(request.uri().query().unwrap_or(""));
+    let path = request.uri().path();
+    let answer = match path {
+        "/" => text(StatusCode::OK, HELP),
+        "/ready" => ready(&state),
+        "/stats" => stats::answer(&state, &query),
+        "/stats/prometheus" => typed(PROMETHEUS, stats::prometheus(&state)),
+        "/config_dump" => json_answer(&config_dump::dump(&state, &query)),
+        "/clusters" => clusters::answer(&state, &query),
+        "/server_info" => json_answer(&server_info(&state)),
+        "/quitquitquit" => match *request.method() {
+            Method::POST => {
+                state.quit.notify_one();
+                text(StatusCode::OK, "OK\n")
+            }
+            _ => text(StatusCode::METHOD_NOT_ALLOWED, "Method GET not allowed, POST required.\n"),
+        },
+        _ => text(StatusCode::NOT_FOUND, "invalid path. admin commands are:\n".to_owned() + HELP),
+    };
+    Ok(answer)
+}
+
+const HELP: &str = "  /clusters: upstream cluster status
+  /config_dump: dump current configuration as JSON (mask, resource, name_regex)
+  /quitquitquit (POST): exit the server
+  /ready: print server state, return 200 if LIVE, otherwise return 503
+  /server_info: print server version and status
+  /stats: print server stats (filter, format=json|prometheus)
+  /stats/prometheus: print server stats in Prometheus format
+";
+
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+fn ready(state: &State) -> Answer {
+    match state_name(state) {
+        "LIVE" => text(StatusCode::OK, "LIVE\n"),
+        other => text(StatusCode::SERVICE_UNAVAILABLE, format!("{other}\n")),
+    }
+}
+
+fn state_name(state: &State) -> &'static str {
+    if state.draining.load(Ordering::Relaxed) {
+        "DRAINING"
+    } else if state.manager.lock().config.is_ready() {
+        "LIVE"
+    } else {
+        "INITIALIZING"
+    }
+}
+
+fn server_info(state: &State) -> serde_json::Value {
+    let uptime = format!("{}s", state.started.elapsed().as_secs());
+    let node =
+        xds_codec::json::bootstrap_to_json(&state.manager.lock().config.bootstrap).get("node").cloned();
+    json!({
+        "version": format!("lateen/{}", state.version),
+        "state": state_name(state),
+        "uptime_current_epoch": uptime,
+        "uptime_all_epochs": uptime,
+        "hot_restart_version": "disabled",
+        "command_line_options": { "concurrency": state.stats.len(), "command_line": state.command_line },
+        "node": node,
+    })
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    respond(status, "text/plain; charset=UTF-8", body.into())
+}
+
+fn typed(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    respond(StatusCode::OK, content_type, body.into())
+}
+
+fn json_answer(value: &serde_json::Value) -> Answer {
+    typed("application/json", serde_json::to_vec_pretty(value).unwrap_or_default())
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response.headers_mut().insert("x-content-type-options", header::HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Parameters of a URL's query.
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn of(text: &str) -> Self {
+        let pair = |pair: &str| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(name), decoded(value))
+        };
+        Query(text.split('&').filter(|part| !part.is_empty()).map(pair).collect())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Undoes percent-encoding.
+fn decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.as_bytes().iter();
+    while let Some(byte) = bytes.next() {
+        let rest = bytes.as_slice();
+        let hex = rest.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match (byte, hex) {
+            (b'%', Some(value)) => {
+                out.push(value);
+                bytes.nth(1);
+            }
+            (b'+', _) => out.push(b' '),
+            (other, _) => out.push(*other),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_read() {
+        let query = Query::of("filter=http%5C.a&format=json&x&y=1%2");
+        assert_eq!(query.get("filter"), Some("http\\.a"));
+        assert_eq!(query.get("x"), Some(""));
+        assert_eq!(query.get("y"), Some("1%2"));
+        assert_eq!(query.get("z"), None);
+    }
+}

@@ -1,0 +1,270 @@
+//! From `ir` to what runs: expressions, chains, TLS settings, access log formats.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::Problem;
+use engine::balance::EndpointSet;
+use engine::route::RouteTable;
+use identity::{ClientTls, SecretStore, ServerTls};
+use ir::filter::Reporter;
+use ir::http::RouteSource;
+use ir::listener::ListenerFilter;
+use ir::{
+    Address, ClusterDiscovery, Direction, FilterChain, HttpConnectionManager, LoadAssignment, UpstreamTls,
+};
+use stdx::Str;
+
+use super::snapshot::{
+    AlpnOverride, Chain, Cluster, Hcm, HttpFilter, Inspect, Listener, NetworkFilter, Tcp, Terminal,
+    Transport, chain_name, transport_index,
+};
+use crate::access_log;
+
+/// Compiles a listener.
+///
+/// # Errors
+/// What cannot be compiled, by field.
+pub fn listener(config: &Arc<ir::Listener>, secrets: &SecretStore) -> Result<Listener, Problem> {
+    engine::chain::check(config)?;
+    let numbered = config.filter_chains.iter().enumerate();
+    let mut chains: Vec<Arc<Chain>> = numbered
+        .map(|(i, chain)| {
+            self::chain(chain, i, config.direction, secrets)
+                .map_err(|p| p.inside(format!("filter_chains[{i}]")))
+        })
+        .collect::<Result<_, _>>()?;
+    if let Some(default) = &config.default_filter_chain {
+        let index = config.filter_chains.len();
+        let chain = self::chain(default, index, config.direction, secrets);
+        chains.push(chain.map_err(|p| p.inside("default_filter_chain"))?);
+    }
+    let stat_prefix = match &config.address {
+        Address::Socket(address) => address.to_string().replace(':', "_"),
+        other => other.to_string().replace([':', '/'], "_"),
+    };
+    Ok(Listener {
+        inspect: inspect(config),
+        access_log: access_log::compile(&config.access_log)?,
+        stat_prefix: stat_prefix.into(),
+        chains,
+        config: config.clone(),
+    })
+}
+
+fn inspect(config: &ir::Listener) -> Inspect {
+    let mut inspect = Inspect {
+        timeout: match config.listener_filters_timeout {
+            None => Some(Duration::from_secs(15)),
+            Some(Duration::ZERO) => None,
+            some => some,
+        },
+        continue_on_timeout: config.continue_on_listener_filters_timeout,
+        original_dst: config.use_original_dst,
+        ..Inspect::default()
+    };
+    for filter in &config.listener_filters {
+        match filter {
+            ListenerFilter::OriginalDst => inspect.original_dst = true,
+            ListenerFilter::TlsInspector { disabled_ports } => inspect.tls = Some(disabled_ports.clone()),
+            ListenerFilter::HttpInspector { disabled_ports } => inspect.http = Some(disabled_ports.clone()),
+        }
+    }
+    inspect
+}
+
+fn chain(
+    config: &FilterChain,
+    index: usize,
+    direction: Direction,
+    secrets: &SecretStore,
+) -> Result<Arc<Chain>, Problem> {
+    let tls = match &config.tls {
+        Some(tls) => Some(Arc::new(
+            ServerTls::new(tls, secrets).map_err(|e| Problem::new("transport_socket", e.to_string()))?,
+        )),
+        None => None,
+    };
+    let mut filters = Vec::new();
+    let mut istio_stats = None;
+    for (i, filter) in config.filters.iter().enumerate() {
+        filters.push(match filter {
+            ir::NetworkFilter::Rbac { stat_prefix, rules } => NetworkFilter::Rbac {
+                stat_prefix: stat_prefix.clone(),
+                rules: engine::rbac::Rbac::compile(rules)
+                    .map_err(|p| p.inside(format!("filters[{i}].rules")))?,
+            },
+            ir::NetworkFilter::IstioStats { reporter } => {
+                istio_stats = Some(*reporter);
+                NetworkFilter::IstioStats(*reporter)
+            }
+        });
+    }
+    let terminal = match &config.terminal {
+        ir::Terminal::Http(http) => Terminal::Http(Arc::new(hcm(http, direction)?)),
+        ir::Terminal::Tcp(tcp) => Terminal::Tcp(Arc::new(Tcp {
+            access_log: access_log::compile(&tcp.access_log)?,
+            config: tcp.clone(),
+            istio_stats,
+            direction,
+        })),
+    };
+    Ok(Arc::new(Chain {
+        name: chain_name(config, index),
+        tls,
+        handshake_timeout: config.transport_socket_connect_timeout,
+        filters,
+        terminal,
+    }))
+}
+
+fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Problem> {
+    let mut filters = Vec::new();
+    let (mut istio_stats, mut peer_metadata) = (None::<Reporter>, false);
+    for (i, filter) in config.http_filters.iter().enumerate() {
+        match filter {
+            ir::HttpFilter::Rbac { stat_prefix, rules } => filters.push(HttpFilter::Rbac {
+                stat_prefix: stat_prefix.clone(),
+                rules: engine::rbac::Rbac::compile(rules)
+                    .map_err(|p| p.inside(format!("http_filters[{i}].rules")))?,
+            }),
+            ir::HttpFilter::Fault => filters.push(HttpFilter::Fault),
+            ir::HttpFilter::UpstreamAlpn { protocols } => {
+                filters.push(HttpFilter::Alpn(AlpnOverride::Fixed(alpn(protocols))));
+            }
+            ir::HttpFilter::IstioAlpn { http10, http11, http2 } => {
+                filters.push(HttpFilter::Alpn(AlpnOverride::ByProtocol {
+                    http10: alpn(http10),
+                    http11: alpn(http11),
+                    http2: alpn(http2),
+                }));
+            }
+            ir::HttpFilter::IstioStats { reporter } => istio_stats = Some(*reporter),
+            ir::HttpFilter::PeerMetadata => peer_metadata = true,
+            // Neither changes what happens to a request as long as it has no policy of its own.
+            ir::HttpFilter::GrpcStats | ir::HttpFilter::Cors => {}
+        }
+    }
+    let inline_routes = match &config.routes {
+        RouteSource::Inline(routes) => Some(Arc::new(self::routes(&Arc::new((**routes).clone()))?)),
+        RouteSource::Rds(_) => None,
+    };
+    Ok(Hcm {
+        filters,
+        access_log: access_log::compile(&config.access_log)?,
+        inline_routes,
+        max_headers_kb: config.max_request_headers_kb.unwrap_or(60),
+        server_name: config.server_name.clone().unwrap_or_else(|| Str::from("envoy")),
+        direction,
+        istio_stats,
+        peer_metadata,
+        config: config.clone(),
+    })
+}
+
+fn alpn(protocols: &[Str]) -> Arc<[Str]> {
+    protocols.into()
+}
+
+/// Compiles a route configuration.
+///
+/// # Errors
+/// What cannot be compiled, by field.
+pub fn routes(config: &Arc<ir::RouteConfig>) -> Result<RouteTable, Problem> {
+    RouteTable::compile(config.clone())
+}
+
+/// Compiles a cluster's settings; endpoints come with [`with_endpoints`].
+///
+/// # Errors
+/// What cannot be compiled, by field.
+pub fn cluster(
+    config: &Arc<ir::Cluster>,
+    secrets: &SecretStore,
+    registry: &upstream::Registry,
+) -> Result<Cluster, Problem> {
+    let matches = config.transport_matches.iter().enumerate();
+    let mut transports: Vec<Transport> = matches
+        .map(|(i, m)| transport(m.tls.as_ref(), secrets, &format!("transport_socket_matches[{i}]")))
+        .collect::<Result<_, _>>()?;
+    transports.push(transport(config.tls.as_ref(), secrets, "transport_socket")?);
+    let endpoints = match &config.discovery {
+        ClusterDiscovery::Static(assignment) => EndpointSet::compile(assignment),
+        ClusterDiscovery::Eds { .. } | ClusterDiscovery::OriginalDst => EndpointSet::default(),
+    };
+    Ok(with_destinations(Cluster {
+        config: config.clone(),
+        endpoints: Arc::new(endpoints),
+        transports,
+        default_transport: transport_index(config, &BTreeMap::new()),
+        state: registry.cluster(&config.name),
+        destinations: Vec::new(),
+    }))
+}
+
+fn transport(tls: Option<&UpstreamTls>, secrets: &SecretStore, field: &str) -> Result<Transport, Problem> {
+    let Some(tls) = tls else { return Ok(Transport { tls: None, key: 0, mutual: false }) };
+    let mutual = tls.common.certificate.is_some() && tls.common.validation.is_some();
+    let client = ClientTls::new(tls, secrets).map_err(|e| Problem::new(field, e.to_string()))?;
+    Ok(Transport { tls: Some(Arc::new(client)), key: stdx::digest(tls).0 as u64 | 1, mutual })
+}
+
+/// The same cluster with other endpoints. TLS settings and their sessions are shared.
+pub fn with_endpoints(cluster: &Cluster, assignment: &LoadAssignment) -> Cluster {
+    let endpoints = Arc::new(EndpointSet::compile(assignment));
+    with_destinations(Cluster { endpoints, destinations: Vec::new(), ..cluster.clone() })
+}
+
+/// The new settings with the TLS contexts (and so the sessions) of the old ones, where TLS did
+/// not change.
+pub fn carry_over(new: Cluster, old: &Cluster) -> Cluster {
+    let held = |transport: &Transport| old.transports.iter().find(|t| t.key == transport.key).cloned();
+    let transports = new.transports.iter().map(|t| held(t).unwrap_or_else(|| t.clone())).collect();
+    with_destinations(Cluster { transports, ..new })
+}
+
+fn with_destinations(mut cluster: Cluster) -> Cluster {
+    let of = |endpoint: &ir::Endpoint| {
+        let transport = transport_index(&cluster.config, &endpoint.transport_metadata);
+        cluster.destination(&endpoint.address, transport)
+    };
+    cluster.destinations = cluster.endpoints.endpoints().iter().map(of).collect();
+    cluster
+}
+
+/// Names of clusters that a listener's TCP proxies and inline routes send to, and of route
+/// configurations that it asks for.
+pub fn names_of(config: &ir::Listener) -> (Vec<Str>, Vec<Str>) {
+    let (mut clusters, mut routes) = (Vec::new(), Vec::new());
+    for chain in config.filter_chains.iter().chain(&config.default_filter_chain) {
+        match &chain.terminal {
+            ir::Terminal::Tcp(tcp) => match &tcp.clusters {
+                ir::tcp::TcpClusters::Single(name) => clusters.push(name.clone()),
+                ir::tcp::TcpClusters::Weighted(all) => {
+                    clusters.extend(all.iter().map(|(name, _)| name.clone()))
+                }
+            },
+            ir::Terminal::Http(http) => match &http.routes {
+                RouteSource::Rds(name) => routes.push(name.clone()),
+                RouteSource::Inline(config) => {
+                    clusters.extend(config.virtual_hosts.iter().flat_map(clusters_of))
+                }
+            },
+        }
+    }
+    (clusters, routes)
+}
+
+/// Names of clusters that a virtual host's routes send to.
+pub fn clusters_of(vhost: &ir::VirtualHost) -> Vec<Str> {
+    let mut names = Vec::new();
+    for route in &vhost.routes {
+        let ir::RouteAction::Forward(forward) = &route.action else { continue };
+        match &forward.clusters {
+            ir::route::RouteClusters::Single(name) => names.push(name.clone()),
+            ir::route::RouteClusters::Weighted(all) => names.extend(all.iter().map(|c| c.name.clone())),
+        }
+    }
+    names
+}

@@ -1,0 +1,229 @@
+//! From resources to what workers run: received → compiled → warmed → published.
+//!
+//! Lives on the admin thread. A resource takes effect when everything it names is there (make
+//! before break); what was removed lives on while something active names it.
+
+pub mod compile;
+mod retire;
+pub mod snapshot;
+mod store;
+pub(crate) mod subscriptions;
+mod warm;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use identity::SecretStore;
+use ir::{Bootstrap, Resource, ResourceType};
+use stdx::Str;
+use xds_client::{AdsHandle, Reject, Update};
+
+pub use snapshot::Snapshot;
+pub use store::{FETCH_TIMEOUT, Table};
+
+use store::Missing;
+use subscriptions::Subscriptions;
+
+/// The pointer that workers follow. Looking whether it moved is one relaxed load.
+pub struct Published {
+    version: AtomicU64,
+    current: ArcSwap<Snapshot>,
+}
+
+impl Published {
+    fn new() -> Self {
+        Published { version: AtomicU64::new(0), current: ArcSwap::from_pointee(Snapshot::default()) }
+    }
+
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    fn publish(&self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+        let version = snapshot.version;
+        let old = self.current.swap(snapshot);
+        self.version.store(version, Ordering::Release);
+        old
+    }
+}
+
+/// All configuration of a proxy.
+pub struct Config {
+    pub clusters: Table<ir::Cluster, snapshot::Cluster>,
+    pub endpoints: Table<ir::LoadAssignment, ()>,
+    pub listeners: Table<ir::Listener, snapshot::Listener>,
+    pub routes: Table<ir::RouteConfig, engine::route::RouteTable>,
+    pub bootstrap: Bootstrap,
+    secrets: SecretStore,
+    registry: Arc<upstream::Registry>,
+    missing: Missing<(ResourceType, Str)>,
+    subscriptions: Subscriptions,
+    /// What was named when things were settled last.
+    route_names: HashSet<Str>,
+    endpoint_names: HashSet<Str>,
+    active: Snapshot,
+    published: Arc<Published>,
+    /// Replaced snapshots that a worker may still hold. They are freed here, not there.
+    retired: Vec<Arc<Snapshot>>,
+    /// Everything that came first has taken effect once.
+    ready: bool,
+}
+
+impl Config {
+    /// Takes over the bootstrap.
+    ///
+    /// # Errors
+    /// A static resource that cannot be compiled, by name.
+    pub fn new(bootstrap: Bootstrap, secrets: SecretStore) -> Result<Self, String> {
+        let mut config = Config {
+            clusters: Table::default(),
+            endpoints: Table::default(),
+            listeners: Table::default(),
+            routes: Table::default(),
+            secrets,
+            registry: Arc::default(),
+            missing: Missing::default(),
+            subscriptions: Subscriptions::default(),
+            route_names: HashSet::new(),
+            endpoint_names: HashSet::new(),
+            active: Snapshot::default(),
+            published: Arc::new(Published::new()),
+            retired: Vec::new(),
+            ready: false,
+            bootstrap: Bootstrap::default(),
+        };
+        for secret in &bootstrap.secrets {
+            config
+                .secrets
+                .apply(secret)
+                .map_err(|e| format!("static_resources.secrets {}: {e}", secret.name))?;
+        }
+        let clusters = bootstrap.clusters.iter().map(|c| Resource::Cluster(Arc::new(c.clone())));
+        let listeners = bootstrap.listeners.iter().map(|l| Resource::Listener(Arc::new(l.clone())));
+        for resource in clusters.chain(listeners) {
+            let (kind, name) = (resource.ty().short(), resource.name());
+            config
+                .put(resource, Str::default(), true)
+                .map_err(|e| format!("static {kind} resource {name}: {e}"))?;
+        }
+        config.bootstrap = bootstrap;
+        Ok(config)
+    }
+
+    pub fn published(&self) -> Arc<Published> {
+        self.published.clone()
+    }
+
+    /// What is in effect.
+    pub fn active(&self) -> &Snapshot {
+        &self.active
+    }
+
+    /// Where subscriptions by name are told.
+    pub fn connect(&mut self, ads: AdsHandle) {
+        self.subscriptions.connect(ads);
+    }
+
+    /// Files a response of the control plane; [`Config::settle`] makes it take effect. What is
+    /// returned is refused, the rest is not affected by it.
+    pub fn update(&mut self, update: Update) -> Vec<Reject> {
+        let now = Instant::now();
+        let mut rejects = Vec::new();
+        for (resource, version) in update.added {
+            let name = resource.name();
+            if let Err(message) = self.put(resource, version, false) {
+                rejects.push(Reject { name, message });
+            }
+        }
+        let refused = !update.problems.is_empty();
+        for problem in update.problems {
+            self.note_error(update.ty, problem.name, problem.message);
+        }
+        for name in &update.removed {
+            match update.ty {
+                ResourceType::Cluster => self.clusters.remove(name, now),
+                ResourceType::Listener => self.listeners.remove(name, now),
+                ResourceType::Secret => self.secrets.remove(name),
+                // Kept while something names them: a server that has none says so by an empty one.
+                ResourceType::Endpoints | ResourceType::Route | ResourceType::NameTable => {}
+            }
+        }
+        let whole = rejects.is_empty() && !refused;
+        match update.ty {
+            ResourceType::Cluster => self.clusters.answered(whole),
+            ResourceType::Endpoints => self.endpoints.answered(whole),
+            ResourceType::Listener => self.listeners.answered(whole),
+            ResourceType::Route => self.routes.answered(whole),
+            ResourceType::Secret | ResourceType::NameTable => {}
+        }
+        rejects
+    }
+
+    fn put(&mut self, resource: Resource, version: Str, fixed: bool) -> Result<(), String> {
+        let name = resource.name();
+        let (secrets, registry) = (&self.secrets, &self.registry);
+        match resource {
+            Resource::Cluster(value) => self.clusters.put(name, &value, version, fixed, |value, old| {
+                let new = compile::cluster(value, secrets, registry).map_err(|p| p.to_string())?;
+                Ok(match old {
+                    Some(old) => compile::carry_over(new, old),
+                    None => new,
+                })
+            }),
+            Resource::Endpoints(value) => self.endpoints.put(name, &value, version, fixed, |_, _| Ok(())),
+            Resource::Listener(value) => self.listeners.put(name, &value, version, fixed, |value, _| {
+                compile::listener(value, secrets).map_err(|p| p.to_string())
+            }),
+            Resource::Route(value) => self.routes.put(name, &value, version, fixed, |value, _| {
+                compile::routes(value).map_err(|p| p.to_string())
+            }),
+            Resource::Secret(secret) => self.secrets.apply(&secret).map_err(|e| e.to_string()),
+            Resource::NameTable(_) => Ok(()),
+        }
+    }
+
+    /// Remembers what could not even be decoded, for `/config_dump`.
+    fn note_error(&mut self, ty: ResourceType, name: Str, message: String) {
+        match ty {
+            ResourceType::Cluster => self.clusters.errors.insert(name, message),
+            ResourceType::Endpoints => self.endpoints.errors.insert(name, message),
+            ResourceType::Listener => self.listeners.errors.insert(name, message),
+            ResourceType::Route => self.routes.errors.insert(name, message),
+            ResourceType::Secret | ResourceType::NameTable => None,
+        };
+    }
+
+    /// Hands the working state to the workers.
+    pub fn publish(&mut self) {
+        self.active.version += 1;
+        let old = self.published.publish(Arc::new(self.active.clone()));
+        self.retired.push(old);
+        self.sweep();
+    }
+
+    /// Frees replaced snapshots that no worker holds any more.
+    pub fn sweep(&mut self) {
+        self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+        self.registry.collect();
+    }
+
+    /// Whether some replaced snapshot may still be held.
+    pub fn has_retired(&self) -> bool {
+        !self.retired.is_empty()
+    }
+
+    /// Whether the first clusters and listeners are in and in effect.
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+}

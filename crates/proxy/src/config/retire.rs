@@ -1,0 +1,68 @@
+//! What nobody needs any more, and goes.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use stdx::Str;
+
+use super::warm::{Settled, eds_name};
+use super::{Config, FETCH_TIMEOUT, compile};
+
+impl Config {
+    /// Drops clusters that were removed, once nothing active names them (or a while later), and
+    /// routes and endpoints that nothing names.
+    pub(super) fn drop_removed(&mut self, now: Instant, settled: &mut Settled) {
+        let removed: Vec<(Str, Instant)> = self
+            .clusters
+            .entries
+            .iter()
+            .filter_map(|(name, entry)| Some((name.clone(), entry.removed?)))
+            .collect();
+        if !removed.is_empty() {
+            let named = self.active_cluster_names();
+            for (name, since) in removed {
+                self.clusters.open.remove(&name);
+                let end = since + FETCH_TIMEOUT;
+                if named.contains(&name) && now < end {
+                    settled.again = Some(settled.again.map_or(end, |again| again.min(end)));
+                    continue;
+                }
+                self.clusters.entries.remove(&name);
+                settled.changed |= self.active.clusters.remove(&name).is_some();
+            }
+        }
+        // Only what was named once goes: a message may come before the one that names it.
+        let named = self.named_routes();
+        for name in self.route_names.difference(&named) {
+            self.routes.entries.remove(name);
+            self.routes.open.remove(name);
+            settled.changed |= self.active.routes.remove(name).is_some();
+        }
+        self.route_names = named;
+        let clusters = self.clusters.entries.iter();
+        let named: HashSet<Str> =
+            clusters.filter_map(|(name, entry)| eds_name(name, &entry.value).cloned()).collect();
+        for name in self.endpoint_names.difference(&named) {
+            self.endpoints.entries.remove(name);
+        }
+        self.endpoint_names = named;
+    }
+
+    fn active_cluster_names(&self) -> HashSet<Str> {
+        let mut names: HashSet<Str> = HashSet::new();
+        for table in self.active.routes.values() {
+            names.extend(table.config().virtual_hosts.iter().flat_map(compile::clusters_of));
+        }
+        for listener in self.active.listeners.values() {
+            names.extend(compile::names_of(&listener.config).0);
+        }
+        names
+    }
+
+    /// Route configurations that a listener names: in effect, or about to be.
+    fn named_routes(&self) -> HashSet<Str> {
+        let active = self.active.listeners.values().map(|listener| &listener.config);
+        let wanted = self.listeners.entries.values().map(|entry| &entry.value);
+        active.chain(wanted).flat_map(|config| compile::names_of(config).1).collect()
+    }
+}

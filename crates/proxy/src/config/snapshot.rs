@@ -1,0 +1,210 @@
+//! What workers run: compiled resources, immutable, one `Arc` each, in persistent maps, so that
+//! a change of one cluster costs one cluster.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::balance::EndpointSet;
+use engine::route::RouteTable;
+use identity::{ClientTls, ServerTls};
+use ir::filter::Reporter;
+use ir::{Direction, FilterChain, HttpConnectionManager, TcpProxy};
+use stdx::Str;
+use upstream::{ClusterState, Destination};
+
+use crate::access_log::AccessLog;
+
+/// A persistent map: cloning shares it, a change copies a few nodes.
+pub type Map<K, V> =
+    imbl::GenericHashMap<K, V, foldhash::fast::RandomState, imbl::shared_ptr::DefaultSharedPtr>;
+
+/// One state of the configuration. Old ones are freed on the admin thread.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    pub version: u64,
+    pub listeners: Map<Str, Arc<Listener>>,
+    /// Names of listeners by address, bound or not; a wildcard address is a key like any other.
+    pub by_address: Map<SocketAddr, Arc<Listener>>,
+    pub routes: Map<Str, Arc<RouteTable>>,
+    pub clusters: Map<Str, Arc<Cluster>>,
+}
+
+impl Snapshot {
+    /// The listener that takes a connection handed over for `destination`: the exact address,
+    /// else the wildcard address of its family.
+    pub fn listener_for(&self, destination: SocketAddr) -> Option<&Arc<Listener>> {
+        let wildcard = match destination {
+            SocketAddr::V4(_) => SocketAddr::from(([0, 0, 0, 0], destination.port())),
+            SocketAddr::V6(_) => SocketAddr::from(([0u16; 8], destination.port())),
+        };
+        let found = self.by_address.get(&destination).or_else(|| self.by_address.get(&wildcard));
+        // Istio writes wildcard listeners for IPv4 alone; they serve IPv6 pods, too.
+        found.or_else(|| {
+            let v4 = SocketAddr::from(([0, 0, 0, 0], destination.port()));
+            destination.is_ipv6().then(|| self.by_address.get(&v4)).flatten()
+        })
+    }
+}
+
+/// A compiled [`ir::Listener`].
+pub struct Listener {
+    pub config: Arc<ir::Listener>,
+    /// As `filter_chains`; the default chain is last, if there is one.
+    pub chains: Vec<Arc<Chain>>,
+    pub inspect: Inspect,
+    pub access_log: Arc<[AccessLog]>,
+    /// `listener.<this>.…` in statistics: the address with `_` for `:`.
+    pub stat_prefix: Str,
+}
+
+/// What listener filters do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inspect {
+    pub original_dst: bool,
+    /// `None`: no such filter; else the ports it is switched off for.
+    pub tls: Option<Vec<u16>>,
+    pub http: Option<Vec<u16>>,
+    /// `None`: no limit.
+    pub timeout: Option<Duration>,
+    pub continue_on_timeout: bool,
+}
+
+impl Listener {
+    /// The chain for a choice of [`engine::chain::select`].
+    pub fn chain(&self, chosen: engine::chain::Chosen) -> Option<&Arc<Chain>> {
+        match chosen {
+            engine::chain::Chosen::Chain(index) => self.chains.get(index),
+            engine::chain::Chosen::Default => self.chains.get(self.config.filter_chains.len()),
+            engine::chain::Chosen::None | engine::chain::Chosen::Ambiguous => None,
+        }
+    }
+
+    /// The chain of this name, as it is now.
+    pub fn chain_named(&self, name: &str) -> Option<&Arc<Chain>> {
+        self.chains.iter().find(|chain| chain.name == name)
+    }
+
+    pub fn direction(&self) -> Direction {
+        self.config.direction
+    }
+}
+
+/// A compiled [`FilterChain`].
+pub struct Chain {
+    pub name: Str,
+    pub tls: Option<Arc<ServerTls>>,
+    pub handshake_timeout: Option<Duration>,
+    pub filters: Vec<NetworkFilter>,
+    pub terminal: Terminal,
+}
+
+pub enum NetworkFilter {
+    Rbac { stat_prefix: Str, rules: engine::rbac::Rbac },
+    IstioStats(Reporter),
+}
+
+pub enum Terminal {
+    Http(Arc<Hcm>),
+    Tcp(Arc<Tcp>),
+}
+
+/// A compiled [`HttpConnectionManager`].
+pub struct Hcm {
+    pub config: HttpConnectionManager,
+    pub filters: Vec<HttpFilter>,
+    pub access_log: Arc<[AccessLog]>,
+    /// Where the routes are part of the listener.
+    pub inline_routes: Option<Arc<RouteTable>>,
+    pub max_headers_kb: u32,
+    pub server_name: Str,
+    pub direction: Direction,
+    /// `istio.stats`, if it is among the filters.
+    pub istio_stats: Option<Reporter>,
+    pub peer_metadata: bool,
+}
+
+pub enum HttpFilter {
+    Rbac { stat_prefix: Str, rules: engine::rbac::Rbac },
+    Fault,
+    Alpn(AlpnOverride),
+}
+
+/// What ALPN the upstream connection offers if it is TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AlpnOverride {
+    Fixed(Arc<[Str]>),
+    ByProtocol { http10: Arc<[Str]>, http11: Arc<[Str]>, http2: Arc<[Str]> },
+}
+
+/// A compiled [`TcpProxy`].
+pub struct Tcp {
+    pub config: TcpProxy,
+    pub access_log: Arc<[AccessLog]>,
+    pub istio_stats: Option<Reporter>,
+    pub direction: Direction,
+}
+
+/// A compiled cluster with its endpoints of the moment.
+#[derive(Clone)]
+pub struct Cluster {
+    pub config: Arc<ir::Cluster>,
+    pub endpoints: Arc<EndpointSet>,
+    /// As `transport_matches`, and last the default.
+    pub transports: Vec<Transport>,
+    /// The index of the transport of an address without metadata.
+    pub default_transport: usize,
+    /// Counters shared by all workers; they outlive snapshots.
+    pub state: Arc<ClusterState>,
+    /// As the endpoints of the set.
+    pub destinations: Vec<Destination>,
+}
+
+/// How bytes get to an endpoint.
+#[derive(Clone)]
+pub struct Transport {
+    pub tls: Option<Arc<ClientTls>>,
+    /// Stands for the settings: connections of different ones are not shared.
+    pub key: u64,
+    /// We present a certificate, and check the server's.
+    pub mutual: bool,
+}
+
+impl Cluster {
+    /// Where an address leads that is no endpoint (original destination).
+    pub fn destination_of(&self, to: SocketAddr) -> Destination {
+        self.destination(&ir::Address::Socket(to), self.default_transport)
+    }
+
+    pub(super) fn destination(&self, address: &ir::Address, transport: usize) -> Destination {
+        // `compile` puts the default last, so that there is always one.
+        let transport = &self.transports[transport.min(self.transports.len() - 1)];
+        Destination {
+            config: self.config.clone(),
+            cluster: self.state.clone(),
+            endpoint: self.state.endpoint(address),
+            tls: transport.tls.clone(),
+            transport_key: transport.key,
+        }
+    }
+
+    /// Whether we show a certificate on the way there.
+    pub fn is_mutual(&self, to: &Destination) -> bool {
+        self.transports.iter().any(|transport| transport.mutual && transport.key == to.transport_key)
+    }
+
+    pub fn connect_timeout(&self) -> Duration {
+        self.config.connect_timeout.unwrap_or(Duration::from_secs(5))
+    }
+}
+
+/// The first match whose criteria the metadata has; else the index after the last.
+pub fn transport_index(cluster: &ir::Cluster, metadata: &std::collections::BTreeMap<Str, Str>) -> usize {
+    let fits = |m: &ir::cluster::TransportMatch| m.criteria.iter().all(|(k, v)| metadata.get(k) == Some(v));
+    cluster.transport_matches.iter().position(fits).unwrap_or(cluster.transport_matches.len())
+}
+
+/// The name of a filter chain to configurations that give none.
+pub fn chain_name(chain: &FilterChain, index: usize) -> Str {
+    if chain.name.is_empty() { Str::from(format!("#{index}")) } else { chain.name.clone() }
+}

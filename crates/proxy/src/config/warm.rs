@@ -1,0 +1,245 @@
+//! Warming: what may take effect now, what has to wait, what may go.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ir::{Address, ClusterDiscovery, ResourceType, RouteConfig};
+use stdx::Str;
+
+use super::snapshot::{Cluster, Listener};
+use super::{Config, compile};
+
+/// What settling did.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// There is something new to publish.
+    pub changed: bool,
+    /// Look again at this time at the latest, or when a secret arrives.
+    pub again: Option<Instant>,
+    /// Something waits for a secret.
+    pub waits_for_secret: bool,
+}
+
+impl Config {
+    /// Brings everything into effect that can be. Clusters first, then routes, then listeners,
+    /// then what nobody needs any more goes.
+    pub fn settle(&mut self, now: Instant) -> Settled {
+        let mut settled = Settled::default();
+        self.forget_what_came();
+        self.settle_clusters(now, &mut settled);
+        self.settle_routes(now, &mut settled);
+        self.settle_listeners(now, &mut settled);
+        self.drop_removed(now, &mut settled);
+        let all_seen = (!self.bootstrap.cds_over_ads || self.clusters.seen)
+            && (!self.bootstrap.lds_over_ads || self.listeners.seen);
+        self.ready |= all_seen && self.clusters.open.is_empty() && self.listeners.open.is_empty();
+        settled.again = match (settled.again, self.missing.next_end(now)) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.subscriptions.sync(&self.clusters, &self.listeners, &self.active);
+        settled
+    }
+
+    fn has_discovery(&self) -> bool {
+        let bootstrap = &self.bootstrap;
+        bootstrap.ads.is_some() || bootstrap.cds_over_ads || bootstrap.lds_over_ads
+    }
+
+    fn forget_what_came(&mut self) {
+        let (active, endpoints, secrets) = (&self.active, &self.endpoints, &self.secrets);
+        self.missing.retain(|(ty, name)| match ty {
+            ResourceType::Cluster => !active.clusters.contains_key(name),
+            ResourceType::Route => !active.routes.contains_key(name),
+            ResourceType::Endpoints => !endpoints.entries.contains_key(name),
+            ResourceType::Secret => !secrets.is_present(name),
+            ResourceType::Listener | ResourceType::NameTable => false,
+        });
+    }
+
+    fn settle_clusters(&mut self, now: Instant, settled: &mut Settled) {
+        // An assignment belongs to every cluster that names it.
+        let changed: HashSet<Str> = self.endpoints.take_open().into_iter().collect();
+        if !changed.is_empty() {
+            let named = |name: &Str, cluster: &ir::Cluster| {
+                eds_name(name, cluster).is_some_and(|eds| changed.contains(eds))
+            };
+            let users = self.clusters.entries.iter().filter(|(name, entry)| named(name, &entry.value));
+            self.clusters.open.extend(users.map(|(name, _)| name.clone()));
+        }
+        for name in self.clusters.take_open() {
+            match self.warm_cluster(&name, now, settled) {
+                Some(cluster) => {
+                    self.active.clusters.insert(name, cluster);
+                    settled.changed = true;
+                }
+                None => {
+                    self.clusters.open.insert(name);
+                }
+            }
+        }
+    }
+
+    /// The cluster as it takes effect now; `None`: it has to wait, or it was removed.
+    fn warm_cluster(&mut self, name: &Str, now: Instant, settled: &mut Settled) -> Option<Arc<Cluster>> {
+        let entry = self.clusters.entries.get(name).filter(|entry| entry.removed.is_none())?;
+        let compiled = entry.compiled.clone();
+        let transports = compiled.transports.iter().filter_map(|transport| transport.tls.as_ref());
+        let secrets: Vec<Str> = transports.flat_map(|tls| tls.missing()).collect();
+        let assignment = match eds_name(name, &entry.value) {
+            None => None,
+            Some(eds) => match self.endpoints.entries.get(eds) {
+                Some(entry) => Some(entry.value.clone()),
+                None if self.has_discovery()
+                    && self.missing.wait((ResourceType::Endpoints, eds.clone()), now) =>
+                {
+                    return None;
+                }
+                None => Some(Arc::default()),
+            },
+        };
+        if self.wait_for_secrets(secrets, now, settled) {
+            return None;
+        }
+        Some(match assignment {
+            None => compiled,
+            Some(assignment) => Arc::new(compile::with_endpoints(&compiled, &assignment)),
+        })
+    }
+
+    /// Whether a cluster that is not there may still come. At the start, one that the first
+    /// clusters did not include does not hold up what is there.
+    fn wait_for_cluster(&mut self, name: Str, now: Instant) -> bool {
+        let known = self.clusters.entries.contains_key(&name);
+        let may_come = known || (self.bootstrap.cds_over_ads && (self.ready || !self.clusters.seen));
+        may_come && self.missing.wait((ResourceType::Cluster, name), now)
+    }
+
+    fn wait_for_secrets(&mut self, names: Vec<Str>, now: Instant, settled: &mut Settled) -> bool {
+        let mut wait = false;
+        for name in names {
+            wait |= self.missing.wait((ResourceType::Secret, name), now);
+        }
+        settled.waits_for_secret |= wait;
+        wait
+    }
+
+    fn settle_routes(&mut self, now: Instant, settled: &mut Settled) {
+        for name in self.routes.take_open() {
+            let Some(entry) = self.routes.entries.get(&name) else { continue };
+            let (wanted, compiled) = (entry.value.clone(), entry.compiled.clone());
+            let not_ready = self.vhosts_not_ready(&wanted, now);
+            if not_ready.is_empty() {
+                self.active.routes.insert(name, compiled);
+                settled.changed = true;
+                continue;
+            }
+            // The hosts that can take effect do; the others stay as they were. A first version
+            // waits as a whole for clusters that are on their way: nobody is served by it yet.
+            let before = self.active.routes.get(&name).map(|table| table.config().clone());
+            if before.is_none() && self.some_are_coming(&wanted) {
+                self.routes.open.insert(name);
+                continue;
+            }
+            let mixed = Arc::new(mix(&wanted, before.as_deref(), &not_ready));
+            if before.as_ref() != Some(&mixed)
+                && let Ok(table) = compile::routes(&mixed)
+            {
+                self.active.routes.insert(name.clone(), Arc::new(table));
+                settled.changed = true;
+            }
+            self.routes.open.insert(name);
+        }
+    }
+
+    /// Indices of virtual hosts that name a cluster that is not there yet.
+    fn vhosts_not_ready(&mut self, config: &RouteConfig, now: Instant) -> HashSet<usize> {
+        let mut not_ready = HashSet::new();
+        for (index, vhost) in config.virtual_hosts.iter().enumerate() {
+            for cluster in compile::clusters_of(vhost) {
+                if !self.active.clusters.contains_key(&cluster) && self.wait_for_cluster(cluster, now) {
+                    not_ready.insert(index);
+                }
+            }
+        }
+        not_ready
+    }
+
+    /// Whether a cluster that the configuration names is known of, but not in effect yet.
+    fn some_are_coming(&self, config: &RouteConfig) -> bool {
+        let mut names = config.virtual_hosts.iter().flat_map(compile::clusters_of);
+        let first = self.bootstrap.cds_over_ads && !self.clusters.seen;
+        let coming = |name: &Str| first || self.clusters.entries.contains_key(name);
+        names.any(|name| !self.active.clusters.contains_key(&name) && coming(&name))
+    }
+
+    fn settle_listeners(&mut self, now: Instant, settled: &mut Settled) {
+        for name in self.listeners.take_open() {
+            let Some(entry) = self.listeners.entries.get(&name) else { continue };
+            if entry.removed.is_some() {
+                self.listeners.entries.remove(&name);
+                if let Some(listener) = self.active.listeners.remove(&name) {
+                    self.unmap_address(&listener);
+                }
+                settled.changed = true;
+                continue;
+            }
+            let compiled = entry.compiled.clone();
+            if self.listener_waits(&compiled, now, settled) {
+                self.listeners.open.insert(name);
+                continue;
+            }
+            if let Some(old) = self.active.listeners.insert(name, compiled.clone()) {
+                self.unmap_address(&old);
+            }
+            if let Address::Socket(address) = &compiled.config.address {
+                self.active.by_address.insert(*address, compiled);
+            }
+            settled.changed = true;
+        }
+    }
+
+    fn unmap_address(&mut self, listener: &Listener) {
+        if let Address::Socket(address) = &listener.config.address
+            && self
+                .active
+                .by_address
+                .get(address)
+                .is_some_and(|held| held.config.name == listener.config.name)
+        {
+            self.active.by_address.remove(address);
+        }
+    }
+
+    fn listener_waits(&mut self, listener: &Listener, now: Instant, settled: &mut Settled) -> bool {
+        let (clusters, routes) = compile::names_of(&listener.config);
+        let mut wait = false;
+        for name in clusters {
+            wait |= !self.active.clusters.contains_key(&name) && self.wait_for_cluster(name, now);
+        }
+        for name in routes.into_iter().filter(|name| !self.active.routes.contains_key(name)) {
+            wait |= self.has_discovery() && self.missing.wait((ResourceType::Route, name), now);
+        }
+        let contexts = listener.chains.iter().filter_map(|chain| chain.tls.as_ref());
+        let secrets = contexts.flat_map(|tls| tls.missing()).collect();
+        self.wait_for_secrets(secrets, now, settled) | wait
+    }
+}
+
+/// The name under which a cluster's endpoints are asked for.
+pub fn eds_name<'a>(name: &'a Str, cluster: &'a ir::Cluster) -> Option<&'a Str> {
+    match &cluster.discovery {
+        ClusterDiscovery::Eds { service_name } => Some(service_name.as_ref().unwrap_or(name)),
+        ClusterDiscovery::Static(_) | ClusterDiscovery::OriginalDst => None,
+    }
+}
+
+/// `wanted`, but with the virtual hosts in `held` as they are in `before`, or without them.
+fn mix(wanted: &RouteConfig, before: Option<&RouteConfig>, held: &HashSet<usize>) -> RouteConfig {
+    let old = |name: &Str| before.and_then(|b| b.virtual_hosts.iter().find(|vhost| vhost.name == *name));
+    let numbered = wanted.virtual_hosts.iter().enumerate();
+    let hosts =
+        numbered.filter_map(|(i, vhost)| if held.contains(&i) { old(&vhost.name) } else { Some(vhost) });
+    RouteConfig { virtual_hosts: hosts.cloned().collect(), ..wanted.clone() }
+}

@@ -1,0 +1,292 @@
+//! One accepted connection: from its first byte to the code that owns it.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use engine::chain::Chosen;
+use identity::{TlsError, TlsFailure, TlsInfo};
+use ir::listener::TransportProtocol;
+use net::Io;
+use stdx::Str;
+
+use crate::access_log::{self, AccessLog, Entry, Flag, NoHeaders, Record};
+use crate::config::snapshot::{Chain, Listener, NetworkFilter, Terminal};
+use crate::protocol::{self, Http, Sniffed};
+use crate::telemetry::ListenerStats;
+use crate::worker::Worker;
+
+/// What is known of a connection; shared by its requests.
+#[derive(Debug)]
+pub struct ConnInfo {
+    pub id: u64,
+    /// Where the client was going (the original destination).
+    pub local: SocketAddr,
+    /// The TCP peer.
+    pub remote: SocketAddr,
+    /// Name of the listener that serves it, and of the chain in it.
+    pub listener: Str,
+    pub chain: Str,
+    /// From the ClientHello.
+    pub sni: Option<Str>,
+    pub tls: Option<TlsInfo>,
+}
+
+impl ConnInfo {
+    /// The verified peer, for policies.
+    pub fn certificate(&self) -> Option<engine::rbac::Certificate> {
+        let peer = self.tls.as_ref()?.peer.as_ref()?;
+        Some(engine::rbac::Certificate {
+            uri_sans: peer.uri_sans.clone(),
+            dns_sans: peer.dns_sans.clone(),
+            subject: peer.subject.clone(),
+        })
+    }
+
+    /// Mutual TLS: the peer has shown a certificate.
+    pub fn is_mutual(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.peer.is_some())
+    }
+
+    /// The first URI SAN of the peer, and our own.
+    pub fn principals(&self) -> (Option<Str>, Option<Str>) {
+        let Some(tls) = &self.tls else { return (None, None) };
+        let peer = tls.peer.as_ref().and_then(|peer| peer.uri_sans.first().cloned());
+        (peer, tls.local.as_ref().and_then(|local| local.uri_sans.first().cloned()))
+    }
+
+    #[cfg(test)]
+    pub fn for_test(remote: &str, local: &str) -> Self {
+        ConnInfo {
+            id: 1,
+            local: local.parse().unwrap(),
+            remote: remote.parse().unwrap(),
+            listener: "l".into(),
+            chain: "c".into(),
+            sni: None,
+            tls: None,
+        }
+    }
+}
+
+/// Serves a connection that was accepted on `address`.
+pub async fn serve(worker: Rc<Worker>, io: Io, remote: SocketAddr, address: SocketAddr) {
+    let Some(bound) = worker.snapshot().by_address.get(&address).cloned() else { return };
+    let Some(local) = io.local_addr() else { return };
+    let local = if bound.inspect.original_dst { original(&io).unwrap_or(local) } else { local };
+    let listener = owner(&worker, bound, local);
+    let stats = worker.stats.listener(&listener.stat_prefix);
+    stats.cx_total.inc();
+    stats.cx_active.inc();
+    let _count = Closing(stats.clone());
+    // Each step has a box of its own, so that a connection keeps room for the step it is in.
+    let Some(open) = Box::pin(open(&worker, listener, &stats, io, remote, local)).await else { return };
+    drop(stats);
+    owned(worker, open).await;
+}
+
+/// A connection that its chain takes.
+struct Open {
+    chain: Arc<Chain>,
+    info: Rc<ConnInfo>,
+    io: Io,
+    protocol: Option<Http>,
+    record: Record,
+}
+
+/// Hands the connection to the last filter of its chain.
+fn owned(worker: Rc<Worker>, open: Open) -> Pin<Box<dyn Future<Output = ()>>> {
+    let Open { chain, info, io, protocol, record } = open;
+    match &chain.terminal {
+        Terminal::Tcp(tcp) => Box::pin(crate::tcp::serve(worker, tcp.clone(), info, io, record)),
+        Terminal::Http(hcm) => {
+            let conn = crate::http::HttpConnection::new(worker, hcm.clone(), info, &io, protocol);
+            Box::pin(crate::http::serve(conn, io))
+        }
+    }
+}
+
+/// What it speaks, which chain serves it, TLS, who may. `None`: it was refused, and recorded.
+async fn open(
+    worker: &Worker,
+    listener: Arc<Listener>,
+    stats: &ListenerStats,
+    mut io: Io,
+    remote: SocketAddr,
+    local: SocketAddr,
+) -> Option<Open> {
+    let mut record = Record::new();
+    let sniffed = sniff(&listener, &mut io, local, stats).await?;
+    let mut info = ConnInfo {
+        id: worker.next_connection_id(),
+        local,
+        remote,
+        listener: listener.config.name.clone(),
+        chain: Str::default(),
+        sni: sniffed.server_name.clone(),
+        tls: None,
+    };
+    let Some(chain) = choose(&listener, &info, &sniffed) else {
+        stats.no_filter_chain_match.inc();
+        record.flag(Flag::NR);
+        record.details = "filter_chain_not_found".into();
+        log(worker, &listener.access_log, &record, &info);
+        return None;
+    };
+    info.chain = chain.name.clone();
+    if let Some(tls) = &chain.tls {
+        match handshake(tls, io, chain.handshake_timeout).await {
+            Ok((stream, facts)) => {
+                stats.ssl_handshake.inc();
+                info.sni = facts.sni.clone().or(info.sni);
+                info.tls = Some(facts);
+                io = stream;
+            }
+            Err(error) => {
+                count_tls_failure(stats, &error);
+                tracing::debug!(listener = %info.listener, chain = %info.chain, peer = %remote, %error, "TLS refused");
+                record.termination = Some("TLS_handshake_failed".into());
+                record.transport_failure = Some(error.to_string());
+                log(worker, &listener.access_log, &record, &info);
+                return None;
+            }
+        }
+    }
+    if let Err(policy) = authorize(worker, &chain, &info) {
+        record.details = format!("rbac_access_denied_matched_policy[{policy}]").into();
+        record.termination = Some(record.details.clone());
+        if let Terminal::Tcp(tcp) = &chain.terminal {
+            log(worker, &tcp.access_log, &record, &info);
+        }
+        return None;
+    }
+    Some(Open { chain, info: Rc::new(info), io, protocol: sniffed.protocol, record })
+}
+
+/// Network RBAC. The error is the policy that denied, or `none`.
+fn authorize(worker: &Worker, chain: &Chain, info: &ConnInfo) -> Result<(), Str> {
+    for filter in &chain.filters {
+        let NetworkFilter::Rbac { stat_prefix, rules } = filter else { continue };
+        let certificate = info.certificate();
+        let peer = engine::rbac::Peer {
+            remote: info.remote.ip(),
+            direct_remote: info.remote.ip(),
+            local: info.local,
+            server_name: info.sni.as_deref().unwrap_or(""),
+            certificate: certificate.as_ref(),
+        };
+        let stats = worker.stats.tcp(stat_prefix);
+        match rules.decide(&peer, None::<&engine::request::PlainRequest>) {
+            engine::rbac::Verdict::Allowed => stats.rbac_allowed.inc(),
+            engine::rbac::Verdict::Denied { policy } => {
+                stats.rbac_denied.inc();
+                return Err(policy.unwrap_or_else(|| Str::from("none")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn original(io: &Io) -> Option<SocketAddr> {
+    io.tcp().and_then(|tcp| net::original_dst(tcp).ok()).map(|original| original.address)
+}
+
+/// The listener that serves the connection: the one bound to the original destination, or the
+/// one that accepted it.
+fn owner(worker: &Worker, bound: Arc<Listener>, local: SocketAddr) -> Arc<Listener> {
+    if !bound.config.use_original_dst {
+        return bound;
+    }
+    match worker.snapshot().listener_for(local) {
+        Some(other) if other.config.name != bound.config.name => other.clone(),
+        _ => bound,
+    }
+}
+
+async fn sniff(
+    listener: &Listener,
+    io: &mut Io,
+    local: SocketAddr,
+    stats: &ListenerStats,
+) -> Option<Sniffed> {
+    let result = protocol::inspect(&listener.inspect, io, local.port()).await;
+    if matches!(result, Err(protocol::SniffError::Timeout)) {
+        stats.pre_cx_timeout.inc();
+    }
+    result.ok()
+}
+
+fn choose(listener: &Listener, info: &ConnInfo, sniffed: &Sniffed) -> Option<Arc<Chain>> {
+    let protocols: Vec<&str> = sniffed.application_protocols.iter().map(String::as_str).collect();
+    let facts = engine::chain::Connection {
+        destination: info.local,
+        source: info.remote,
+        transport: if sniffed.tls { TransportProtocol::Tls } else { TransportProtocol::RawBuffer },
+        server_name: sniffed.server_name.as_deref().unwrap_or(""),
+        application_protocols: &protocols,
+    };
+    let chosen = engine::chain::select(&listener.config, &facts);
+    if chosen == Chosen::Ambiguous {
+        tracing::warn!(listener = %info.listener, "several filter chains match a connection equally; it is closed");
+    }
+    listener.chain(chosen).cloned()
+}
+
+async fn handshake(
+    tls: &identity::ServerTls,
+    io: Io,
+    timeout: Option<std::time::Duration>,
+) -> Result<(Io, TlsInfo), TlsError> {
+    let handshake = async { tls.accept(io).await.map(|(stream, facts)| (Io::from(stream), facts)) };
+    match timeout.filter(|t| !t.is_zero()) {
+        None => Box::pin(handshake).await,
+        Some(limit) => tokio::time::timeout(limit, Box::pin(handshake))
+            .await
+            .unwrap_or_else(|_| Err(TlsError::Io(std::io::ErrorKind::TimedOut.into()))),
+    }
+}
+
+fn count_tls_failure(stats: &ListenerStats, error: &TlsError) {
+    match error.failure() {
+        Some(TlsFailure::NoCertificate) => stats.ssl_fail_verify_no_cert.inc(),
+        Some(TlsFailure::Chain) => stats.ssl_fail_verify_error.inc(),
+        Some(TlsFailure::San) => stats.ssl_fail_verify_san.inc(),
+        Some(TlsFailure::Alert | TlsFailure::Protocol) | None => stats.ssl_connection_error.inc(),
+    }
+}
+
+fn log(worker: &Worker, logs: &[AccessLog], record: &Record, info: &ConnInfo) {
+    let entry = Entry { record, conn: info, headers: &NoHeaders };
+    access_log::write(logs, &entry, &worker.logs);
+}
+
+/// Counts the end of a connection, however it comes.
+struct Closing(Arc<ListenerStats>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.cx_active.dec();
+        self.0.cx_destroy.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+    fn size2<A, B, F>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// An idle connection costs its task and little more.
+    #[test]
+    fn an_idle_connection_is_small() {
+        let task = size(serve) + size2(crate::http::serve);
+        let shared = size_of::<crate::http::HttpConnection>() + size_of::<ConnInfo>();
+        assert!(task + shared <= 1536, "{} {} {shared}", size(serve), size2(crate::http::serve));
+    }
+}

@@ -1,0 +1,163 @@
+//! Serving HTTP/1 connections: one request after the other, nothing held in between.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http1::{BodyKind, Limits, ReadError, ServerConn};
+use net::Io;
+use upstream::{Body, RequestHead};
+
+use super::HttpConnection;
+use super::body::{Progress, RequestBody};
+use super::context::Context;
+use super::phases;
+use super::respond::{self, Answer, Stop};
+use super::upgrade;
+
+/// What becomes of the connection after a request.
+enum After {
+    Next(ServerConn<Io>),
+    Close(ServerConn<Io>),
+    Gone,
+}
+
+/// Serves requests until the connection ends.
+pub async fn serve(conn: Rc<HttpConnection>, io: Io) {
+    let hcm = conn.hcm();
+    let limits = Limits { max_headers_kb: hcm.max_headers_kb, ..Limits::default() };
+    drop(hcm);
+    let mut h1 = ServerConn::new(io, limits);
+    loop {
+        if !next_request(&conn, &mut h1).await {
+            return;
+        }
+        // Boxed, so that an idle connection does not keep room for a request's future.
+        h1 = match Box::pin(serve_one(&conn, h1)).await {
+            After::Next(h1) => h1,
+            After::Close(h1) => return Box::pin(h1.close()).await,
+            After::Gone => return,
+        };
+    }
+}
+
+/// Waits for the first byte of the next request. `false`: the connection is over.
+async fn next_request(conn: &HttpConnection, h1: &mut ServerConn<Io>) -> bool {
+    let first = conn.requests.get() == 0;
+    let (idle, life) = (conn.idle_timeout(), rest_of_life(conn));
+    // One timer for both: every idle connection carries it.
+    let limit = idle.into_iter().chain(life).min();
+    tokio::select! {
+        biased;
+        readable = h1.readable() => return matches!(readable, Ok(true)),
+        () = sleep(limit) => {
+            if life.is_none_or(|life| idle.is_some_and(|idle| idle <= life)) {
+                conn.stats.cx_idle_timeout.inc();
+            }
+            return false;
+        }
+        () = conn.worker.draining() => conn.stats.cx_drain_close.inc(),
+    }
+    first && matches!(Box::pin(tokio::time::timeout(super::LAST_CALL, h1.readable())).await, Ok(Ok(true)))
+}
+
+async fn sleep(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn rest_of_life(conn: &HttpConnection) -> Option<Duration> {
+    let max = conn.hcm().config.max_connection_duration.filter(|max| !max.is_zero())?;
+    Some(max.saturating_sub(conn.started.elapsed()))
+}
+
+async fn serve_one(conn: &Rc<HttpConnection>, mut h1: ServerConn<Io>) -> After {
+    let hcm = conn.hcm();
+    let limit = hcm.config.request_headers_timeout.filter(|limit| !limit.is_zero());
+    let read = tokio::select! {
+        read = h1.read_head() => read,
+        () = sleep(limit) => return refuse(conn, h1, 408, "request_header_timeout").await,
+    };
+    let head = match read {
+        Ok(Some(head)) => head,
+        Ok(None) | Err(ReadError::Io(_) | ReadError::Closed) => return After::Gone,
+        Err(ReadError::Refused(why)) => return refuse(conn, h1, why.status(), why.as_str()).await,
+    };
+    let source = h1.body();
+    let mut ctx = Context::new(conn.clone(), RequestHead::from_h1(head, conn.is_tls()), false);
+    let body = RequestBody::new(Box::new(source), ctx.progress.clone());
+    let progress = ctx.progress.clone();
+    let served = tokio::select! {
+        biased;
+        answer = phases::serve_request(&mut ctx, body) => Some(answer),
+        () = overdue(&progress, hcm.config.request_timeout) => None,
+        () = poll_fn(|cx| h1.poll_closed(cx)) => {
+            ctx.client_gone();
+            return After::Gone;
+        }
+    };
+    let answer = served.unwrap_or_else(|| respond::local(&mut ctx, Stop::RequestTimeout));
+    write(conn, ctx, h1, answer).await
+}
+
+/// Resolves when the whole request should have been here, and is not.
+pub(super) async fn overdue(progress: &Progress, limit: Option<Duration>) {
+    let Some(limit) = limit.filter(|limit| !limit.is_zero()) else { return std::future::pending().await };
+    tokio::time::sleep(limit).await;
+    if progress.request_end.get().is_some() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn write(conn: &HttpConnection, mut ctx: Context, mut h1: ServerConn<Io>, answer: Answer) -> After {
+    let Answer { head, mut body, upgrade } = answer;
+    if let Some(upgraded) = upgrade {
+        h1.start(&head.into_h1(), BodyKind::None, false);
+        match h1.flush().await {
+            Ok(()) => upgrade::relay(ctx, h1, upgraded).await,
+            Err(_) => ctx.client_gone(),
+        }
+        return After::Gone;
+    }
+    let last = conn.is_last(&ctx.hcm);
+    h1.start(&head.into_h1(), body.kind(), last);
+    let written = h1.write_body(&mut body).await;
+    drop(body);
+    match written {
+        Ok(Ok(())) => drop(ctx),
+        // The response cannot be completed, and a client must not take it for complete.
+        Ok(Err(_)) => {
+            h1.with_io(Io::abort_on_drop);
+            return After::Gone;
+        }
+        Err(_) => {
+            ctx.client_gone();
+            return After::Gone;
+        }
+    }
+    match h1.finish().await {
+        Ok(true) if !last => After::Next(h1),
+        Ok(_) => After::Close(h1),
+        Err(_) => After::Gone,
+    }
+}
+
+/// Answers what could not be read as a request, and closes.
+async fn refuse(
+    conn: &Rc<HttpConnection>,
+    mut h1: ServerConn<Io>,
+    status: u16,
+    details: &'static str,
+) -> After {
+    let head = RequestHead::new("", "http", "", "");
+    let mut ctx = Context::new(conn.clone(), head, false);
+    ctx.record.protocol = Some("HTTP/1.1");
+    ctx.unread = true;
+    let answer = respond::local(&mut ctx, Stop::Malformed { status, details });
+    let mut body = answer.body;
+    h1.start(&answer.head.into_h1(), body.kind(), true);
+    let _ = h1.write_body(&mut body).await;
+    After::Close(h1)
+}

@@ -1,0 +1,277 @@
+//! Headers as Envoy writes them: what a client may not say, what the next hop is told, what a
+//! response carries.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use engine::headers::Edit;
+use engine::xfcc;
+use ir::http::ServerHeader;
+use ir::route::HeaderEdits;
+use upstream::{RequestHead, ResponseHead};
+
+use super::context::Context;
+use crate::access_log::time::http_date;
+
+/// Headers that speak to an Envoy and must not come from outside the mesh.
+/// See <https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/header_sanitizing>.
+const INTERNAL: [&str; 16] = [
+    "x-envoy-internal",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retry-on",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-max-retries",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-timeout-ms",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-alt-response",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-force-trace",
+    "x-envoy-ip-tags",
+    "x-envoy-original-url",
+    "x-envoy-original-path",
+    "x-envoy-hedge-on-per-try-timeout",
+];
+
+/// Further ones, where the client is outside of the mesh altogether.
+const EDGE: [&str; 3] =
+    ["x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node"];
+
+/// Sanitises what the client sent and adds what we know of it.
+pub fn of_client(ctx: &mut Context) {
+    let config = &ctx.hcm.config;
+    let edge = config.use_remote_address;
+    let head = &mut ctx.head;
+    for name in INTERNAL.iter().chain(if edge { &EDGE[..] } else { &[] }) {
+        head.remove(name);
+    }
+    let peer = ctx.conn.info.remote;
+    let client = client_address(head, peer, edge, config.xff_num_trusted_hops);
+    ctx.record.remote = (client.ip() != peer.ip()).then_some(client);
+    if edge {
+        append_list(head, "x-forwarded-for", &peer.ip().to_string());
+    }
+    let proto = if ctx.conn.is_tls() { "https" } else { "http" };
+    let trusted = !edge || config.xff_num_trusted_hops > 0;
+    let given = head.get("x-forwarded-proto").filter(|v| trusted && matches!(*v, b"http" | b"https"));
+    match given.map(|v| v == b"https") {
+        Some(https) => head.set_scheme(https),
+        None => {
+            head.set("x-forwarded-proto", proto);
+            head.set_scheme(proto == "https");
+        }
+    }
+    let keep = !edge || config.preserve_external_request_id;
+    if config.generate_request_id && !(keep && head.get("x-request-id").is_some_and(|id| !id.is_empty())) {
+        let id = ctx.conn.worker.with_dice(|dice| uuid(dice.roll(), dice.roll()));
+        head.set("x-request-id", id);
+    }
+    client_certificate(ctx);
+}
+
+/// The client as believed: the TCP peer, or what trusted proxies in front of us say.
+fn client_address(head: &RequestHead, peer: SocketAddr, edge: bool, trusted_hops: u32) -> SocketAddr {
+    let skip = match (edge, trusted_hops) {
+        (true, 0) => return peer,
+        // Our own peer is one of the trusted proxies, and it has written the last entry.
+        (true, hops) => hops as usize - 1,
+        (false, hops) => hops as usize,
+    };
+    let Some(list) = head.joined("x-forwarded-for") else { return peer };
+    let text = String::from_utf8_lossy(&list);
+    let entry = text.rsplit(',').nth(skip).map(str::trim);
+    let believed = entry.and_then(|entry| {
+        entry.parse::<IpAddr>().ok().or_else(|| entry.parse::<SocketAddr>().ok().map(|a| a.ip()))
+    });
+    believed.map_or(peer, |ip| SocketAddr::new(ip, if ip == peer.ip() { peer.port() } else { 0 }))
+}
+
+fn client_certificate(ctx: &mut Context) {
+    let (config, info) = (&ctx.hcm.config, &ctx.conn.info);
+    let tls = info.tls.as_ref();
+    let certificates =
+        tls.and_then(|tls| tls.peer.as_ref().map(|peer| (tls, peer))).map(|(tls, peer)| xfcc::Certificates {
+            local_uris: tls.local.as_ref().map_or(&[], |local| &local.uri_sans),
+            peer_hash: &peer.sha256,
+            peer_subject: &peer.subject,
+            peer_pem: "",
+            peer_chain_pem: "",
+            peer_uris: &peer.uri_sans,
+            peer_dns: &peer.dns_sans,
+        });
+    match xfcc::edit(config.forward_client_cert, &config.client_cert_details, certificates.as_ref()) {
+        xfcc::Edit::Keep => {}
+        xfcc::Edit::Remove => {
+            ctx.head.remove("x-forwarded-client-cert");
+        }
+        xfcc::Edit::Set(element) => ctx.head.set("x-forwarded-client-cert", element),
+        xfcc::Edit::Append(element) => append_list(&mut ctx.head, "x-forwarded-client-cert", &element),
+    }
+}
+
+/// Adds an element to a comma-separated list, as Envoy does it: in one header.
+fn append_list(head: &mut RequestHead, name: &str, element: &str) {
+    match head.joined(name).filter(|list| !list.is_empty()) {
+        None => head.set(name, element),
+        Some(list) => {
+            let list = [&list[..], b",", element.as_bytes()].concat();
+            head.set(name, list);
+        }
+    }
+}
+
+/// What the upstream is told: the route's edits, rewritten host and path, the time it has.
+pub fn to_upstream(ctx: &mut Context, cluster_edits: Option<&HeaderEdits>, expected: Option<Duration>) {
+    let Some(chosen) = ctx.route.clone() else { return };
+    let (route, vhost) = (chosen.route(), chosen.vhost());
+    let levels =
+        cluster_edits.into_iter().chain([&route.headers, &vhost.headers, &chosen.table.config().headers]);
+    apply_to_request(&mut ctx.head, engine::headers::of_request(levels));
+    if let ir::RouteAction::Forward(forward) = &route.action {
+        rewrite(ctx, forward, &route.matches);
+    }
+    if let Some(expected) = expected {
+        ctx.head.set("x-envoy-expected-rq-timeout-ms", expected.as_millis().to_string());
+    }
+}
+
+fn rewrite(ctx: &mut Context, forward: &ir::route::Forward, matches: &ir::route::RouteMatch) {
+    use ir::route::PathMatch;
+    if let Some(host) = &forward.host_rewrite {
+        let old = ctx.head.authority().to_vec();
+        ctx.head.set("x-envoy-original-host", old);
+        ctx.head.set_authority(host.as_bytes());
+    }
+    let Some(new) = &forward.prefix_rewrite else { return };
+    let matched = match &matches.path {
+        PathMatch::Prefix(text) | PathMatch::SeparatedPrefix(text) | PathMatch::Exact(text) => text.len(),
+        PathMatch::Regex(_) => engine::request::path_only(ctx.head.path()).len(),
+    };
+    let old = ctx.head.path().to_vec();
+    let path = [new.as_bytes(), old.get(matched..).unwrap_or_default()].concat();
+    ctx.head.set("x-envoy-original-path", &old);
+    ctx.head.set_path(path);
+}
+
+/// What every response carries, and the route's edits.
+pub fn of_response(ctx: &mut Context, head: &mut ResponseHead, from_upstream: bool) {
+    if let Some(chosen) = &ctx.route {
+        let route = [&chosen.route().headers, &chosen.vhost().headers, &chosen.table.config().headers];
+        let levels = ctx.cluster_edits.as_deref().into_iter().chain(route);
+        apply_to_response(head, engine::headers::of_response(levels));
+        if chosen.vhost().include_attempt_count_in_response && ctx.record.attempts > 0 {
+            head.set("x-envoy-attempt-count", ctx.record.attempts.to_string());
+        }
+    }
+    match ctx.hcm.config.server_header {
+        ServerHeader::Overwrite => head.set("server", ctx.hcm.server_name.as_bytes()),
+        ServerHeader::AppendIfAbsent if head.get("server").is_none() => {
+            head.set("server", ctx.hcm.server_name.as_bytes());
+        }
+        ServerHeader::PassThrough if !from_upstream => head.set("server", ctx.hcm.server_name.as_bytes()),
+        ServerHeader::AppendIfAbsent | ServerHeader::PassThrough => {}
+    }
+    if head.get("date").is_none() {
+        with_date(|date| head.set("date", date));
+    }
+}
+
+/// Applies edits of a route.
+pub fn apply_to_request<'a>(head: &mut RequestHead, edits: impl Iterator<Item = Edit<'a>>) {
+    for edit in edits {
+        match edit {
+            Edit::Remove(name) => {
+                head.remove(name);
+            }
+            // Host is no header like others.
+            Edit::Append(name, value) | Edit::Set(name, value) | Edit::SetIfPresent(name, value)
+                if matches!(name.as_str(), "host" | ":authority") =>
+            {
+                head.set_authority(value.as_bytes());
+            }
+            Edit::Set(name, value) if name.as_str() == ":path" => head.set_path(value.as_bytes()),
+            Edit::Append(name, value) => head.append(name, value.as_bytes()),
+            Edit::Set(name, value) => head.set(name, value.as_bytes()),
+            Edit::SetIfPresent(name, value) if head.get(name).is_some() => head.set(name, value.as_bytes()),
+            Edit::AddIfAbsent(name, value) if head.get(name).is_none() => head.set(name, value.as_bytes()),
+            Edit::SetIfPresent(..) | Edit::AddIfAbsent(..) => {}
+        }
+    }
+}
+
+/// Applies edits of a route.
+pub fn apply_to_response<'a>(head: &mut ResponseHead, edits: impl Iterator<Item = Edit<'a>>) {
+    for edit in edits {
+        match edit {
+            Edit::Remove(name) => {
+                head.remove(name);
+            }
+            Edit::Append(name, value) => head.append(name, value.as_bytes()),
+            Edit::Set(name, value) => head.set(name, value.as_bytes()),
+            Edit::SetIfPresent(name, value) if head.get(name).is_some() => head.set(name, value.as_bytes()),
+            Edit::AddIfAbsent(name, value) if head.get(name).is_none() => head.set(name, value.as_bytes()),
+            Edit::SetIfPresent(..) | Edit::AddIfAbsent(..) => {}
+        }
+    }
+}
+
+/// The `date` of this second, written once per second and thread.
+fn with_date(f: impl FnOnce(&str)) {
+    thread_local! {
+        static DATE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    }
+    DATE.with_borrow_mut(|(second, text)| {
+        let now = SystemTime::now();
+        let this = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        if *second != this {
+            (*second, *text) = (this, http_date(now));
+        }
+        f(text);
+    });
+}
+
+/// A UUID of version 4. Unique enough to name a request, no secret.
+fn uuid(high: u64, low: u64) -> String {
+    let high = (high & !0xf000) | 0x4000;
+    let low = (low & !(0b11 << 62)) | (0b10 << 62);
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uuid_says_its_version() {
+        assert_eq!(uuid(u64::MAX, u64::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(uuid(0, 0), "00000000-0000-4000-8000-000000000000");
+    }
+
+    #[test]
+    fn believes_only_trusted_proxies() {
+        let check = |xff: &str, edge: bool, hops: u32, expected: &str| {
+            let mut head = RequestHead::new("GET", "http", "a", "/");
+            if !xff.is_empty() {
+                head.set("x-forwarded-for", xff);
+            }
+            let client = client_address(&head, "10.0.0.9:1".parse().unwrap(), edge, hops);
+            assert_eq!(client.ip().to_string(), expected, "{xff:?} {edge} {hops}");
+        };
+        check("1.1.1.1", true, 0, "10.0.0.9");
+        check("1.1.1.1, 2.2.2.2", true, 1, "2.2.2.2");
+        check("1.1.1.1, 2.2.2.2", true, 2, "1.1.1.1");
+        check("1.1.1.1, 2.2.2.2", false, 0, "2.2.2.2");
+        check("1.1.1.1", true, 2, "10.0.0.9");
+        check("", false, 0, "10.0.0.9");
+        check("nonsense", false, 0, "10.0.0.9");
+    }
+}

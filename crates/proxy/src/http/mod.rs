@@ -1,0 +1,183 @@
+//! HTTP: connections of either version, and the one way a request takes through us.
+
+pub mod body;
+pub mod context;
+pub mod forward;
+pub mod h1;
+pub mod h2;
+pub mod headers;
+pub mod outgoing;
+pub mod phases;
+pub mod respond;
+pub mod upgrade;
+
+mod filters;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ir::http::CodecType;
+use net::Io;
+
+use crate::config::snapshot::{Hcm, Terminal};
+use crate::connection::ConnInfo;
+use crate::protocol::{self, Http};
+use crate::telemetry::HttpStats;
+use crate::worker::Worker;
+
+/// Envoy's default for connections without requests.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Envoy's default for requests on which nothing moves.
+const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long a first request has to come when a drain has begun: it may be on its way, and nobody
+/// could tell its sender "no".
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+/// A connection that carries requests.
+pub struct HttpConnection {
+    pub worker: Rc<Worker>,
+    pub info: Rc<ConnInfo>,
+    pub stats: Arc<HttpStats>,
+    /// The connection manager it began with, and the version of the configuration at that time;
+    /// requests use the newest of the same name.
+    hcm: std::cell::RefCell<(u64, Arc<Hcm>)>,
+    known: Option<Http>,
+    certificate: Option<engine::rbac::Certificate>,
+    pub requests: Cell<u64>,
+    pub started: Instant,
+}
+
+impl HttpConnection {
+    pub fn new(
+        worker: Rc<Worker>,
+        hcm: Arc<Hcm>,
+        info: Rc<ConnInfo>,
+        io: &Io,
+        sniffed: Option<Http>,
+    ) -> Rc<Self> {
+        let by_alpn =
+            io.alpn().map(|name| if name == b"h2" || name == b"istio-h2" { Http::Two } else { Http::One });
+        let known = match hcm.config.codec {
+            CodecType::Http1 => Some(Http::One),
+            CodecType::Http2 => Some(Http::Two),
+            CodecType::Auto => by_alpn.or(sniffed),
+        };
+        let stats = worker.stats.http(&hcm.config.stat_prefix);
+        let version = worker.snapshot().version;
+        Rc::new(HttpConnection {
+            certificate: info.certificate(),
+            hcm: std::cell::RefCell::new((version, hcm)),
+            stats,
+            worker,
+            info,
+            known,
+            requests: Cell::new(0),
+            started: Instant::now(),
+        })
+    }
+
+    /// The connection manager for the next request: the newest of this listener's chain of this
+    /// name; if that is gone, the one we have.
+    pub fn hcm(&self) -> Arc<Hcm> {
+        let mut held = self.hcm.borrow_mut();
+        let snapshot = self.worker.snapshot();
+        if held.0 != snapshot.version {
+            held.0 = snapshot.version;
+            let listener = snapshot.listeners.get(&self.info.listener);
+            let chain = listener.and_then(|listener| listener.chain_named(&self.info.chain));
+            if let Some(Terminal::Http(hcm)) = chain.map(|chain| &chain.terminal) {
+                held.1 = hcm.clone();
+            }
+        }
+        held.1.clone()
+    }
+
+    /// The verified certificate of the peer.
+    pub fn certificate(&self) -> Option<&engine::rbac::Certificate> {
+        self.certificate.as_ref()
+    }
+
+    /// How long the connection may be without requests; `None`: for ever.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        let configured = self.hcm.borrow().1.config.idle_timeout.unwrap_or(IDLE_TIMEOUT);
+        (!configured.is_zero()).then_some(configured)
+    }
+
+    /// Whether the response under way has to be the last one.
+    pub fn is_last(&self, hcm: &Hcm) -> bool {
+        let config = &hcm.config;
+        self.worker.is_draining()
+            || config
+                .max_requests_per_connection
+                .is_some_and(|max| max > 0 && self.requests.get() >= u64::from(max))
+            || config
+                .max_connection_duration
+                .is_some_and(|max| !max.is_zero() && self.started.elapsed() >= max)
+    }
+
+    pub fn is_tls(&self) -> bool {
+        self.info.tls.is_some()
+    }
+}
+
+/// How long nothing may move on a request; `None`: for ever.
+pub fn stream_idle_timeout(hcm: &Hcm) -> Option<Duration> {
+    let configured = hcm.config.stream_idle_timeout.unwrap_or(STREAM_IDLE_TIMEOUT);
+    (!configured.is_zero()).then_some(configured)
+}
+
+/// Serves a connection to its end.
+pub async fn serve(conn: Rc<HttpConnection>, mut io: Io) {
+    let stats = conn.stats.clone();
+    stats.cx_total.inc();
+    stats.cx_active.inc();
+    if conn.is_tls() {
+        stats.cx_ssl_total.inc();
+    }
+    let _count = Closing(stats.clone());
+    let version = match conn.known {
+        Some(version) => Ok(version),
+        None => Box::pin(first_bytes(&conn, &mut io)).await,
+    };
+    match version {
+        Ok(Http::One) => {
+            stats.cx_http1_total.inc();
+            h1::serve(conn, io).await;
+        }
+        Ok(Http::Two) => {
+            stats.cx_http2_total.inc();
+            Box::pin(h2::serve(conn, io)).await;
+        }
+        Err(_) => {}
+    }
+}
+
+/// Waits for the first bytes, which say what is spoken.
+async fn first_bytes(conn: &HttpConnection, io: &mut Io) -> std::io::Result<Http> {
+    let limit = conn.idle_timeout().unwrap_or(IDLE_TIMEOUT);
+    let time = async {
+        tokio::select! {
+            () = tokio::time::sleep(limit) => {}
+            () = async {
+                conn.worker.draining().await;
+                tokio::time::sleep(LAST_CALL).await;
+            } => {}
+        }
+    };
+    tokio::select! {
+        version = protocol::http_version(io) => version,
+        () = time => Err(std::io::ErrorKind::TimedOut.into()),
+    }
+}
+
+struct Closing(Arc<HttpStats>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.cx_active.dec();
+        self.0.cx_destroy.inc();
+    }
+}

@@ -1,0 +1,113 @@
+//! The body of a response on its way to the client.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+use upstream::{Body, BodyError, BodyKind, Frame};
+
+use super::body::{BoxBody, Progress, number};
+
+/// How the body of a response came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It has not, or as it should.
+    Fine,
+    TimedOut,
+    Idle,
+    /// The upstream's connection broke.
+    Broken,
+    /// It ended too early, or what came was no body.
+    Malformed,
+    /// The upstream reset the stream, with this code.
+    Reset(u32),
+}
+
+pub type Ending = Cell<End>;
+
+/// A response's body on its way to the client: counted, and stopped when its time is over.
+pub struct Outgoing {
+    source: BoxBody,
+    progress: Rc<Progress>,
+    /// From the end of the request.
+    timeout: Option<Duration>,
+    idle: Option<Duration>,
+    timer: Option<Pin<Box<Sleep>>>,
+    ending: Rc<Ending>,
+}
+
+impl Outgoing {
+    pub fn new(
+        source: BoxBody,
+        progress: Rc<Progress>,
+        timeout: Option<Duration>,
+        idle: Option<Duration>,
+    ) -> Self {
+        Outgoing { source, progress, timeout, idle, timer: None, ending: Rc::new(Cell::new(End::Fine)) }
+    }
+
+    pub fn ending(&self) -> Rc<Ending> {
+        self.ending.clone()
+    }
+
+    /// Nothing to give on: is it time to give up?
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
+        loop {
+            let now = Instant::now();
+            let timeout = self.timeout.and_then(|limit| Some(self.progress.request_end.get()? + limit));
+            let idle = self.idle.map(|limit| self.progress.last_moved.get().unwrap_or(now) + limit);
+            if timeout.is_some_and(|end| end <= now) {
+                self.ending.set(End::TimedOut);
+                return Poll::Ready(Err(BodyError::Stopped("response timeout")));
+            }
+            if idle.is_some_and(|end| end <= now) {
+                self.ending.set(End::Idle);
+                return Poll::Ready(Err(BodyError::Stopped("stream timeout")));
+            }
+            let Some(end) = timeout.into_iter().chain(idle).min() else { return Poll::Pending };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end.into())));
+            if timer.deadline() != end.into() {
+                timer.as_mut().reset(end.into());
+            }
+            std::task::ready!(timer.as_mut().poll(cx));
+        }
+    }
+}
+
+impl Body for Outgoing {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
+        let Poll::Ready(frame) = self.source.poll_frame(cx) else { return self.poll_time(cx) };
+        match &frame {
+            Ok(Some(Frame::Data(bytes))) => {
+                self.progress.response_bytes.set(self.progress.response_bytes.get() + bytes.len() as u64);
+                // Only where somebody looks at it: reading the clock is not free.
+                if self.idle.is_some() {
+                    self.progress.touch();
+                }
+            }
+            Ok(Some(Frame::Trailers(trailers))) => {
+                if let Some(status) = trailers.get("grpc-status").and_then(number) {
+                    self.progress.grpc_status.set(Some(status));
+                }
+                *self.progress.trailers.borrow_mut() = Some(trailers.clone());
+            }
+            Ok(None) => {}
+            Err(BodyError::Reset(code)) => self.ending.set(End::Reset(*code)),
+            Err(BodyError::Incomplete | BodyError::Refused(_)) => self.ending.set(End::Malformed),
+            Err(_) => self.ending.set(End::Broken),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn release(&mut self, bytes: usize) {
+        self.source.release(bytes);
+    }
+
+    fn kind(&self) -> BodyKind {
+        self.source.kind()
+    }
+}

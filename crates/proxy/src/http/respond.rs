@@ -1,0 +1,245 @@
+//! The only place where something that went wrong becomes a response and a flag.
+
+use std::borrow::Cow;
+
+use engine::grpc;
+use upstream::{Failure, ResponseHead, SendError};
+
+use super::body::{self, BoxBody};
+use super::context::Context;
+use super::headers;
+use crate::access_log::Flag;
+
+/// What a client gets.
+pub struct Answer {
+    pub head: ResponseHead,
+    pub body: BoxBody,
+    pub upgrade: Option<super::upgrade::Upgraded>,
+}
+
+/// Why a request is not answered by an upstream.
+#[derive(Debug)]
+pub enum Stop {
+    /// Not something that we forward: status, details, text.
+    Refused {
+        status: u16,
+        details: &'static str,
+        body: &'static str,
+    },
+    /// The codec could not read the request.
+    Malformed {
+        status: u16,
+        details: &'static str,
+    },
+    NoRoute,
+    NoCluster,
+    NoHealthyUpstream,
+    /// By a policy, or because no policy allowed it.
+    Denied {
+        policy: Option<stdx::Str>,
+    },
+    Aborted {
+        status: ir::fault::AbortStatus,
+    },
+    /// The route's own response.
+    Direct {
+        status: u16,
+        body: stdx::Str,
+    },
+    Redirect {
+        status: u16,
+        location: Vec<u8>,
+    },
+    /// The last attempt yielded no response.
+    Upstream {
+        error: SendError,
+        retried: bool,
+    },
+    Timeout,
+    PerTryTimeout,
+    /// The request's body took too long or was too slow.
+    RequestTimeout,
+    StreamIdle,
+    Draining,
+}
+
+/// Status, flag, details, text of a local reply.
+struct Reply {
+    status: u16,
+    flag: Option<Flag>,
+    details: Cow<'static, str>,
+    body: Cow<'static, str>,
+    grpc_status: Option<u32>,
+    location: Option<Vec<u8>>,
+}
+
+impl Reply {
+    fn new(status: u16, flag: Option<Flag>, details: impl Into<Cow<'static, str>>) -> Self {
+        let (details, body) = (details.into(), Cow::Borrowed(""));
+        Reply { status, flag, details, body, grpc_status: None, location: None }
+    }
+
+    fn body(self, body: impl Into<Cow<'static, str>>) -> Self {
+        Reply { body: body.into(), ..self }
+    }
+}
+
+/// What a client reads whose request could not be read.
+fn phrase(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        408 => "Request Timeout",
+        417 => "Expectation Failed",
+        426 => "Upgrade Required",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}
+
+/// Turns a stop into a response, and notes it.
+pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
+    let reply = reply_of(ctx, stop);
+    if let Some(flag) = reply.flag {
+        ctx.record.flag(flag);
+    }
+    ctx.record.details = reply.details;
+    let mut head;
+    let mut content = reply.body.into_owned();
+    if ctx.is_grpc {
+        // gRPC clients read the status from the head of a response without a body.
+        head = ResponseHead::new(200);
+        head.set("content-type", "application/grpc");
+        let status = reply.grpc_status.unwrap_or_else(|| grpc::status_of_http(reply.status));
+        head.set("grpc-status", status.to_string());
+        if !content.is_empty() {
+            head.set("grpc-message", percent_encoded(&content));
+        }
+        content.clear();
+    } else {
+        head = ResponseHead::new(reply.status);
+        if !content.is_empty() {
+            head.set("content-length", content.len().to_string());
+            head.set("content-type", "text/plain");
+        }
+    }
+    if let Some(location) = reply.location {
+        head.set("location", location);
+    }
+    headers::of_response(ctx, &mut head, false);
+    ctx.note_response(&head);
+    if ctx.head.method() != b"HEAD" {
+        ctx.progress.response_bytes.set(content.len() as u64);
+    }
+    Answer { head, body: body::full(content), upgrade: None }
+}
+
+fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
+    let stats = ctx.conn.stats.clone();
+    match stop {
+        Stop::Refused { status, details, body } => Reply::new(status, None, details).body(body),
+        Stop::Malformed { status, details } => {
+            stats.cx_protocol_error.inc();
+            Reply::new(status, Some(Flag::DPE), details).body(phrase(status))
+        }
+        Stop::NoRoute => {
+            stats.no_route.inc();
+            Reply::new(404, Some(Flag::NR), "route_not_found")
+        }
+        Stop::NoCluster => {
+            stats.no_cluster.inc();
+            Reply::new(503, Some(Flag::NC), "cluster_not_found")
+        }
+        Stop::NoHealthyUpstream => {
+            Reply::new(503, Some(Flag::UH), "no_healthy_upstream").body("no healthy upstream")
+        }
+        Stop::Denied { policy } => {
+            let policy = policy.as_deref().unwrap_or("none");
+            let details = format!("rbac_access_denied_matched_policy[{policy}]");
+            Reply::new(403, None, details).body("RBAC: access denied")
+        }
+        Stop::Aborted { status } => {
+            let reply =
+                |code| Reply::new(code, Some(Flag::FI), "fault_filter_abort").body("fault filter abort");
+            match status {
+                ir::fault::AbortStatus::Http(code) => reply(code),
+                ir::fault::AbortStatus::Grpc(status) => {
+                    Reply { grpc_status: Some(status), ..reply(grpc::http_of_status(status)) }
+                }
+            }
+        }
+        Stop::Direct { status, body } => Reply::new(status, None, "direct_response").body(body.to_string()),
+        Stop::Redirect { status, location } => {
+            Reply { location: Some(location), ..Reply::new(status, None, "direct_response") }
+        }
+        Stop::Upstream { error, retried } => upstream(ctx, &error, retried),
+        Stop::Timeout => Reply::new(504, Some(Flag::UT), "response_timeout").body("upstream request timeout"),
+        Stop::PerTryTimeout => {
+            Reply::new(504, Some(Flag::UT), "upstream_per_try_timeout").body("upstream request timeout")
+        }
+        Stop::RequestTimeout => {
+            stats.rq_timeout.inc();
+            Reply::new(408, None, "request_overall_timeout").body("request timeout")
+        }
+        Stop::StreamIdle => {
+            stats.rq_idle_timeout.inc();
+            Reply::new(408, Some(Flag::SI), "stream_idle_timeout").body("stream timeout")
+        }
+        Stop::Draining => Reply::new(503, None, "draining"),
+    }
+}
+
+/// No response came from upstream.
+fn upstream(ctx: &mut Context, error: &SendError, retried: bool) -> Reply {
+    ctx.record.upstream_local = error.local.or(ctx.record.upstream_local);
+    if matches!(error.failure, Failure::Connect { .. }) && !error.detail.is_empty() {
+        ctx.record.transport_failure = Some(error.detail.clone());
+    }
+    let flag = flag_of(error);
+    let reason = error.reason();
+    if let Failure::RequestBody(why) = &error.failure {
+        let details =
+            if let upstream::BodyError::Refused(why) = why { why.as_str() } else { "request_body_failed" };
+        return Reply::new(400, Some(Flag::DPE), details).body(phrase(400));
+    }
+    if let Failure::Unsendable(why) = error.failure {
+        return Reply::new(502, Some(Flag::UPE), format!("unsendable{{{why}}}")).body(why);
+    }
+    if let Failure::Overflow = error.failure {
+        return Reply::new(503, flag, "upstream_reset_before_response_started{overflow}")
+            .body("upstream connect error or disconnect/reset before headers. reset reason: overflow");
+    }
+    let status = if matches!(error.failure, Failure::Protocol) { 502 } else { 503 };
+    let mut details = reason.to_owned();
+    if matches!(error.failure, Failure::Connect { .. }) && !error.detail.is_empty() {
+        details = format!("{reason}|{}", error.detail);
+    }
+    let before = if retried { "retried and the latest " } else { "" };
+    Reply::new(status, flag, format!("upstream_reset_before_response_started{{{details}}}")).body(format!(
+        "upstream connect error or disconnect/reset before headers. {before}reset reason: {reason}"
+    ))
+}
+
+fn flag_of(error: &SendError) -> Option<Flag> {
+    Some(match error.failure {
+        Failure::Connect { .. } => Flag::UF,
+        Failure::Overflow => Flag::UO,
+        Failure::Closed => Flag::UC,
+        Failure::Reset(_) | Failure::Refused => Flag::UR,
+        Failure::Protocol => Flag::UPE,
+        Failure::RequestBody(_) | Failure::Unsendable(_) => return None,
+    })
+}
+
+/// As gRPC wants its message: printable ASCII, all else as `%XX`.
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => out.push(byte as char),
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
+}

@@ -1,0 +1,71 @@
+//! Connections that become something else: WebSocket.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http1::ServerConn;
+use net::{CopyEnd, Direction, Io};
+use stdx::Str;
+use upstream::{ResponseBody, ResponseHead};
+
+use super::body::{Attempt, full};
+use super::context::Context;
+use super::respond::Answer;
+use super::stream_idle_timeout;
+use crate::access_log::Flag;
+
+/// The upstream's side of an upgraded connection, and what it has said already.
+pub struct Upgraded {
+    pub io: Io,
+    pub first: Bytes,
+}
+
+/// Whether the connection manager lets a request ask for this protocol.
+pub fn allowed(upgrades: &[Str], wanted: &[u8]) -> bool {
+    upgrades.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(wanted))
+}
+
+/// The answer to a request whose upstream has switched protocols.
+pub fn answer(head: ResponseHead, body: ResponseBody<Attempt>) -> Answer {
+    match body.into_upgraded() {
+        Ok((io, first)) => Answer { head, body: full(Bytes::new()), upgrade: Some(Upgraded { io, first }) },
+        Err(error) => {
+            tracing::debug!(%error, "upstream switched protocols, but its stream is gone");
+            Answer { head: ResponseHead::new(502), body: full(Bytes::new()), upgrade: None }
+        }
+    }
+}
+
+/// Joins both sides until one has had enough. A push or a drain does not end it.
+pub async fn relay(mut ctx: Context, client: ServerConn<Io>, upgraded: Upgraded) {
+    let Ok((mut client, first)) = client.into_upgraded() else { return ctx.client_gone() };
+    let Upgraded { io: mut server, first: from_server } = upgraded;
+    client.unread(first);
+    server.unread(from_server);
+    let stats = ctx.conn.stats.clone();
+    stats.cx_upgrades_total.inc();
+    stats.cx_upgrades_active.inc();
+    let idle = stream_idle_timeout(&ctx.hcm);
+    // An upgraded stream may live for days: let go of the configuration it began with.
+    (ctx.snapshot, ctx.route, ctx.cluster) = (Rc::default(), None, None);
+    let progress = ctx.progress.clone();
+    let moved = |direction, bytes| {
+        let total = match direction {
+            Direction::ToServer => &progress.request_bytes,
+            Direction::ToClient => &progress.response_bytes,
+        };
+        total.set(total.get() + bytes);
+    };
+    let forced = ctx.conn.worker.shared.drain.clone();
+    let end = tokio::select! {
+        (_, end) = net::copy_bidirectional(&mut client, &mut server, idle, moved) => Some(end),
+        () = forced.forced() => None,
+    };
+    stats.cx_upgrades_active.dec();
+    match end {
+        Some(CopyEnd::Idle) => ctx.record.flag(Flag::SI),
+        Some(CopyEnd::ClientFailed(_)) => ctx.record.flag(Flag::DC),
+        Some(CopyEnd::ServerFailed(_)) => ctx.record.flag(Flag::UC),
+        Some(CopyEnd::Finished) | None => {}
+    }
+}

@@ -1,0 +1,64 @@
+//! Accepting connections.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use net::Io;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+use crate::connection;
+use crate::worker::Worker;
+
+/// Accepts on a socket until told to stop, and then what is left in its queue: closing a socket
+/// resets the connections that wait in it.
+pub async fn accept(
+    worker: Rc<Worker>,
+    address: SocketAddr,
+    socket: std::net::TcpListener,
+    stop: Rc<Notify>,
+) {
+    let listener = match TcpListener::from_std(socket) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%address, %error, "socket cannot be used"),
+    };
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.notified() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => start(&worker, stream, peer, address),
+                Err(error) => wait_after(&error, address).await,
+            },
+        }
+    }
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((stream, peer)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
+        {
+            start(&worker, stream, peer, address);
+        }
+    }
+}
+
+fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: SocketAddr) {
+    let worker = worker.clone();
+    let guard = worker.shared.drain.guard();
+    tokio::task::spawn_local(async move {
+        connection::serve(worker.clone(), Io::from(stream), net::original_dst::unmapped(peer), address).await;
+        worker.log_later();
+        drop(guard);
+    });
+}
+
+/// Running out of file descriptors must not become a busy loop.
+async fn wait_after(error: &std::io::Error, address: SocketAddr) {
+    let harmless =
+        matches!(error.kind(), std::io::ErrorKind::ConnectionAborted | std::io::ErrorKind::Interrupted);
+    if !harmless {
+        tracing::warn!(%address, %error, "accept failed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

@@ -1,0 +1,198 @@
+//! The owner of configuration and sockets, on the admin thread.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ir::Address;
+use stdx::Str;
+use tokio::sync::{Notify, mpsc};
+use xds_client::{Reject, Update};
+
+use crate::config::Config;
+use crate::worker::Command;
+
+/// How soon an address that could not be bound is tried again, and secrets are looked for.
+const BIND_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_FOR_SECRETS: Duration = Duration::from_millis(20);
+/// How often replaced snapshots are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// Configuration, sockets and the way to the workers.
+pub struct Manager {
+    pub config: Config,
+    workers: Vec<mpsc::UnboundedSender<Command>>,
+    /// By address: the name of the listener that it was bound for.
+    bound: HashMap<SocketAddr, Str>,
+    again: Option<Instant>,
+    draining: bool,
+}
+
+/// A manager that several tasks of the admin thread use. The lock is never held across a wait,
+/// and no worker takes it.
+#[derive(Clone)]
+pub struct Shared {
+    manager: Arc<Mutex<Manager>>,
+    changed: Arc<Notify>,
+}
+
+impl Shared {
+    pub fn new(manager: Manager) -> Self {
+        Shared { manager: Arc::new(Mutex::new(manager)), changed: Arc::new(Notify::new()) }
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Manager> {
+        self.manager.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Applies a response of the control plane.
+    pub fn update(&self, update: Update) -> Vec<Reject> {
+        let mut manager = self.lock();
+        let ty = update.ty;
+        let mut rejects = manager.config.update(update);
+        let unbound = manager.apply();
+        if ty == ir::ResourceType::Listener {
+            rejects.extend(unbound);
+        }
+        drop(manager);
+        self.changed.notify_one();
+        rejects
+    }
+
+    /// Looks again at whatever waits, when its time has come. Never ends.
+    pub async fn keep(&self) {
+        loop {
+            let again = self.lock().again;
+            let sleep = async {
+                match again {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = sleep => {
+                    self.lock().apply();
+                }
+            }
+        }
+    }
+}
+
+impl Manager {
+    pub fn new(config: Config, workers: Vec<mpsc::UnboundedSender<Command>>) -> Self {
+        Manager { config, workers, bound: HashMap::new(), again: None, draining: false }
+    }
+
+    /// Brings into effect what can be, and opens and closes sockets accordingly. What is returned
+    /// could not be bound.
+    pub fn apply(&mut self) -> Vec<Reject> {
+        let now = Instant::now();
+        let settled = self.config.settle(now);
+        if settled.changed {
+            self.config.publish();
+            self.tell(|| Command::Refresh);
+        }
+        let unbound = self.sync_sockets();
+        self.config.sweep();
+        let mut again = settled.again;
+        let mut at_most = |limit: Duration| again = Some(again.map_or(now + limit, |at| at.min(now + limit)));
+        if settled.waits_for_secret {
+            at_most(LOOK_FOR_SECRETS);
+        }
+        if !unbound.is_empty() {
+            at_most(BIND_AGAIN);
+        }
+        if self.config.has_retired() {
+            at_most(SWEEP);
+        }
+        self.again = again;
+        unbound
+    }
+
+    /// One socket per worker and address. An address that stays keeps its sockets.
+    fn sync_sockets(&mut self) -> Vec<Reject> {
+        let mut rejects = Vec::new();
+        if self.draining {
+            return rejects;
+        }
+        let listeners: Vec<_> = self.config.active().listeners.values().cloned().collect();
+        let mut wanted: HashMap<SocketAddr, Str> = HashMap::new();
+        for listener in listeners.iter().filter(|listener| listener.config.bind_to_port) {
+            let name = &listener.config.name;
+            match &listener.config.address {
+                Address::Socket(address) => {
+                    wanted.insert(*address, name.clone());
+                }
+                other => rejects
+                    .push(self.unbound(name, format!("address {other}: only IP sockets can be listened on"))),
+            }
+        }
+        let gone: Vec<SocketAddr> =
+            self.bound.keys().filter(|address| !wanted.contains_key(address)).copied().collect();
+        for address in gone {
+            self.bound.remove(&address);
+            self.tell(|| Command::Unlisten(address));
+        }
+        for (address, name) in wanted {
+            if let Some(held) = self.bound.get_mut(&address) {
+                *held = name;
+                continue;
+            }
+            match self.open(address) {
+                Ok(()) => {
+                    self.config.listeners.errors.remove(&name);
+                    self.bound.insert(address, name);
+                }
+                Err(error) => rejects.push(self.unbound(&name, error.to_string())),
+            }
+        }
+        rejects
+    }
+
+    fn unbound(&mut self, name: &Str, message: String) -> Reject {
+        let before = self.config.listeners.errors.insert(name.clone(), message.clone());
+        if before.as_ref() != Some(&message) {
+            tracing::warn!(listener = %name, "{message}");
+        }
+        Reject { name: name.clone(), message }
+    }
+
+    fn open(&mut self, address: SocketAddr) -> std::io::Result<()> {
+        let options = net::ListenOptions::default();
+        let sockets: Vec<_> =
+            self.workers.iter().map(|_| net::listen_tcp(address, &options)).collect::<Result<_, _>>()?;
+        for (worker, socket) in self.workers.iter().zip(sockets) {
+            let _ = worker.send(Command::Listen { address, socket });
+        }
+        Ok(())
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            // A worker that is gone has nothing to be told.
+            let _ = worker.send(command());
+        }
+    }
+
+    /// Every connection is told of the end. New ones are still taken: their clients have not
+    /// heard of it yet.
+    pub fn drain(&mut self) {
+        self.draining = true;
+        self.tell(|| Command::Drain);
+    }
+
+    /// Whatever is left is dropped.
+    pub fn end(&self) {
+        self.tell(|| Command::End);
+    }
+
+    /// No new connections from here on.
+    pub fn close_sockets(&mut self) {
+        let addresses: Vec<SocketAddr> = self.bound.drain().map(|(address, _)| address).collect();
+        for address in addresses {
+            self.tell(|| Command::Unlisten(address));
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! A proxy as a whole: built from a bootstrap, run until it is told to end.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use identity::SecretStore;
+use ir::{Address, Bootstrap};
+use lifecycle::{Drain, DrainWatch, Drained};
+use stdx::Str;
+use tokio::sync::{Notify, mpsc};
+
+use crate::access_log::{LogBuffers, LogWriter};
+use crate::admin;
+use crate::config::Config;
+use crate::manager::{self, Manager};
+use crate::telemetry::{LocalLabels, WorkerStats};
+use crate::worker::{self, Command};
+use crate::xds;
+
+/// What a proxy is built from.
+#[derive(Clone)]
+pub struct ProxyConfig {
+    pub bootstrap: Bootstrap,
+    /// Certificates and trust bundles by their SDS names.
+    pub secrets: SecretStore,
+    /// Somebody in this process fills `secrets`: secret discovery services are not asked.
+    pub secrets_in_process: bool,
+    /// Worker threads; 0: one per CPU.
+    pub concurrency: usize,
+    /// In place of the bootstrap's `admin.address`.
+    pub admin: Option<SocketAddr>,
+    /// How long open connections have to end after the signal.
+    pub drain_time: Duration,
+    /// Shown by `/server_info` and told to the control plane.
+    pub version: Str,
+}
+
+impl ProxyConfig {
+    /// One worker per CPU, Istio's drain time of 5 s, secrets of its own.
+    pub fn new(bootstrap: Bootstrap) -> Self {
+        ProxyConfig {
+            bootstrap,
+            secrets: SecretStore::new(),
+            secrets_in_process: false,
+            concurrency: 0,
+            admin: None,
+            drain_time: Duration::from_secs(5),
+            version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
+}
+
+/// Why a proxy cannot start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildError(pub String);
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// A proxy whose static listeners are bound. [`Proxy::run`] serves.
+pub struct Proxy {
+    pub(crate) state: Arc<State>,
+    workers: Vec<WorkerSeat>,
+    writer: LogWriter,
+    drain: Drain,
+    drain_time: Duration,
+    admin: Option<std::net::TcpListener>,
+}
+
+/// What a worker thread is started with.
+struct WorkerSeat {
+    shared: Arc<worker::Shared>,
+    stats: Arc<WorkerStats>,
+    logs: LogBuffers,
+    commands: mpsc::UnboundedReceiver<Command>,
+}
+
+/// What the admin thread's tasks share.
+pub(crate) struct State {
+    pub manager: manager::Shared,
+    pub stats: Vec<Arc<WorkerStats>>,
+    pub secrets: SecretStore,
+    pub secrets_in_process: bool,
+    pub started: Instant,
+    pub version: Str,
+    pub draining: AtomicBool,
+    pub quit: Notify,
+    pub command_line: String,
+}
+
+/// A view of a running proxy.
+#[derive(Clone)]
+pub struct ProxyHandle {
+    state: Arc<State>,
+    admin: Option<SocketAddr>,
+}
+
+impl ProxyHandle {
+    /// The first configuration is in effect, and no drain has begun.
+    pub fn is_ready(&self) -> bool {
+        !self.state.draining.load(Ordering::Relaxed) && self.state.manager.lock().config.is_ready()
+    }
+
+    /// Where the admin server listens.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Metrics in Prometheus' text format.
+    pub fn prometheus(&self) -> String {
+        admin::stats::prometheus(&self.state)
+    }
+
+    /// Applies resources as if a control plane had sent them. What is returned is refused.
+    pub fn update(&self, update: xds_client::Update) -> Vec<xds_client::Reject> {
+        self.state.manager.update(update)
+    }
+
+    /// Ends at once.
+    pub fn quit(&self) {
+        self.state.quit.notify_one();
+    }
+}
+
+impl Proxy {
+    /// Compiles the static resources and binds what they listen on.
+    ///
+    /// # Errors
+    /// A static resource cannot be used, or an address cannot be bound; the text names it.
+    pub fn build(config: ProxyConfig) -> Result<Proxy, BuildError> {
+        let cpus = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let count = if config.concurrency == 0 { cpus() } else { config.concurrency };
+        let admin = admin_address(&config)?;
+        let local = LocalLabels::new(&config.bootstrap.node);
+        let store = Config::new(config.bootstrap, config.secrets.clone()).map_err(BuildError)?;
+        let drain = Drain::new();
+        let writer = LogWriter::start().map_err(|e| BuildError(format!("access log thread: {e}")))?;
+        let shared = Arc::new(worker::Shared {
+            published: store.published(),
+            local,
+            workers: count,
+            drain: drain.watch(),
+        });
+        let mut senders = Vec::new();
+        let mut workers = Vec::new();
+        for _ in 0..count {
+            let (sender, commands) = mpsc::unbounded_channel();
+            senders.push(sender);
+            let (shared, stats) = (shared.clone(), Arc::default());
+            workers.push(WorkerSeat { shared, stats, logs: writer.buffers(), commands });
+        }
+        let mut manager = Manager::new(store, senders);
+        if let Some(unbound) = manager.apply().into_iter().next() {
+            return Err(BuildError(format!("listener {}: {}", unbound.name, unbound.message)));
+        }
+        let admin = match admin {
+            None => None,
+            Some(address) => Some(bind_admin(address)?),
+        };
+        let state = Arc::new(State {
+            manager: manager::Shared::new(manager),
+            stats: workers.iter().map(|seat| seat.stats.clone()).collect(),
+            secrets: config.secrets,
+            secrets_in_process: config.secrets_in_process,
+            started: Instant::now(),
+            version: config.version,
+            draining: AtomicBool::new(false),
+            quit: Notify::new(),
+            command_line: std::env::args().collect::<Vec<_>>().join(" "),
+        });
+        Ok(Proxy { state, workers, writer, drain, drain_time: config.drain_time, admin })
+    }
+
+    /// A view that stays valid while [`Proxy::run`] serves.
+    pub fn handle(&self) -> ProxyHandle {
+        let admin = self.admin.as_ref().and_then(|socket| socket.local_addr().ok());
+        ProxyHandle { state: self.state.clone(), admin }
+    }
+
+    /// Serves until `shutdown` begins or `/quitquitquit` is asked for, then drains: connections are
+    /// told of the end, and closed after the drain time, or at once where `shutdown` is forced.
+    /// Needs a tokio runtime for discovery and administration; workers have their own.
+    ///
+    /// # Errors
+    /// A thread could not be started, or a worker died.
+    pub async fn run(self, shutdown: DrainWatch) -> std::io::Result<()> {
+        let Proxy { state, workers, writer, drain, drain_time, admin } = self;
+        let mut threads = Vec::new();
+        let (died, mut dead) = mpsc::unbounded_channel();
+        for (id, seat) in workers.into_iter().enumerate() {
+            threads.push(start_worker(id, seat, died.clone())?);
+        }
+        drop(died);
+        let _xds = xds::start(&state);
+        let admin = admin.map(|socket| admin::serve(state.clone(), socket)).transpose()?;
+        let keeper = tokio::spawn({
+            let manager = state.manager.clone();
+            async move { manager.keep().await }
+        });
+        let grace = tokio::select! {
+            () = shutdown.draining() => drain_time,
+            () = state.quit.notified() => Duration::ZERO,
+            Some(id) = dead.recv() => {
+                return Err(std::io::Error::other(format!("worker {id} died")));
+            }
+        };
+        finish(&state, drain, grace, &shutdown).await;
+        keeper.abort();
+        drop(admin);
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().map(JoinHandle::join).all(|result| result.is_ok())
+        });
+        let fine = joined.await.unwrap_or(false);
+        // The last records are written before this returns.
+        drop(writer);
+        if fine { Ok(()) } else { Err(std::io::Error::other("a worker panicked")) }
+    }
+}
+
+/// Compiles the static resources without binding anything.
+///
+/// # Errors
+/// As [`Proxy::build`].
+pub fn check(config: &ProxyConfig) -> Result<(), BuildError> {
+    admin_address(config)?;
+    Config::new(config.bootstrap.clone(), config.secrets.clone()).map(drop).map_err(BuildError)
+}
+
+async fn finish(state: &State, drain: Drain, grace: Duration, shutdown: &DrainWatch) {
+    state.draining.store(true, Ordering::Relaxed);
+    tracing::info!(connections = drain.in_progress(), ?grace, "draining");
+    drain.start();
+    state.manager.lock().drain();
+    let begun = Instant::now();
+    tokio::select! {
+        _ = tokio::time::timeout(grace, drain.complete()) => {}
+        () = shutdown.forced() => {}
+        () = state.quit.notified() => {}
+    }
+    let grace = if shutdown.is_forced() { Duration::ZERO } else { grace };
+    state.manager.lock().close_sockets();
+    // What was still in the sockets' queues has a moment.
+    tokio::time::sleep(Duration::from_millis(20).min(grace)).await;
+    if let Drained::Forced { left } = drain.drain(grace.saturating_sub(begun.elapsed())).await
+        && left > 0
+    {
+        tracing::info!(left, "connections closed after the drain time");
+    }
+    // Who was told to stop at once has a moment to write its record.
+    tokio::task::yield_now().await;
+    state.manager.lock().end();
+}
+
+fn start_worker(
+    id: usize,
+    seat: WorkerSeat,
+    died: mpsc::UnboundedSender<usize>,
+) -> std::io::Result<JoinHandle<()>> {
+    let builder = std::thread::Builder::new().name(format!("worker-{id}"));
+    builder.spawn(move || {
+        let _died = Died(id, died);
+        if let Err(error) = worker::run(id, seat.shared, seat.stats, seat.logs, seat.commands) {
+            tracing::error!(worker = id, %error, "worker could not start");
+        }
+    })
+}
+
+/// Tells of a worker's end even if it panics.
+struct Died(usize, mpsc::UnboundedSender<usize>);
+
+impl Drop for Died {
+    fn drop(&mut self) {
+        let _ = self.1.send(self.0);
+    }
+}
+
+fn admin_address(config: &ProxyConfig) -> Result<Option<SocketAddr>, BuildError> {
+    match (&config.admin, &config.bootstrap.admin) {
+        (Some(address), _) => Ok(Some(*address)),
+        (None, None) => Ok(None),
+        (None, Some(Address::Socket(address))) => Ok(Some(*address)),
+        (None, Some(other)) => Err(BuildError(format!("admin.address: {other} is not an IP address"))),
+    }
+}
+
+fn bind_admin(address: SocketAddr) -> Result<std::net::TcpListener, BuildError> {
+    let options = net::ListenOptions { reuse_port: false, ..net::ListenOptions::default() };
+    net::listen_tcp(address, &options).map_err(|e| BuildError(format!("admin: {e}")))
+}

@@ -1,0 +1,198 @@
+//! The TCP proxy: bytes both ways between a client and an endpoint.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ir::tcp::TcpClusters;
+use ir::{Address, ClusterDiscovery};
+use net::{CopyEnd, Direction, Io};
+use stdx::Str;
+use upstream::{Destination, Failure, InFlight, SendOptions};
+
+use crate::access_log::{self, Entry, Flag, NoHeaders, Record};
+use crate::config::snapshot::{Cluster, Tcp};
+use crate::connection::ConnInfo;
+use crate::telemetry::{TcpStats, istio};
+use crate::worker::Worker;
+
+/// Envoy's default for connections on which nothing moves.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// A connection being proxied. Dropping it closes the record.
+pub struct TcpSession {
+    pub worker: Rc<Worker>,
+    pub tcp: Arc<Tcp>,
+    pub info: Rc<ConnInfo>,
+    pub record: Record,
+    pub service: Option<ir::cluster::ServiceRef>,
+    pub workload: Option<ir::endpoint::WorkloadRef>,
+    pub upstream_principal: Option<Str>,
+    pub local_principal: Option<Str>,
+    stats: Arc<TcpStats>,
+    series: Option<Arc<istio::Series>>,
+}
+
+/// An endpoint that took the connection.
+struct Connected {
+    io: Io,
+    _in_flight: InFlight,
+    _at_endpoint: upstream::InFlightAt,
+}
+
+/// Serves a connection to its end. A push never closes it; a drain waits for it.
+pub async fn serve(worker: Rc<Worker>, tcp: Arc<Tcp>, info: Rc<ConnInfo>, mut client: Io, record: Record) {
+    let stats = worker.stats.tcp(&tcp.config.stat_prefix);
+    stats.cx_total.inc();
+    stats.cx_active.inc();
+    let forced = worker.shared.drain.clone();
+    let mut session = TcpSession {
+        worker,
+        tcp,
+        info,
+        record,
+        service: None,
+        workload: None,
+        upstream_principal: None,
+        stats,
+        local_principal: None,
+        series: None,
+    };
+    let Some(mut server) = session.connect().await else {
+        return;
+    };
+    session.series = istio::tcp_series(&session);
+    if let Some(series) = &session.series {
+        series.opened.inc();
+    }
+    let idle = session.tcp.config.idle_timeout.unwrap_or(IDLE_TIMEOUT);
+    let idle = (!idle.is_zero()).then_some(idle);
+    let TcpSession { record, series, stats, .. } = &mut session;
+    let (mut up, mut down) = (0, 0);
+    let moved = |direction, bytes| {
+        let (total, counted) = match direction {
+            Direction::ToServer => (&mut up, series.as_ref().map(|series| &series.received)),
+            Direction::ToClient => (&mut down, series.as_ref().map(|series| &series.sent)),
+        };
+        *total += bytes;
+        if let Some(counter) = counted {
+            counter.add(bytes);
+        }
+    };
+    let end = tokio::select! {
+        (_, end) = net::copy_bidirectional(&mut client, &mut server.io, idle, moved) => Some(end),
+        () = forced.forced() => None,
+    };
+    (record.bytes_received, record.bytes_sent) = (up, down);
+    match end {
+        Some(CopyEnd::Idle) => {
+            stats.idle_timeout.inc();
+            record.termination = Some("idle_timeout".into());
+        }
+        Some(CopyEnd::ClientFailed(_)) => {
+            record.flag(Flag::DC);
+            server.io.abort_on_drop();
+        }
+        Some(CopyEnd::ServerFailed(_)) => {
+            record.flag(Flag::UC);
+            client.abort_on_drop();
+        }
+        Some(CopyEnd::Finished) | None => {}
+    }
+}
+
+impl TcpSession {
+    /// Tries endpoints until one takes the connection, at most `max_connect_attempts` times.
+    async fn connect(&mut self) -> Option<Connected> {
+        let name = self.choose()?;
+        self.record.cluster = Some(name.clone());
+        let Some(cluster) = self.worker.snapshot().clusters.get(&name).cloned() else {
+            self.stats.cx_no_route.inc();
+            self.record.flag(Flag::NC);
+            return None;
+        };
+        self.service = cluster.config.services.first().cloned();
+        let counters = self.worker.stats.cluster(&name);
+        let mut tried = Vec::new();
+        for _ in 0..self.tcp.config.max_connect_attempts.max(1) {
+            let Some((to, workload)) = self.pick(&cluster, &tried) else {
+                counters.cx_none_healthy.inc();
+                self.record.flag(Flag::UH);
+                return None;
+            };
+            self.record.attempts += 1;
+            self.record.upstream_host = Some(to.endpoint.address.clone());
+            self.workload = workload;
+            counters.cx_total.inc();
+            match self.worker.upstream.connect(&to, &SendOptions::default()).await {
+                Ok((io, tls, in_flight)) => {
+                    self.record.upstream_local = io.local_addr();
+                    let peer = tls.as_ref().and_then(|tls| tls.peer.as_ref());
+                    self.upstream_principal = peer.and_then(|peer| peer.uri_sans.first().cloned());
+                    let local = tls.as_ref().and_then(|tls| tls.local.as_ref());
+                    self.local_principal = local.and_then(|local| local.uri_sans.first().cloned());
+                    let _at_endpoint = to.endpoint.start();
+                    return Some(Connected { io, _in_flight: in_flight, _at_endpoint });
+                }
+                Err(error) => {
+                    counters.cx_connect_fail.inc();
+                    let flag = if matches!(error.failure, Failure::Overflow) { Flag::UO } else { Flag::UF };
+                    self.record.flag(flag);
+                    self.record.transport_failure = (!error.detail.is_empty()).then(|| error.detail.clone());
+                    tried.push(to.endpoint.address.clone());
+                }
+            }
+        }
+        if self.tcp.config.max_connect_attempts > 1 {
+            self.record.flag(Flag::URX);
+        }
+        None
+    }
+
+    fn choose(&self) -> Option<Str> {
+        match &self.tcp.config.clusters {
+            TcpClusters::Single(name) => Some(name.clone()),
+            TcpClusters::Weighted(all) => {
+                let weights = all.iter().map(|(_, weight)| *weight);
+                let index = self.worker.with_dice(|dice| engine::dice::weighted(dice, weights))?;
+                all.get(index).map(|(name, _)| name.clone())
+            }
+        }
+    }
+
+    fn pick(
+        &self,
+        cluster: &Cluster,
+        tried: &[Address],
+    ) -> Option<(Rc<Destination>, Option<ir::endpoint::WorkloadRef>)> {
+        if matches!(cluster.config.discovery, ClusterDiscovery::OriginalDst) {
+            let to: SocketAddr = self.info.local;
+            return Some((self.worker.original(cluster, to), None));
+        }
+        let set = &cluster.endpoints;
+        let load = |index: usize| cluster.destinations.get(index).map_or(0, |to| to.endpoint.load());
+        let index = self.worker.with_cursor(&cluster.config.name, |cursor, dice| {
+            let policy = cluster.config.lb_policy;
+            let fresh = set.pick(policy, cursor, load, |index| tried.contains(set.address(index)), dice);
+            fresh.or_else(|| {
+                if tried.is_empty() { None } else { set.pick(policy, cursor, load, |_| false, dice) }
+            })
+        })?;
+        let workload = set.endpoints().get(index).and_then(|endpoint| endpoint.workload.clone());
+        Some((Rc::new(cluster.destinations.get(index)?.clone()), workload))
+    }
+}
+
+impl Drop for TcpSession {
+    fn drop(&mut self) {
+        self.stats.cx_active.dec();
+        self.stats.cx_rx_bytes.add(self.record.bytes_received);
+        self.stats.cx_tx_bytes.add(self.record.bytes_sent);
+        if let Some(series) = &self.series {
+            series.closed.inc();
+        }
+        let entry = Entry { record: &self.record, conn: &self.info, headers: &NoHeaders };
+        access_log::write(&self.tcp.access_log, &entry, &self.worker.logs);
+    }
+}

@@ -1,0 +1,192 @@
+//! Counters with Envoy's names. Each worker has its own and is their only writer, so counting is
+//! a plain load and store; who scrapes adds them up.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that one thread changes and others read. As a gauge it goes down as well: sums over
+/// workers are right because they wrap.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn inc(&self) {
+        self.add(1);
+    }
+
+    pub fn add(&self, n: u64) {
+        // One writer: no need for an atomic addition.
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    pub fn dec(&self) {
+        self.add(1u64.wrapping_neg());
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether a number only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+}
+
+/// Counters of one scope.
+pub trait Group: Default + Send + Sync + 'static {
+    /// Every number with its name inside the scope.
+    fn each(&self, see: &mut dyn FnMut(&'static str, Kind, u64));
+}
+
+macro_rules! kind {
+    (gauge) => {
+        Kind::Gauge
+    };
+    (counter) => {
+        Kind::Counter
+    };
+}
+
+macro_rules! group {
+    ($(#[$doc:meta])* $group:ident { $($kind:ident $field:ident $name:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Default)]
+        pub struct $group { $(pub $field: Counter,)* }
+
+        impl Group for $group {
+            fn each(&self, see: &mut dyn FnMut(&'static str, Kind, u64)) {
+                $(see($name, kind!($kind), self.$field.get());)*
+            }
+        }
+    };
+}
+
+group! {
+    /// `cluster.<name>.…`
+    ClusterStats {
+        counter cx_total "upstream_cx_total",
+        gauge cx_active "upstream_cx_active",
+        counter cx_http1_total "upstream_cx_http1_total",
+        counter cx_http2_total "upstream_cx_http2_total",
+        counter cx_connect_fail "upstream_cx_connect_fail",
+        counter cx_connect_timeout "upstream_cx_connect_timeout",
+        counter cx_destroy "upstream_cx_destroy",
+        counter cx_none_healthy "upstream_cx_none_healthy",
+        counter cx_tx_bytes "upstream_cx_tx_bytes_total",
+        counter cx_rx_bytes "upstream_cx_rx_bytes_total",
+        counter rq_total "upstream_rq_total",
+        gauge rq_active "upstream_rq_active",
+        counter rq_completed "upstream_rq_completed",
+        counter rq_1xx "upstream_rq_1xx",
+        counter rq_2xx "upstream_rq_2xx",
+        counter rq_3xx "upstream_rq_3xx",
+        counter rq_4xx "upstream_rq_4xx",
+        counter rq_5xx "upstream_rq_5xx",
+        counter rq_timeout "upstream_rq_timeout",
+        counter rq_per_try_timeout "upstream_rq_per_try_timeout",
+        counter rq_rx_reset "upstream_rq_rx_reset",
+        counter rq_retry "upstream_rq_retry",
+        counter rq_retry_success "upstream_rq_retry_success",
+        counter rq_retry_limit_exceeded "upstream_rq_retry_limit_exceeded",
+    }
+}
+
+group! {
+    /// `http.<stat prefix>.…`
+    HttpStats {
+        counter cx_total "downstream_cx_total",
+        gauge cx_active "downstream_cx_active",
+        counter cx_destroy "downstream_cx_destroy",
+        counter cx_http1_total "downstream_cx_http1_total",
+        counter cx_http2_total "downstream_cx_http2_total",
+        counter cx_ssl_total "downstream_cx_ssl_total",
+        counter cx_protocol_error "downstream_cx_protocol_error",
+        counter cx_idle_timeout "downstream_cx_idle_timeout",
+        counter cx_upgrades_total "downstream_cx_upgrades_total",
+        gauge cx_upgrades_active "downstream_cx_upgrades_active",
+        counter cx_drain_close "downstream_cx_drain_close",
+        counter cx_rx_bytes "downstream_cx_rx_bytes_total",
+        counter cx_tx_bytes "downstream_cx_tx_bytes_total",
+        counter rq_total "downstream_rq_total",
+        counter rq_http1_total "downstream_rq_http1_total",
+        counter rq_http2_total "downstream_rq_http2_total",
+        gauge rq_active "downstream_rq_active",
+        counter rq_completed "downstream_rq_completed",
+        counter rq_1xx "downstream_rq_1xx",
+        counter rq_2xx "downstream_rq_2xx",
+        counter rq_3xx "downstream_rq_3xx",
+        counter rq_4xx "downstream_rq_4xx",
+        counter rq_5xx "downstream_rq_5xx",
+        counter rq_rx_reset "downstream_rq_rx_reset",
+        counter rq_timeout "downstream_rq_timeout",
+        counter rq_idle_timeout "downstream_rq_idle_timeout",
+        counter no_route "no_route",
+        counter no_cluster "no_cluster",
+        counter rbac_allowed "rbac.allowed",
+        counter rbac_denied "rbac.denied",
+        counter delays_injected "fault.delays_injected",
+        counter aborts_injected "fault.aborts_injected",
+    }
+}
+
+group! {
+    /// `listener.<address>.…`
+    ListenerStats {
+        counter cx_total "downstream_cx_total",
+        gauge cx_active "downstream_cx_active",
+        counter cx_destroy "downstream_cx_destroy",
+        counter no_filter_chain_match "no_filter_chain_match",
+        counter pre_cx_timeout "downstream_pre_cx_timeout",
+        counter ssl_handshake "ssl.handshake",
+        counter ssl_connection_error "ssl.connection_error",
+        counter ssl_fail_verify_no_cert "ssl.fail_verify_no_cert",
+        counter ssl_fail_verify_error "ssl.fail_verify_error",
+        counter ssl_fail_verify_san "ssl.fail_verify_san",
+    }
+}
+
+group! {
+    /// `tcp.<stat prefix>.…`
+    TcpStats {
+        counter cx_total "downstream_cx_total",
+        gauge cx_active "downstream_cx_active",
+        counter cx_no_route "downstream_cx_no_route",
+        counter cx_rx_bytes "downstream_cx_rx_bytes_total",
+        counter cx_tx_bytes "downstream_cx_tx_bytes_total",
+        counter idle_timeout "idle_timeout",
+        counter rbac_allowed "rbac.allowed",
+        counter rbac_denied "rbac.denied",
+    }
+}
+
+impl ClusterStats {
+    /// Counts a response.
+    pub fn response(&self, status: u16) {
+        self.rq_completed.inc();
+        match status / 100 {
+            1 => self.rq_1xx.inc(),
+            2 => self.rq_2xx.inc(),
+            3 => self.rq_3xx.inc(),
+            4 => self.rq_4xx.inc(),
+            5 => self.rq_5xx.inc(),
+            _ => {}
+        }
+    }
+}
+
+impl HttpStats {
+    /// Counts a response.
+    pub fn response(&self, status: u16) {
+        self.rq_completed.inc();
+        match status / 100 {
+            1 => self.rq_1xx.inc(),
+            2 => self.rq_2xx.inc(),
+            3 => self.rq_3xx.inc(),
+            4 => self.rq_4xx.inc(),
+            5 => self.rq_5xx.inc(),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Adding up what workers counted, and writing it as Envoy's text, JSON or Prometheus.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use stdx::Str;
+
+use super::{Group, Kind, Scopes, WorkerStats};
+
+/// Whose number it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    Cluster(Str),
+    Http(Str),
+    Listener(Str),
+    Tcp(Str),
+    Server,
+    ClusterManager,
+    ListenerManager,
+}
+
+/// A number summed over all workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    pub scope: Scope,
+    pub name: &'static str,
+    pub kind: Kind,
+    pub value: u64,
+}
+
+/// Everything that was counted, in a fixed order.
+pub fn collect(workers: &[Arc<WorkerStats>]) -> Vec<Sample> {
+    let mut sums = BTreeMap::new();
+    for worker in workers {
+        add(&mut sums, &worker.clusters, Scope::Cluster);
+        add(&mut sums, &worker.http, Scope::Http);
+        add(&mut sums, &worker.listeners, Scope::Listener);
+        add(&mut sums, &worker.tcp, Scope::Tcp);
+    }
+    let sample = |((scope, name), (kind, value))| Sample { scope, name, kind, value };
+    sums.into_iter().map(sample).collect()
+}
+
+fn add<G: Group>(
+    sums: &mut BTreeMap<(Scope, &'static str), (Kind, u64)>,
+    scopes: &Scopes<G>,
+    scope: impl Fn(Str) -> Scope,
+) {
+    for (name, group) in &*lock(scopes) {
+        group.each(&mut |counter, kind, value| {
+            let sum = sums.entry((scope(name.clone()), counter)).or_insert((kind, 0));
+            sum.1 = sum.1.wrapping_add(value);
+        });
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sample {
+    /// `cluster.outbound|80||a.upstream_rq_total`
+    pub fn full_name(&self) -> String {
+        let name = self.name;
+        match &self.scope {
+            Scope::Cluster(cluster) => format!("cluster.{cluster}.{name}"),
+            Scope::Http(prefix) => format!("http.{prefix}.{name}"),
+            Scope::Listener(address) => format!("listener.{address}.{name}"),
+            Scope::Tcp(prefix) => format!("tcp.{prefix}.{name}"),
+            Scope::Server => format!("server.{name}"),
+            Scope::ClusterManager => format!("cluster_manager.{name}"),
+            Scope::ListenerManager => format!("listener_manager.{name}"),
+        }
+    }
+
+    /// Name and labels as Envoy's Prometheus output has them.
+    fn prometheus(&self) -> (String, String) {
+        let (scope, label) = match &self.scope {
+            Scope::Cluster(name) => ("cluster", format!("envoy_cluster_name=\"{}\"", escape(name))),
+            Scope::Http(name) => ("http", format!("envoy_http_conn_manager_prefix=\"{}\"", escape(name))),
+            Scope::Listener(name) => ("listener", format!("envoy_listener_address=\"{}\"", escape(name))),
+            Scope::Tcp(name) => ("tcp", format!("envoy_tcp_prefix=\"{}\"", escape(name))),
+            Scope::Server => ("server", String::new()),
+            Scope::ClusterManager => ("cluster_manager", String::new()),
+            Scope::ListenerManager => ("listener_manager", String::new()),
+        };
+        let name = self.name.replace(['.', '-'], "_");
+        // `upstream_rq_2xx` is one family with the class as a label.
+        match name.strip_suffix("xx").and_then(|n| n.split_at_checked(n.len().saturating_sub(1))) {
+            Some((stem, class)) if class.chars().all(|c| c.is_ascii_digit()) && !class.is_empty() => {
+                (format!("envoy_{scope}_{stem}xx"), format!("envoy_response_code_class=\"{class}\",{label}"))
+            }
+            _ => (format!("envoy_{scope}_{name}"), label),
+        }
+    }
+}
+
+/// Appends all samples in Prometheus' text format.
+pub fn prometheus(samples: &[Sample], out: &mut String) {
+    let mut families: BTreeMap<String, (Kind, Vec<(String, u64)>)> = BTreeMap::new();
+    for sample in samples {
+        let (name, labels) = sample.prometheus();
+        families.entry(name).or_insert((sample.kind, Vec::new())).1.push((labels, sample.value));
+    }
+    for (name, (kind, series)) in families {
+        let kind = if kind == Kind::Gauge { "gauge" } else { "counter" };
+        let _ = writeln!(out, "# TYPE {name} {kind}");
+        for (labels, value) in series {
+            let _ = writeln!(out, "{name}{{{labels}}} {value}");
+        }
+    }
+}
+
+/// A label's value in Prometheus' text format.
+pub fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Stats;
+
+    #[test]
+    fn workers_are_added_up() {
+        let workers: Vec<Arc<WorkerStats>> = (0..2).map(|_| Arc::default()).collect();
+        for worker in &workers {
+            let stats = Stats::new(worker.clone());
+            let cluster = stats.cluster(&"a".into());
+            cluster.rq_total.add(2);
+            cluster.response(204);
+            cluster.rq_active.inc();
+            cluster.rq_active.dec();
+            stats.cluster(&"a".into()).rq_total.inc();
+        }
+        let samples = collect(&workers);
+        let value = |name: &str| samples.iter().find(|s| s.full_name() == name).map(|s| s.value);
+        assert_eq!(value("cluster.a.upstream_rq_total"), Some(6));
+        assert_eq!(value("cluster.a.upstream_rq_2xx"), Some(2));
+        assert_eq!(value("cluster.a.upstream_rq_active"), Some(0));
+        let mut text = String::new();
+        prometheus(&samples, &mut text);
+        assert!(text.contains("envoy_cluster_upstream_rq_total{envoy_cluster_name=\"a\"} 6"), "{text}");
+        let class =
+            "envoy_cluster_upstream_rq_xx{envoy_response_code_class=\"2\",envoy_cluster_name=\"a\"} 2";
+        assert!(text.contains(class), "{text}");
+    }
+}

@@ -1,0 +1,83 @@
+//! Statistics: every worker counts for itself, who scrapes adds up.
+
+pub mod counters;
+pub mod export;
+pub mod istio;
+pub mod istio_export;
+pub mod peer;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use stdx::Str;
+
+pub use counters::{ClusterStats, Counter, Group, HttpStats, Kind, ListenerStats, TcpStats};
+pub use export::{Sample, Scope, collect};
+pub use istio::{IstioStats, LocalLabels};
+
+/// The scopes of one kind that one worker has used, by name. The lock is the worker's own: it is
+/// taken when a scope is used first, and by who scrapes.
+type Scopes<G> = Mutex<HashMap<Str, Arc<G>>>;
+
+/// What one worker counts, as the admin thread sees it.
+#[derive(Default)]
+pub struct WorkerStats {
+    pub(crate) clusters: Scopes<ClusterStats>,
+    pub(crate) http: Scopes<HttpStats>,
+    pub(crate) listeners: Scopes<ListenerStats>,
+    pub(crate) tcp: Scopes<TcpStats>,
+    pub(crate) istio: istio::SharedSeries,
+}
+
+/// A worker's own side: scopes by name without a lock.
+pub struct Stats {
+    shared: Arc<WorkerStats>,
+    clusters: Local<ClusterStats>,
+    http: Local<HttpStats>,
+    listeners: Local<ListenerStats>,
+    tcp: Local<TcpStats>,
+    pub istio: IstioStats,
+}
+
+type Local<G> = RefCell<HashMap<Str, Arc<G>, foldhash::fast::RandomState>>;
+
+impl Stats {
+    pub fn new(shared: Arc<WorkerStats>) -> Rc<Self> {
+        Rc::new(Stats {
+            istio: IstioStats::new(shared.clone()),
+            shared,
+            clusters: Local::default(),
+            http: Local::default(),
+            listeners: Local::default(),
+            tcp: Local::default(),
+        })
+    }
+
+    pub fn cluster(&self, name: &Str) -> Arc<ClusterStats> {
+        scope(&self.clusters, &self.shared.clusters, name)
+    }
+
+    pub fn http(&self, prefix: &Str) -> Arc<HttpStats> {
+        scope(&self.http, &self.shared.http, prefix)
+    }
+
+    pub fn listener(&self, address: &Str) -> Arc<ListenerStats> {
+        scope(&self.listeners, &self.shared.listeners, address)
+    }
+
+    pub fn tcp(&self, prefix: &Str) -> Arc<TcpStats> {
+        scope(&self.tcp, &self.shared.tcp, prefix)
+    }
+}
+
+fn scope<G: Group>(local: &Local<G>, shared: &Scopes<G>, name: &Str) -> Arc<G> {
+    if let Some(found) = local.borrow().get(name) {
+        return found.clone();
+    }
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let group = shared.entry(name.clone()).or_default().clone();
+    local.borrow_mut().insert(name.clone(), group.clone());
+    group
+}

@@ -1,0 +1,225 @@
+//! A worker: one thread with a runtime of its own, its sockets, pools, counters and log buffers.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::Dice;
+use engine::balance::Cursor;
+use engine::dice::SplitMix;
+use lifecycle::DrainWatch;
+use stdx::Str;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::LocalSet;
+use upstream::{Destination, Upstream};
+
+use crate::access_log::LogBuffers;
+use crate::config::{Published, Snapshot};
+use crate::listener;
+use crate::telemetry::{LocalLabels, Stats, WorkerStats};
+
+/// What the admin thread asks of a worker.
+pub enum Command {
+    /// Accept connections on this socket.
+    Listen { address: SocketAddr, socket: std::net::TcpListener },
+    /// Stop accepting on this address; what is waiting in the queue is still served.
+    Unlisten(SocketAddr),
+    /// There is a new snapshot: let go of the old one.
+    Refresh,
+    /// Announce the end on every connection.
+    Drain,
+    /// Drop what is left and end.
+    End,
+}
+
+/// What all workers and the admin thread have in common.
+pub struct Shared {
+    pub published: Arc<Published>,
+    pub local: LocalLabels,
+    pub workers: usize,
+    pub drain: DrainWatch,
+}
+
+/// A snapshot that a worker holds. Its tasks count references among themselves, so that no two
+/// workers write the same counter for every request.
+#[derive(Default)]
+pub struct Held(Arc<Snapshot>);
+
+impl std::ops::Deref for Held {
+    type Target = Snapshot;
+    fn deref(&self) -> &Snapshot {
+        &self.0
+    }
+}
+
+/// One worker, seen from its own tasks.
+pub struct Worker {
+    pub shared: Arc<Shared>,
+    pub stats: Rc<Stats>,
+    pub logs: LogBuffers,
+    pub upstream: Upstream,
+    id: usize,
+    snapshot: RefCell<Rc<Held>>,
+    dice: RefCell<SplitMix>,
+    cursors: RefCell<HashMap<Str, Cursor, foldhash::fast::RandomState>>,
+    original: RefCell<HashMap<(Str, SocketAddr), Rc<Destination>, foldhash::fast::RandomState>>,
+    connections: Cell<u64>,
+    draining: Cell<bool>,
+    drain_begun: Notify,
+    log_written: Notify,
+}
+
+/// Destinations without an endpoint that are remembered per worker; more are made anew.
+const MAX_ORIGINAL: usize = 4096;
+/// How long a record may wait in a worker's buffer.
+const LOG_DELAY: Duration = Duration::from_millis(50);
+
+/// Runs a worker on the current thread until its commands end and its connections are gone.
+pub fn run(
+    id: usize,
+    shared: Arc<Shared>,
+    stats: Arc<WorkerStats>,
+    logs: LogBuffers,
+    commands: mpsc::UnboundedReceiver<Command>,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
+    local.block_on(&runtime, async move {
+        let worker = Worker::new(id, shared, stats, logs);
+        tokio::task::spawn_local(flush_logs(worker.clone()));
+        worker.serve(commands).await;
+        worker.logs.flush();
+    });
+    Ok(())
+}
+
+impl Worker {
+    pub(crate) fn new(id: usize, shared: Arc<Shared>, stats: Arc<WorkerStats>, logs: LogBuffers) -> Rc<Self> {
+        let snapshot = shared.published.load();
+        Rc::new(Worker {
+            id,
+            stats: Stats::new(stats),
+            logs,
+            upstream: Upstream::new(),
+            snapshot: RefCell::new(Rc::new(Held(snapshot))),
+            dice: RefCell::new(SplitMix(seed(id))),
+            cursors: RefCell::default(),
+            original: RefCell::default(),
+            connections: Cell::new(0),
+            draining: Cell::new(false),
+            drain_begun: Notify::new(),
+            log_written: Notify::new(),
+            shared,
+        })
+    }
+
+    async fn serve(self: &Rc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let mut listening: HashMap<SocketAddr, Rc<Notify>> = HashMap::new();
+        loop {
+            match commands.recv().await {
+                None | Some(Command::End) => return,
+                Some(Command::Listen { address, socket }) => {
+                    let stop = Rc::new(Notify::new());
+                    listening.insert(address, stop.clone());
+                    tokio::task::spawn_local(listener::accept(self.clone(), address, socket, stop));
+                }
+                Some(Command::Unlisten(address)) => {
+                    if let Some(stop) = listening.remove(&address) {
+                        stop.notify_one();
+                    }
+                }
+                Some(Command::Refresh) => drop(self.snapshot()),
+                Some(Command::Drain) => {
+                    self.draining.set(true);
+                    self.drain_begun.notify_waiters();
+                }
+            }
+        }
+    }
+
+    /// The configuration of the moment. Costs one load where nothing has changed.
+    pub fn snapshot(&self) -> Rc<Held> {
+        let mut held = self.snapshot.borrow_mut();
+        if held.version != self.shared.published.version() {
+            *held = Rc::new(Held(self.shared.published.load()));
+            self.original.borrow_mut().clear();
+        }
+        held.clone()
+    }
+
+    /// Unique over all workers of the process.
+    pub fn next_connection_id(&self) -> u64 {
+        let next = self.connections.get();
+        self.connections.set(next + 1);
+        next * self.shared.workers as u64 + self.id as u64
+    }
+
+    /// Lets `f` roll the dice.
+    pub fn with_dice<T>(&self, f: impl FnOnce(&mut dyn Dice) -> T) -> T {
+        f(&mut *self.dice.borrow_mut())
+    }
+
+    /// Lets `f` move the cursor of a cluster's round robin.
+    pub fn with_cursor<T>(&self, cluster: &Str, f: impl FnOnce(&mut Cursor, &mut dyn Dice) -> T) -> T {
+        let mut cursors = self.cursors.borrow_mut();
+        if !cursors.contains_key(cluster) {
+            // Workers begin at different places, or every restart would begin at the first endpoint.
+            let start = self.dice.borrow_mut().roll() >> 1;
+            cursors.insert(cluster.clone(), Cursor(start));
+        }
+        let mut fallback = Cursor::default();
+        f(cursors.get_mut(cluster).unwrap_or(&mut fallback), &mut *self.dice.borrow_mut())
+    }
+
+    /// The destination of an address that is no endpoint of `cluster`.
+    pub fn original(&self, cluster: &crate::config::snapshot::Cluster, to: SocketAddr) -> Rc<Destination> {
+        let key = (cluster.config.name.clone(), to);
+        let mut known = self.original.borrow_mut();
+        if let Some(found) = known.get(&key).filter(|found| Arc::ptr_eq(&found.config, &cluster.config)) {
+            return found.clone();
+        }
+        if known.len() >= MAX_ORIGINAL {
+            known.clear();
+        }
+        let destination = Rc::new(cluster.destination_of(to));
+        known.insert(key, destination.clone());
+        destination
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Resolves when the drain begins.
+    pub async fn draining(&self) {
+        while !self.is_draining() {
+            self.drain_begun.notified().await;
+        }
+    }
+
+    /// A record is in the buffer: have it flushed in a while.
+    pub fn log_later(&self) {
+        if self.logs.pending() {
+            self.log_written.notify_one();
+        }
+    }
+}
+
+async fn flush_logs(worker: Rc<Worker>) {
+    loop {
+        worker.log_written.notified().await;
+        tokio::time::sleep(LOG_DELAY).await;
+        worker.logs.flush();
+    }
+}
+
+/// Differs between workers and runs. Not for secrets.
+fn seed(id: usize) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_usize(id);
+    hasher.finish()
+}

@@ -1,0 +1,144 @@
+//! The streams to the control plane and to secret discovery services.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use identity::ClientTls;
+use ir::tls::SdsVia;
+use ir::{Address, Cluster, ClusterDiscovery, ResourceType};
+use stdx::Str;
+use xds_client::{AdsClient, AdsConfig, AdsHandle, Handler, Link, NodeInfo, Reject, Service, Target, Update};
+
+use crate::config::subscriptions::secret_refs;
+use crate::manager;
+use crate::proxy::State;
+
+/// Streams under way; they end when this is dropped.
+#[derive(Default)]
+pub struct Streams {
+    _clients: Vec<AdsClient>,
+}
+
+/// Starts whatever streams the bootstrap asks for. One that cannot be started is reported; the
+/// static part works without it.
+pub fn start(state: &Arc<State>) -> Streams {
+    let mut streams = Streams::default();
+    let bootstrap = state.manager.lock().config.bootstrap.clone();
+    let node = NodeInfo {
+        id: bootstrap.node.id.clone(),
+        cluster: bootstrap.node.cluster.clone(),
+        locality: bootstrap.node.locality.clone(),
+        metadata: bootstrap.node.metadata.clone(),
+        user_agent_name: "lateen".into(),
+        user_agent_version: state.version.clone(),
+    };
+    if !state.secrets_in_process {
+        for (cluster, names) in secret_services(&bootstrap) {
+            let Some(config) = client_config(state, &bootstrap.clusters, &cluster, node.clone()) else {
+                continue;
+            };
+            let config = AdsConfig { service: Service::Secrets, ..config };
+            let client = AdsClient::spawn(config, Receiver { manager: state.manager.clone(), name: cluster });
+            client.handle().subscribe(ResourceType::Secret, names);
+            streams._clients.push(client);
+        }
+    }
+    if let Some(ads) = &bootstrap.ads
+        && let Some(mut config) = client_config(state, &bootstrap.clusters, &ads.cluster, node)
+    {
+        if !ads.delta {
+            tracing::warn!(
+                "ads_config.api_type GRPC: state of the world is not spoken, delta is used instead"
+            );
+        }
+        config.metadata = ads.metadata.clone();
+        config.wildcards.extend(bootstrap.cds_over_ads.then_some(ResourceType::Cluster));
+        config.wildcards.extend(bootstrap.lds_over_ads.then_some(ResourceType::Listener));
+        let name = ads.cluster.clone();
+        let client = AdsClient::spawn(config, Receiver { manager: state.manager.clone(), name });
+        state.manager.lock().config.connect(client.handle());
+        streams._clients.push(client);
+    }
+    streams
+}
+
+/// Secrets that static resources want from a service of their own, by its cluster. What comes by
+/// discovery names the same ones in a mesh: the workload's certificate and trust bundle.
+fn secret_services(bootstrap: &ir::Bootstrap) -> HashMap<Str, HashSet<Str>> {
+    let mut services: HashMap<Str, HashSet<Str>> = HashMap::new();
+    let clusters = bootstrap.clusters.iter().flat_map(|cluster| {
+        let of_matches = cluster.transport_matches.iter().filter_map(|m| m.tls.as_ref());
+        of_matches.chain(&cluster.tls).map(|tls| &tls.common)
+    });
+    let chains =
+        bootstrap.listeners.iter().flat_map(|l| l.filter_chains.iter().chain(&l.default_filter_chain));
+    for common in clusters.chain(chains.filter_map(|chain| chain.tls.as_ref().map(|tls| &tls.common))) {
+        for secret in secret_refs(common) {
+            if let SdsVia::Cluster(cluster) = secret.via {
+                services.entry(cluster).or_default().insert(secret.name);
+            }
+        }
+    }
+    if bootstrap.clusters.iter().any(|cluster| cluster.name == SDS_CLUSTER) {
+        let names = [identity::WORKLOAD_CERTIFICATE, identity::TRUST_BUNDLE];
+        services.entry(SDS_CLUSTER.into()).or_default().extend(names.map(Str::from));
+    }
+    services
+}
+
+/// Istio's name for the agent's socket.
+const SDS_CLUSTER: &str = "sds-grpc";
+
+fn client_config(state: &State, clusters: &[Cluster], name: &Str, node: NodeInfo) -> Option<AdsConfig> {
+    let target = clusters
+        .iter()
+        .find(|cluster| cluster.name == *name)
+        .ok_or_else(|| "it is no static cluster".to_owned())
+        .and_then(|cluster| target_of(state, cluster));
+    match target {
+        Ok(target) => Some(AdsConfig::new(target, node)),
+        Err(why) => {
+            tracing::error!(cluster = %name, "discovery cannot be started: {why}");
+            None
+        }
+    }
+}
+
+fn target_of(state: &State, cluster: &Cluster) -> Result<Target, String> {
+    let ClusterDiscovery::Static(assignment) = &cluster.discovery else {
+        return Err("its endpoints are not static".to_owned());
+    };
+    let endpoint = assignment.localities.iter().flat_map(|locality| &locality.endpoints).next();
+    let address = match &endpoint.ok_or("it has no endpoint")?.address {
+        Address::Pipe(path) => return Ok(Target::Unix(PathBuf::from(path.as_str()))),
+        Address::Socket(address) => Str::from(address.to_string()),
+        Address::Name { host, port } => Str::from(format!("{host}:{port}")),
+    };
+    let Some(tls) = &cluster.tls else { return Ok(Target::Tcp(address)) };
+    let tls = Arc::new(ClientTls::new(tls, &state.secrets).map_err(|e| e.to_string())?);
+    Ok(Target::Tls { address, tls })
+}
+
+/// Hands what a stream delivers to the manager.
+struct Receiver {
+    manager: manager::Shared,
+    name: Str,
+}
+
+impl Handler for Receiver {
+    fn on_update(&mut self, update: Update, _: &AdsHandle) -> Vec<Reject> {
+        let rejects = self.manager.update(update);
+        for reject in &rejects {
+            tracing::warn!(resource = %reject.name, "refused: {}", reject.message);
+        }
+        rejects
+    }
+
+    fn on_link(&mut self, link: Link) {
+        match link {
+            Link::Up => tracing::info!(cluster = %self.name, "discovery stream is up"),
+            Link::Down(why) => tracing::warn!(cluster = %self.name, "discovery stream is down: {why}"),
+        }
+    }
+}

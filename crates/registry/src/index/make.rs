@@ -1,0 +1,109 @@
+//! Services from the objects that declare them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use istio_api::k8s::{ClusterIps, ServiceType};
+use istio_api::networking::{Location, Resolution as EntryResolution};
+use istio_api::{Document, Kind, PortRef, k8s, networking};
+use model::{Host, Str};
+
+use super::addresses;
+use crate::{Export, Resolution, Service, ServicePort, ServiceSource, Snapshot};
+
+/// The hosts that an object declares.
+pub(super) fn hosts_of(next: &Snapshot, document: &Document) -> Vec<Host> {
+    let namespace = &document.object.namespace;
+    match &document.body {
+        Kind::Service(_) => vec![next.resolve(&document.object.name, namespace)],
+        Kind::ServiceEntry(entry) => entry.hosts.iter().map(|host| next.resolve(host, namespace)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The services that an object declares; gives addresses to those that were not given one.
+pub(super) fn make(next: &mut Snapshot, document: &Document) -> Vec<Service> {
+    match &document.body {
+        Kind::Service(spec) => make_service(next, document, spec).into_iter().collect(),
+        Kind::ServiceEntry(spec) => make_entry(next, document, spec),
+        _ => Vec::new(),
+    }
+}
+
+fn make_service(next: &mut Snapshot, document: &Document, spec: &k8s::Service) -> Option<Service> {
+    if matches!(spec.service_type, ServiceType::ExternalName(_)) {
+        return None;
+    }
+    let object = &document.object;
+    let addresses = match &spec.cluster_ips {
+        ClusterIps::Given(addresses) => addresses.clone(),
+        ClusterIps::Headless => Vec::new(),
+        ClusterIps::Unset => addresses::allocate(next, object).into_iter().collect(),
+    };
+    // Istio's annotation is a comma separated list.
+    let exported = document.annotations.get("networking.istio.io/exportTo");
+    let exported: Vec<Str> =
+        exported.map(|list| list.split(',').map(|v| v.trim().into()).collect()).unwrap_or_default();
+    let headless = spec.cluster_ips == ClusterIps::Headless;
+    let ports = spec.ports.iter().map(|port| ServicePort {
+        number: port.port,
+        name: port.name.clone(),
+        protocol: port.protocol,
+        target_port: port.target_port.clone(),
+    });
+    Some(Service {
+        // A name with a dot cannot be one of a Service, so this is always the full name.
+        host: next.resolve(&object.name, &object.namespace),
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+        addresses,
+        ports: ports.collect(),
+        selector: (!spec.selector.is_empty()).then(|| spec.selector.clone()),
+        resolution: if headless { Resolution::Headless } else { Resolution::ClientSideLb },
+        external: false,
+        publish_not_ready: spec.publish_not_ready,
+        source: ServiceSource::Kubernetes,
+        subject_alt_names: Vec::new(),
+        export_to: Export::new(&exported, &next.mesh.default_service_export_to, &object.namespace),
+        created: document.created,
+        object: object.clone(),
+        listed: Arc::default(),
+    })
+}
+
+/// One service per host; none for a resolution that has no effect yet.
+fn make_entry(next: &Snapshot, document: &Document, spec: &networking::ServiceEntry) -> Vec<Service> {
+    if spec.resolution != EntryResolution::Static {
+        return Vec::new();
+    }
+    let object = &document.object;
+    let ports: Vec<ServicePort> = spec
+        .ports
+        .iter()
+        .map(|port| ServicePort {
+            number: port.number,
+            name: port.name.clone(),
+            protocol: port.protocol,
+            target_port: PortRef::Number(port.target_port.unwrap_or(port.number)),
+        })
+        .collect();
+    let listed = Arc::new(spec.endpoints.clone());
+    let service = |host: &Str| Service {
+        host: next.resolve(host, &object.namespace),
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+        addresses: spec.addresses.iter().filter_map(|a| a.parse::<IpAddr>().ok()).collect(),
+        ports: ports.clone(),
+        selector: spec.workload_selector.clone().filter(|selector| !selector.is_empty()),
+        resolution: Resolution::ClientSideLb,
+        external: spec.location == Location::MeshExternal,
+        publish_not_ready: false,
+        source: ServiceSource::ServiceEntry,
+        subject_alt_names: spec.subject_alt_names.clone(),
+        export_to: Export::new(&spec.export_to, &next.mesh.default_service_export_to, &object.namespace),
+        created: document.created,
+        object: object.clone(),
+        listed: listed.clone(),
+    };
+    spec.hosts.iter().map(service).collect()
+}

@@ -1,0 +1,91 @@
+//! Services and their endpoints.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use istio_api::PortRef;
+use istio_api::networking::EntryEndpoint;
+use model::{Host, Labels, ObjectRef, Protocol, Str};
+
+use crate::{Export, Workload};
+
+/// Something that can be called by name, from a Kubernetes Service or a ServiceEntry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// `NAME.NAMESPACE.svc.DOMAIN`, or a host of a ServiceEntry, which may be a wildcard.
+    pub host: Host,
+    pub namespace: Str,
+    /// The object's name.
+    pub name: Str,
+    /// Virtual addresses. Empty for headless services, and where no pool is configured.
+    pub addresses: Vec<IpAddr>,
+    pub ports: Vec<ServicePort>,
+    /// Pods of the namespace that are its endpoints; `None`: no pods are.
+    pub selector: Option<Labels>,
+    pub resolution: Resolution,
+    /// Not part of the mesh (`MESH_EXTERNAL`): no mutual TLS by itself.
+    pub external: bool,
+    /// Endpoints count whether they are ready or not.
+    pub publish_not_ready: bool,
+    pub source: ServiceSource,
+    /// Expected in the certificates of endpoints, if given.
+    pub subject_alt_names: Vec<Str>,
+    pub export_to: Export,
+    /// Seconds since the Unix epoch, 0 if not known.
+    pub created: i64,
+    pub object: ObjectRef,
+    /// Endpoints that a ServiceEntry lists.
+    pub(crate) listed: Arc<Vec<EntryEndpoint>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    pub number: u16,
+    /// May be empty if it is the only one.
+    pub name: Str,
+    pub protocol: Protocol,
+    /// The endpoints' port.
+    pub target_port: PortRef,
+}
+
+/// How a request finds an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resolution {
+    /// The client's proxy balances over the endpoints.
+    ClientSideLb,
+    /// A Service without virtual address: names resolve to endpoints, and a connection goes to the
+    /// address that the client asked for.
+    Headless,
+}
+
+/// Where a service was declared. Decides between services with the same host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServiceSource {
+    Kubernetes,
+    ServiceEntry,
+}
+
+impl Service {
+    /// The port with this number.
+    pub fn port(&self, number: u16) -> Option<&ServicePort> {
+        self.ports.iter().find(|port| port.number == number)
+    }
+
+    /// Whether it selects pods with these labels in its own namespace.
+    pub fn selects(&self, labels: &Labels) -> bool {
+        self.selector.as_ref().is_some_and(|selector| selector.select(labels))
+    }
+}
+
+/// An address that serves a port of a service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    pub address: IpAddr,
+    pub port: u16,
+    /// At least 1.
+    pub weight: u32,
+    /// Whether requests may be sent there.
+    pub ready: bool,
+    /// Who it is. For an endpoint that a ServiceEntry lists, as much as that says.
+    pub workload: Arc<Workload>,
+}

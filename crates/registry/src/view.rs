@@ -1,0 +1,214 @@
+//! Questions to a snapshot, recorded.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use istio_api::networking::{Gateway, VirtualService};
+use istio_api::security::{AuthorizationPolicy, PeerAuthentication};
+use istio_api::{Document, MeshConfig};
+use model::{Host, Labels, ObjectRef, Str};
+
+use crate::config::{self, Spec};
+use crate::policies::{self, Mtls};
+use crate::{Config, Endpoint, GatewayRef, Key, MergedRule, Service, Settings, Snapshot, Workload};
+use crate::{destination_rules, virtual_services};
+
+/// A snapshot that writes down what it is asked. Each accessor names the [`Key`]s it records; an
+/// answer can only change when a [`Delta`](crate::Delta) touches one of them. (What depends on the
+/// mesh configuration besides needs no key of its own: when that changes, every answer may.)
+#[derive(Debug)]
+pub struct View<'a> {
+    snapshot: &'a Snapshot,
+    asked: RefCell<BTreeSet<Key>>,
+}
+
+impl<'a> View<'a> {
+    pub fn new(snapshot: &'a Snapshot) -> Self {
+        View { snapshot, asked: RefCell::default() }
+    }
+
+    /// What has been asked, and forgets it.
+    pub fn take_keys(&self) -> BTreeSet<Key> {
+        self.asked.take()
+    }
+
+    /// Records questions that were answered from elsewhere, as from a cache.
+    pub fn record<'k>(&self, keys: impl IntoIterator<Item = &'k Key>) {
+        self.asked.borrow_mut().extend(keys.into_iter().cloned());
+    }
+
+    pub(crate) fn ask(&self, key: Key) {
+        self.asked.borrow_mut().insert(key);
+    }
+
+    pub(crate) fn snapshot(&self) -> &'a Snapshot {
+        self.snapshot
+    }
+
+    /// Never changes, so nothing is recorded.
+    pub fn settings(&self) -> &'a Settings {
+        &self.snapshot.settings
+    }
+
+    /// A host as written in an object of `namespace`. Records nothing.
+    pub fn resolve(&self, text: &str, namespace: &str) -> Host {
+        self.snapshot.resolve(text, namespace)
+    }
+
+    /// Records [`Key::Mesh`].
+    pub fn mesh(&self) -> &'a Arc<MeshConfig> {
+        self.ask(Key::Mesh);
+        &self.snapshot.mesh
+    }
+
+    /// A namespace's object, with labels and annotations. Records [`Key::Namespace`].
+    pub fn namespace(&self, name: &str) -> Option<&'a Arc<Document>> {
+        self.ask(Key::Namespace(name.into()));
+        self.snapshot.object(&ObjectRef::new("Namespace", "", name))
+    }
+
+    /// All services that proxies of `client` see, by host. Records [`Key::Services`].
+    pub fn services(&self, client: &str) -> Vec<&'a Arc<Service>> {
+        self.ask(Key::Services);
+        self.snapshot.services.values().filter_map(|all| preferred(all, client)).collect()
+    }
+
+    /// Of [`services`](View::services), those with this port. Records [`Key::ServicesOnPort`].
+    pub fn services_on_port(&self, client: &str, port: u16) -> Vec<&'a Arc<Service>> {
+        self.ask(Key::ServicesOnPort(port));
+        let hosts = self.snapshot.hosts_by_port.get(&port).into_iter().flatten();
+        let services = hosts.filter_map(|host| preferred(self.snapshot.services.get(host)?, client));
+        services.filter(|service| service.port(port).is_some()).collect()
+    }
+
+    /// All services of a namespace, whoever sees them. For the inbound side: filter with
+    /// [`Service::selects`]. Records [`Key::ServicesIn`].
+    pub fn services_in(&self, namespace: &str) -> Vec<&'a Arc<Service>> {
+        self.ask(Key::ServicesIn(namespace.into()));
+        let hosts = self.snapshot.hosts_by_namespace.get(namespace).into_iter().flatten();
+        let services = hosts.filter_map(|host| self.snapshot.services.get(host)).flat_map(|all| all.iter());
+        services.filter(|service| service.namespace == *namespace).collect()
+    }
+
+    /// The service with exactly this host that proxies of `client` see. Of several: Kubernetes' own,
+    /// then the client's namespace's, then the oldest. Records [`Key::Service`].
+    pub fn service(&self, client: &str, host: &Host) -> Option<&'a Arc<Service>> {
+        self.ask(Key::Service(host.clone()));
+        preferred(self.snapshot.services.get(host)?, client)
+    }
+
+    /// Endpoints of a service's port, ready or not, sorted by address and port. Empty if it has no
+    /// such port. Records [`Key::Endpoints`].
+    pub fn endpoints(&self, service: &Service, port: u16) -> Arc<Vec<Endpoint>> {
+        self.ask(Key::Endpoints(service.host.clone()));
+        let key = (service.namespace.clone(), service.host.clone());
+        let ports = self.snapshot.endpoints.get(&key);
+        let found = ports.and_then(|ports| ports.iter().find(|(number, _)| *number == port));
+        found.map(|(_, endpoints)| endpoints.clone()).unwrap_or_default()
+    }
+
+    /// Records [`Key::Workload`].
+    pub fn workload(&self, namespace: &str, name: &str) -> Option<&'a Arc<Workload>> {
+        let key = (Str::from(namespace), Str::from(name));
+        self.ask(Key::Workload(key.0.clone(), key.1.clone()));
+        self.snapshot.workloads.get(&key)
+    }
+
+    /// The workload with an address; if several claim it, one that is ready, then the first by name.
+    /// Records [`Key::WorkloadAt`].
+    pub fn workload_at(&self, address: IpAddr) -> Option<&'a Arc<Workload>> {
+        self.ask(Key::WorkloadAt(address));
+        let keys = self.snapshot.workloads_by_address.get(&address)?;
+        let all = || keys.iter().filter_map(|key| self.snapshot.workloads.get(key));
+        all().find(|workload| workload.ready).or_else(|| all().next())
+    }
+
+    /// All VirtualServices on `mesh` that proxies of `client` see, in order of precedence. Records
+    /// [`Key::MeshVirtualServices`].
+    pub fn mesh_virtual_services(&self, client: &str) -> Vec<Config<VirtualService>> {
+        self.ask(Key::MeshVirtualServices);
+        virtual_services::on_mesh(self.snapshot, client)
+    }
+
+    /// The VirtualService on `mesh` that routes a host for proxies of `client`: the one with the most
+    /// specific host, of several the oldest. Records [`Key::VirtualService`].
+    pub fn virtual_service(&self, client: &str, host: &Host) -> Option<Config<VirtualService>> {
+        self.ask(Key::VirtualService(host.clone()));
+        virtual_services::for_host(self.snapshot, client, host)
+    }
+
+    /// The VirtualServices bound to a gateway, in order of precedence, whoever sees them. Records
+    /// [`Key::GatewayVirtualServices`].
+    pub fn gateway_virtual_services(&self, namespace: &str, name: &str) -> Vec<Config<VirtualService>> {
+        self.ask(Key::GatewayVirtualServices(namespace.into(), name.into()));
+        virtual_services::on_gateway(self.snapshot, namespace, name)
+    }
+
+    /// The gateways that a VirtualService names, resolved. Records nothing.
+    pub fn gateways_of(&self, config: &Config<VirtualService>) -> Vec<GatewayRef> {
+        virtual_services::gateways_of(&config.spec, &config.object.namespace)
+    }
+
+    /// What DestinationRules say about a service to proxies of `client`: of the client's namespace,
+    /// else the service's, else the root namespace; there the one with the most specific host.
+    /// Records [`Key::DestinationRule`].
+    pub fn destination_rule(&self, client: &str, service: &Service) -> Option<&'a Arc<MergedRule>> {
+        self.ask(Key::DestinationRule(service.host.clone()));
+        destination_rules::lookup(self.snapshot, client, &service.namespace, &service.host)
+    }
+
+    /// The Gateways that configure a gateway workload with these labels, in order of precedence.
+    /// Records [`Key::Gateways`].
+    pub fn gateways(&self, labels: &Labels) -> Vec<Config<Gateway>> {
+        self.ask(Key::Gateways);
+        let mut found = configs(self.snapshot.objects_of(Gateway::KIND));
+        found.retain(|config: &Config<Gateway>| config.spec.selector.select(labels));
+        config::sort(&mut found);
+        found
+    }
+
+    /// The PeerAuthentications of a namespace, in order of precedence. Records
+    /// [`Key::PeerAuthentications`].
+    pub fn peer_authentications(&self, namespace: &str) -> Vec<Config<PeerAuthentication>> {
+        self.ask(Key::PeerAuthentications(namespace.into()));
+        let mut found = configs(self.snapshot.objects_in(PeerAuthentication::KIND, namespace));
+        config::sort(&mut found);
+        found
+    }
+
+    /// What a workload accepts, all its PeerAuthentications considered. Records
+    /// [`Key::PeerAuthentications`] of its namespace and of the root namespace, and [`Key::Mesh`].
+    pub fn mtls(&self, namespace: &str, labels: &Labels) -> Mtls {
+        policies::mtls(self, namespace, labels)
+    }
+
+    /// The AuthorizationPolicies of a namespace, in order of precedence. Records
+    /// [`Key::AuthorizationPolicies`].
+    pub fn authorization_policies(&self, namespace: &str) -> Vec<Config<AuthorizationPolicy>> {
+        self.ask(Key::AuthorizationPolicies(namespace.into()));
+        let mut found = configs(self.snapshot.objects_in(AuthorizationPolicy::KIND, namespace));
+        config::sort(&mut found);
+        found
+    }
+
+    /// The policies to be enforced at a workload, the root namespace's first: neither dry runs, nor
+    /// AUDIT, nor attached by `targetRef`. A broken one among them refuses every request. Records
+    /// [`Key::AuthorizationPolicies`] of both namespaces, and [`Key::Mesh`].
+    pub fn authorization(&self, namespace: &str, labels: &Labels) -> Vec<Config<AuthorizationPolicy>> {
+        policies::authorization(self, namespace, labels)
+    }
+}
+
+fn configs<'d, T: Spec>(documents: impl Iterator<Item = &'d Arc<Document>>) -> Vec<Config<T>> {
+    documents.filter_map(|document| Config::of(document)).collect()
+}
+
+/// Of services with one host, in order of preference, the one a client sees.
+fn preferred<'s>(all: &'s [Arc<Service>], client: &str) -> Option<&'s Arc<Service>> {
+    let mut visible = all.iter().filter(|service| service.export_to.sees(client));
+    let first = visible.next()?;
+    let own = |service: &&Arc<Service>| service.namespace == *client && service.source == first.source;
+    if own(&first) { Some(first) } else { Some(visible.find(own).unwrap_or(first)) }
+}

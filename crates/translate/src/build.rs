@@ -1,0 +1,111 @@
+//! One unit's resources.
+
+use std::sync::Arc;
+
+use ir::{Cluster, Resource};
+use istio_api::mesh::PathNormalization;
+use model::{Host, Level, Node, NodeType, ObjectRef, Origin};
+use registry::View;
+
+use crate::cluster::{fixed, outbound as outbound_clusters};
+use crate::findings::{Findings, NO_EFFECT};
+use crate::settings::Settings;
+use crate::unit::{Built, ScopeKey, Unit, scope};
+use crate::{endpoints, gateway, inbound, name_table, outbound, routes};
+
+/// The resources of a unit. They depend on the unit itself, what `view` recorded meanwhile, and
+/// [`scope`]`(node, unit)`: nothing else of the node is looked at.
+pub fn build(view: &View<'_>, node: &Node, unit: &Unit) -> Built {
+    build_in(view, &scope(node, unit), unit)
+}
+
+/// As [`build`], for all nodes of a scope.
+pub fn build_in(view: &View<'_>, scope: &ScopeKey, unit: &Unit) -> Built {
+    let settings = Settings::of(view.mesh());
+    let findings = Findings::default();
+    let resources = resources(view, scope, unit, &settings, &findings);
+    Built { resources, findings: findings.into_vec() }
+}
+
+fn resources(
+    view: &View<'_>,
+    scope: &ScopeKey,
+    unit: &Unit,
+    settings: &Settings,
+    findings: &Findings,
+) -> Vec<Resource> {
+    let service = |host: &Host| view.service(&scope.namespace, host);
+    match unit {
+        Unit::FixedClusters => clusters(fixed_clusters(scope, settings)),
+        Unit::Clusters(host) => {
+            let found = service(host);
+            clusters(found.map(|s| outbound_clusters::clusters(view, scope, settings, s)).unwrap_or_default())
+        }
+        Unit::InboundClusters => clusters(inbound::listener::clusters(view, scope, settings)),
+        Unit::Endpoints { host, port } => {
+            let found = service(host).map(|service| endpoints::assignments(view, scope, service, *port));
+            let resource = |assignment| Resource::Endpoints(Arc::new(assignment));
+            found.unwrap_or_default().into_iter().map(resource).collect()
+        }
+        Unit::VirtualOutbound => {
+            listener(Some(outbound::virtual_outbound::build(scope.wildcard(), settings, scope.data_plane)))
+        }
+        Unit::VirtualInbound => {
+            mesh_findings(view, findings);
+            listener(Some(inbound::listener::build(view, scope, settings, findings)))
+        }
+        Unit::OutboundListener { address, port, entry } => {
+            let origin =
+                |host: &Host| service(host).map(|s| Origin { object: s.object.clone(), field: "".into() });
+            listener(Some(outbound::listener::build(
+                (*address, *port),
+                entry,
+                settings,
+                scope.data_plane,
+                &origin,
+            )))
+        }
+        Unit::Routes { port } => route(Some(routes::sidecar::of_port(view, scope, settings, *port))),
+        Unit::ServiceRoutes { host, port } => {
+            route(Some(routes::sidecar::of_service(view, scope, settings, host, *port)))
+        }
+        Unit::GatewayListener { bind, port } => {
+            listener(gateway::listener::build(view, scope, settings, findings, (*bind, *port)))
+        }
+        Unit::GatewayRoutes { bind, port } => {
+            route(gateway::routes::build(view, scope, settings, (*bind, *port)))
+        }
+        Unit::NameTable => vec![Resource::NameTable(Arc::new(name_table::build(view, scope)))],
+    }
+}
+
+/// A gateway receives no captured connections, so it passes none on.
+fn fixed_clusters(scope: &ScopeKey, settings: &Settings) -> Vec<Cluster> {
+    let mut clusters = vec![fixed::black_hole(settings)];
+    if scope.node_type == NodeType::Sidecar {
+        clusters.push(fixed::passthrough(settings));
+        clusters.push(fixed::inbound_passthrough(settings, Some(scope.wildcard())));
+    }
+    clusters
+}
+
+fn mesh_findings(view: &View<'_>, findings: &Findings) {
+    if view.mesh().path_normalization == PathNormalization::DecodeAndMergeSlashes {
+        let object = ObjectRef::new("MeshConfig", "", "");
+        let message =
+            "DECODE_AND_MERGE_SLASHES has no effect yet on %2F and %5C: it is read as MERGE_SLASHES";
+        findings.report(Level::Warning, NO_EFFECT, &object, "pathNormalization.normalization", message);
+    }
+}
+
+fn clusters(clusters: Vec<Cluster>) -> Vec<Resource> {
+    clusters.into_iter().map(|cluster| Resource::Cluster(Arc::new(cluster))).collect()
+}
+
+fn listener(listener: Option<ir::Listener>) -> Vec<Resource> {
+    listener.into_iter().map(|listener| Resource::Listener(Arc::new(listener))).collect()
+}
+
+fn route(route: Option<ir::RouteConfig>) -> Vec<Resource> {
+    route.into_iter().map(|route| Resource::Route(Arc::new(route))).collect()
+}

@@ -1,0 +1,82 @@
+//! The clusters that every sidecar has, and those towards its own application.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ir::cluster::{ServiceRef, Thresholds};
+use ir::{Cluster, ClusterDiscovery, HttpProtocol, LbPolicy, LoadAssignment};
+use model::{Origin, Protocol};
+
+use crate::names;
+use crate::settings::Settings;
+
+/// Connections to the application come from here, so that the capture rules let them pass.
+const LOOPBACK_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 6));
+const LOOPBACK_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6));
+
+/// Nobody is there.
+pub fn black_hole(settings: &Settings) -> Cluster {
+    let name = names::BLACK_HOLE_CLUSTER;
+    let nobody = LoadAssignment { cluster_name: name.into(), localities: Vec::new() };
+    Cluster {
+        connect_timeout: Some(settings.connect_timeout),
+        ..Cluster::new(name, ClusterDiscovery::Static(nobody))
+    }
+}
+
+/// To wherever the connection was going.
+pub fn passthrough(settings: &Settings) -> Cluster {
+    Cluster {
+        connect_timeout: Some(settings.connect_timeout),
+        lb_policy: LbPolicy::ClusterProvided,
+        protocol: HttpProtocol::UseDownstream,
+        thresholds: Thresholds::UNLIMITED,
+        idle_timeout: Some(Duration::from_secs(300)),
+        ..Cluster::new(names::PASSTHROUGH_CLUSTER, ClusterDiscovery::OriginalDst)
+    }
+}
+
+/// To the application, on a port that no service exposes.
+pub fn inbound_passthrough(settings: &Settings, address: Option<IpAddr>) -> Cluster {
+    Cluster {
+        name: names::INBOUND_PASSTHROUGH_CLUSTER.into(),
+        bind_source: Some(loopback(address)),
+        ..passthrough(settings)
+    }
+}
+
+/// To the application, on a port of a service.
+pub fn inbound(
+    settings: &Settings,
+    target_port: u16,
+    protocol: Protocol,
+    address: Option<IpAddr>,
+    services: Vec<ServiceRef>,
+    origin: Option<Origin>,
+) -> Cluster {
+    Cluster {
+        connect_timeout: Some(settings.connect_timeout),
+        lb_policy: LbPolicy::ClusterProvided,
+        protocol: upstream_protocol(protocol),
+        thresholds: Thresholds::UNLIMITED,
+        bind_source: Some(loopback(address)),
+        services,
+        origin,
+        ..Cluster::new(names::inbound(target_port), ClusterDiscovery::OriginalDst)
+    }
+}
+
+/// What HTTP a port is spoken to.
+pub fn upstream_protocol(protocol: Protocol) -> HttpProtocol {
+    if protocol.is_http2() {
+        HttpProtocol::Http2
+    } else if protocol == Protocol::Auto {
+        HttpProtocol::UseDownstream
+    } else {
+        HttpProtocol::Http1
+    }
+}
+
+fn loopback(address: Option<IpAddr>) -> IpAddr {
+    if address.is_some_and(|address| address.is_ipv6()) { LOOPBACK_V6 } else { LOOPBACK_V4 }
+}

@@ -1,0 +1,6 @@
+//! Clusters.
+
+pub mod fixed;
+pub mod outbound;
+pub mod policy;
+pub mod transport;

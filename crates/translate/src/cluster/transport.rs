@@ -1,0 +1,164 @@
+//! How connections to a service are secured: as a DestinationRule says, else (auto mTLS) by mutual
+//! TLS to every endpoint that can.
+
+use std::collections::BTreeMap;
+
+use ir::cluster::TransportMatch;
+use ir::tls::{CommonTls, DataSource, RootsSource, SanKind, SanMatcher, TlsVersion, Validation};
+use ir::{StringMatcher, UpstreamTls};
+use istio_api::networking::{ClientTls, ClientTlsMode};
+use istio_api::security::MtlsMode;
+use model::{DataPlane, NodeType, Protocol};
+use registry::{Resolution, Service, View};
+use stdx::Str;
+
+use crate::names;
+use crate::settings::Settings;
+use crate::tls;
+use crate::unit::ScopeKey;
+
+/// Where the system keeps the roots it trusts.
+const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// The transport of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Transport {
+    pub tls: Option<UpstreamTls>,
+    pub matches: Vec<TransportMatch>,
+    /// What was asked for cannot be done, so no connection may be made.
+    pub closed: bool,
+}
+
+/// What a transport is made from.
+pub struct Context<'a, 'v> {
+    pub view: &'a View<'v>,
+    pub scope: &'a ScopeKey,
+    pub settings: &'a Settings,
+    pub service: &'a Service,
+    pub port: u16,
+    pub protocol: Protocol,
+    pub subset: &'a str,
+    /// Connections go to the address that was asked for, so no endpoint says what it can.
+    pub original_dst: bool,
+}
+
+/// The transport of a cluster under a DestinationRule's `tls`, if it has any.
+pub fn of(written: Option<&ClientTls>, cx: &Context<'_, '_>) -> Transport {
+    match written {
+        Some(tls) => by_rule(tls, cx),
+        None => automatic(cx),
+    }
+}
+
+fn by_rule(written: &ClientTls, cx: &Context<'_, '_>) -> Transport {
+    if written.mode != ClientTlsMode::Disable && !written.unsupported.is_empty() {
+        return Transport { closed: true, ..Transport::default() };
+    }
+    match written.mode {
+        ClientTlsMode::Disable => Transport::default(),
+        ClientTlsMode::IstioMutual => {
+            Transport { tls: Some(mutual(Some(written), cx)), ..Transport::default() }
+        }
+        ClientTlsMode::Simple => Transport { tls: Some(simple(written, cx)), ..Transport::default() },
+        // Needs a certificate, and each way to name one is among the unsupported.
+        ClientTlsMode::Mutual => Transport { closed: true, ..Transport::default() },
+    }
+}
+
+fn automatic(cx: &Context<'_, '_>) -> Transport {
+    if !cx.settings.auto_mtls || cx.service.external || !mesh_takes_mtls(cx) {
+        return Transport::default();
+    }
+    let tls = mutual(None, cx);
+    if cx.original_dst {
+        return Transport { tls: Some(tls), ..Transport::default() };
+    }
+    let istio = BTreeMap::from([(Str::from("tlsMode"), Str::from("istio"))]);
+    let matches = vec![
+        TransportMatch { name: "tlsMode-istio".into(), criteria: istio, tls: Some(tls) },
+        TransportMatch { name: "tlsMode-disabled".into(), criteria: BTreeMap::new(), tls: None },
+    ];
+    Transport { matches, ..Transport::default() }
+}
+
+/// Whether mutual TLS can be meant at all: not where the service's namespace has it switched off,
+/// and towards original destinations only if every endpoint can.
+fn mesh_takes_mtls(cx: &Context<'_, '_>) -> bool {
+    if cx.original_dst || cx.service.resolution == Resolution::Headless {
+        let endpoints = cx.view.endpoints(cx.service, cx.port);
+        if endpoints.is_empty() || endpoints.iter().any(|endpoint| !endpoint.workload.mtls) {
+            return false;
+        }
+    }
+    let namespace = cx.view.mtls(&cx.service.namespace, &model::Labels::default());
+    namespace.mode != MtlsMode::Disable
+}
+
+fn mutual(written: Option<&ClientTls>, cx: &Context<'_, '_>) -> UpstreamTls {
+    let sni = written.and_then(|tls| tls.sni.clone());
+    let sni = sni.unwrap_or_else(|| names::outbound_sni(cx.port, cx.subset, cx.service.host.as_str()));
+    let given = written.map(|tls| tls.subject_alt_names.as_slice()).unwrap_or_default();
+    let sans = if given.is_empty() { identities(cx) } else { given.to_vec() };
+    tls::istio_mutual(alpn(cx.scope, cx.protocol), sni, &sans)
+}
+
+/// Who may answer: the service accounts of all endpoints, ready or not, and who a ServiceEntry
+/// names; in all trust domains of the mesh. Nobody known means everybody in the mesh.
+fn identities(cx: &Context<'_, '_>) -> Vec<Str> {
+    let mut sans: Vec<Str> = cx.service.subject_alt_names.clone();
+    for port in &cx.service.ports {
+        for endpoint in cx.view.endpoints(cx.service, port.number).iter() {
+            let identity = |domain: &Str| Str::from(endpoint.workload.identity(domain).to_string());
+            sans.extend(cx.settings.trust_domains.iter().map(identity));
+        }
+    }
+    sans.sort();
+    sans.dedup();
+    sans
+}
+
+/// What is offered by ALPN. Our own proxy and Istio's choose by the protocol spoken, request by
+/// request; stock Envoy cannot, so its clusters say what their port speaks.
+fn alpn(scope: &ScopeKey, protocol: Protocol) -> &'static [&'static str] {
+    match (scope.data_plane, protocol) {
+        (DataPlane::Lateen, protocol) if protocol.is_http2() => &["istio-peer-exchange", "istio", "h2"],
+        (DataPlane::Lateen, _) => &["istio-peer-exchange", "istio"],
+        (DataPlane::Envoy, protocol) if protocol.is_http2() => &["istio-h2", "istio", "h2"],
+        (DataPlane::Envoy, protocol) if protocol.is_http() => &["istio-http/1.1", "istio", "http/1.1"],
+        // Gateways speak HTTP/1.1 to ports whose protocol is not declared.
+        (DataPlane::Envoy, Protocol::Auto) if scope.node_type == NodeType::Router => {
+            &["istio-http/1.1", "istio", "http/1.1"]
+        }
+        (DataPlane::Envoy, _) => &["istio-peer-exchange", "istio"],
+    }
+}
+
+/// TLS that ends at a server which need not know of the mesh. Somebody must vouch for its name.
+fn simple(written: &ClientTls, cx: &Context<'_, '_>) -> UpstreamTls {
+    let host = written.sni.clone().unwrap_or_else(|| cx.service.host.to_str());
+    let dns = |name: &Str| SanMatcher { kind: SanKind::Dns, matcher: StringMatcher::exact(name.clone()) };
+    let mut sans: Vec<Str> = written.subject_alt_names.clone();
+    if sans.is_empty() {
+        sans = cx.service.subject_alt_names.clone();
+    }
+    if sans.is_empty() {
+        sans.push(host.clone());
+    }
+    let either = |name: &Str| {
+        let uri = SanMatcher { kind: SanKind::Uri, matcher: StringMatcher::exact(name.clone()) };
+        if name.contains("://") { uri } else { dns(name) }
+    };
+    let alpn = if cx.protocol.is_http2() { names::strs(&["h2"]) } else { Vec::new() };
+    let validation = Validation {
+        roots: RootsSource::Inline(DataSource::File(SYSTEM_ROOTS.into())),
+        match_sans: sans.iter().map(either).collect(),
+    };
+    let common = CommonTls {
+        certificate: None,
+        validation: Some(validation),
+        alpn,
+        min_version: Some(TlsVersion::V1_2),
+        max_version: Some(TlsVersion::V1_3),
+    };
+    UpstreamTls { common, sni: Some(host) }
+}

@@ -1,0 +1,146 @@
+//! The route configuration of a gateway's port: a virtual host for each host that both a server
+//! of the port and a VirtualService bound to its Gateway name; the routes of all such
+//! VirtualServices in order, those that take everything last.
+
+use std::collections::BTreeMap;
+
+use ir::{Route, RouteConfig, VirtualHost};
+use istio_api::networking::VirtualService;
+use model::{Host, Origin};
+use registry::{Config, Export, View};
+use stdx::Str;
+
+use super::hosts;
+use super::listener::route_name;
+use super::servers::{self, Bound, Key};
+use crate::findings::Findings;
+use crate::names;
+use crate::routes::conditions::takes_everything;
+use crate::routes::virtual_service::{self, Routes};
+use crate::settings::Settings;
+use crate::unit::ScopeKey;
+
+/// The configuration of a port that some server opens.
+pub fn build(view: &View<'_>, scope: &ScopeKey, settings: &Settings, key: Key) -> Option<RouteConfig> {
+    // The listener reports what is to be said of the servers.
+    let servers = servers::of(view, scope, &Findings::default());
+    let bound = servers.get(&key)?;
+    let mut merged: BTreeMap<Host, Merged> = BTreeMap::new();
+    for bound in bound {
+        add(&mut merged, bound, view, scope, settings);
+    }
+    let port = bound.first().and_then(Bound::server).map_or(key.1, |server| server.port.number);
+    let virtual_hosts = if merged.is_empty() { vec![blackhole(port)] } else { collapse(merged) };
+    Some(RouteConfig {
+        name: route_name(key),
+        virtual_hosts,
+        ignore_port_in_host_matching: true,
+        ..RouteConfig::default()
+    })
+}
+
+/// What is known of a host so far.
+struct Merged {
+    /// Of the server.
+    port: u16,
+    routes: Vec<Route>,
+    origin: Origin,
+}
+
+fn add(
+    merged: &mut BTreeMap<Host, Merged>,
+    bound: &Bound,
+    view: &View<'_>,
+    scope: &ScopeKey,
+    settings: &Settings,
+) {
+    let Some(server) = bound.server() else { return };
+    let gateway = &bound.gateway.object;
+    for rule in view.gateway_virtual_services(&gateway.namespace, &gateway.name) {
+        if !visible(view, scope, &rule) {
+            continue;
+        }
+        let namespace = &rule.object.namespace;
+        let wanted: Vec<Host> = rule.spec.hosts.iter().map(|host| view.resolve(host, namespace)).collect();
+        let served = servers::hosts_for(server, &gateway.namespace, namespace);
+        let both = hosts::intersection(&served, &wanted);
+        if both.is_empty() {
+            continue;
+        }
+        let name = format!("{}/{}", gateway.namespace, gateway.name);
+        let found = routes(view, scope, settings, &rule, server.port.number, &name);
+        // A host whose rules cannot be honoured has no routes: another's must not take its place.
+        if found.routes.is_empty() && !found.dropped {
+            continue;
+        }
+        for host in both {
+            let entry = merged.entry(host).or_insert_with(|| Merged {
+                port: server.port.number,
+                routes: Vec::new(),
+                origin: rule.origin(""),
+            });
+            entry.routes.extend(found.routes.iter().cloned());
+        }
+    }
+}
+
+fn visible(view: &View<'_>, scope: &ScopeKey, rule: &Config<VirtualService>) -> bool {
+    let default = &view.mesh().default_virtual_service_export_to;
+    Export::new(&rule.spec.export_to, default, &rule.object.namespace).sees(&scope.namespace)
+}
+
+fn routes(
+    view: &View<'_>,
+    scope: &ScopeKey,
+    settings: &Settings,
+    rule: &Config<VirtualService>,
+    port: u16,
+    gateway: &str,
+) -> Routes {
+    let ports = |host: &Host| {
+        let service = view.service(&scope.namespace, host)?;
+        Some(service.ports.iter().map(|port| port.number).collect())
+    };
+    let context = virtual_service::Context {
+        settings,
+        domain: &view.settings().domain,
+        port,
+        gateway,
+        service_ports: &ports,
+    };
+    virtual_service::routes(&rule.object, &rule.spec, &context)
+}
+
+/// Hosts with the same routes share a virtual host, named after the most specific.
+fn collapse(merged: BTreeMap<Host, Merged>) -> Vec<VirtualHost> {
+    let mut merged: Vec<(Host, Merged)> = merged.into_iter().collect();
+    merged.sort_by(|(a, _), (b, _)| hosts::by_specificity(a, b));
+    let mut virtual_hosts: Vec<VirtualHost> = Vec::new();
+    for (host, entry) in merged {
+        let (last, first): (Vec<Route>, Vec<Route>) =
+            entry.routes.into_iter().partition(|route| takes_everything(&route.matches));
+        let routes: Vec<Route> = first.into_iter().chain(last).collect();
+        match virtual_hosts.iter_mut().find(|known| known.routes == routes) {
+            Some(known) => known.domains.push(host.to_str()),
+            None => virtual_hosts.push(VirtualHost {
+                name: names::host_port(host.as_str(), entry.port),
+                domains: vec![host.to_str()],
+                routes,
+                include_request_attempt_count: true,
+                origin: Some(entry.origin),
+                ..VirtualHost::default()
+            }),
+        }
+    }
+    virtual_hosts.sort_by(|a, b| a.name.cmp(&b.name));
+    virtual_hosts
+}
+
+/// Nobody serves anything here: every request is answered 404.
+fn blackhole(port: u16) -> VirtualHost {
+    VirtualHost {
+        name: Str::from(format!("blackhole:{port}")),
+        domains: vec!["*".into()],
+        ..VirtualHost::default()
+    }
+}

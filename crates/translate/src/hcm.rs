@@ -1,0 +1,141 @@
+//! HTTP connection managers of the three kinds: towards services, towards the own application,
+//! at a gateway.
+
+use std::time::Duration;
+
+use ir::filter::Reporter;
+use ir::http::{ClientCertDetails, CodecType, ForwardClientCert, RouteSource};
+use ir::{HttpConnectionManager, HttpFilter, RouteConfig};
+use model::DataPlane;
+use stdx::Str;
+
+use crate::names::strs;
+use crate::settings::Settings;
+
+const SERVER_NAME: &str = "istio-envoy";
+
+/// ALPN for clusters whose HTTP version follows the client, where only stock filters may be used:
+/// names that lead to an HTTP chain but promise no version, so that the server looks at the bytes.
+const ANY_HTTP_ALPN: [&str; 3] = ["istio-http/1.1", "istio-h2", "istio"];
+
+/// Between the application and a service.
+pub fn outbound(
+    settings: &Settings,
+    data_plane: DataPlane,
+    stat_prefix: Str,
+    routes: Str,
+    detects: bool,
+) -> HttpConnectionManager {
+    let mut filters = Vec::new();
+    match data_plane {
+        DataPlane::Lateen => {
+            filters.push(HttpFilter::PeerMetadata);
+            filters.push(HttpFilter::GrpcStats);
+            filters.push(istio_alpn());
+        }
+        DataPlane::Envoy => {
+            filters.push(HttpFilter::GrpcStats);
+            if detects {
+                filters.push(HttpFilter::UpstreamAlpn { protocols: strs(&ANY_HTTP_ALPN) });
+            }
+        }
+    }
+    filters.extend([HttpFilter::Fault, HttpFilter::Cors]);
+    filters.extend(stats(data_plane, Reporter::Source));
+    HttpConnectionManager { routes: RouteSource::Rds(routes), ..base(settings, stat_prefix, filters) }
+}
+
+/// Between a client and the own application. `rbac` is what policies demand.
+pub fn inbound(
+    settings: &Settings,
+    data_plane: DataPlane,
+    stat_prefix: Str,
+    routes: RouteConfig,
+    rbac: Vec<HttpFilter>,
+) -> HttpConnectionManager {
+    let mut filters = peer_metadata(data_plane);
+    filters.extend(rbac);
+    filters.extend([HttpFilter::GrpcStats, HttpFilter::Fault, HttpFilter::Cors]);
+    filters.extend(stats(data_plane, Reporter::Destination));
+    HttpConnectionManager {
+        routes: RouteSource::Inline(Box::new(routes)),
+        forward_client_cert: ForwardClientCert::AppendForward,
+        client_cert_details: ClientCertDetails {
+            subject: true,
+            cert: false,
+            chain: false,
+            dns: true,
+            uri: true,
+        },
+        ..base(settings, stat_prefix, filters)
+    }
+}
+
+/// Where traffic enters the mesh: the client's address is the connection's, and nothing that it
+/// says of certificates is believed.
+pub fn gateway(
+    settings: &Settings,
+    data_plane: DataPlane,
+    stat_prefix: Str,
+    routes: Str,
+    rbac: Vec<HttpFilter>,
+) -> HttpConnectionManager {
+    let mut filters = peer_metadata(data_plane);
+    filters.extend(rbac);
+    filters.push(HttpFilter::GrpcStats);
+    if data_plane == DataPlane::Lateen {
+        filters.push(istio_alpn());
+    }
+    filters.extend([HttpFilter::Fault, HttpFilter::Cors]);
+    filters.extend(stats(data_plane, Reporter::Gateway));
+    HttpConnectionManager {
+        routes: RouteSource::Rds(routes),
+        use_remote_address: true,
+        forward_client_cert: ForwardClientCert::SanitizeSet,
+        client_cert_details: ClientCertDetails {
+            subject: true,
+            cert: true,
+            chain: false,
+            dns: true,
+            uri: true,
+        },
+        ..base(settings, stat_prefix, filters)
+    }
+}
+
+fn base(settings: &Settings, stat_prefix: Str, http_filters: Vec<HttpFilter>) -> HttpConnectionManager {
+    HttpConnectionManager {
+        stat_prefix,
+        codec: CodecType::Auto,
+        http_filters,
+        access_log: settings.access_log(),
+        upgrades: strs(&["websocket"]),
+        server_name: Some(SERVER_NAME.into()),
+        generate_request_id: true,
+        normalize_path: settings.normalize_path,
+        merge_slashes: settings.merge_slashes,
+        stream_idle_timeout: Some(Duration::ZERO),
+        ..HttpConnectionManager::default()
+    }
+}
+
+/// Which protocol the upstream connection offers, by the version of HTTP that is spoken on it.
+fn istio_alpn() -> HttpFilter {
+    HttpFilter::IstioAlpn {
+        http10: strs(&["istio-http/1.0", "istio", "http/1.0"]),
+        http11: strs(&["istio-http/1.1", "istio", "http/1.1"]),
+        http2: strs(&["istio-h2", "istio", "h2"]),
+    }
+}
+
+/// Stock Envoy refuses what it does not know, so Istio's own filters go to our proxy only.
+fn peer_metadata(data_plane: DataPlane) -> Vec<HttpFilter> {
+    match data_plane {
+        DataPlane::Lateen => vec![HttpFilter::PeerMetadata],
+        DataPlane::Envoy => Vec::new(),
+    }
+}
+
+fn stats(data_plane: DataPlane, reporter: Reporter) -> Option<HttpFilter> {
+    (data_plane == DataPlane::Lateen).then_some(HttpFilter::IstioStats { reporter })
+}

@@ -1,0 +1,110 @@
+//! `virtualInbound`: the one listener that everything for the workload arrives at.
+
+use std::net::SocketAddr;
+
+use ir::filter::Reporter;
+use ir::listener::ListenerFilter;
+use ir::{Address, Cluster, Direction, FilterChain, Listener};
+use istio_api::security::MtlsMode;
+use model::Protocol;
+use registry::View;
+
+use super::chains::{self, Context, Port};
+use super::inspectors;
+use super::matches::FOREIGN_TLS;
+use super::targets::{self, Target};
+use crate::cluster::{fixed, outbound::service_ref};
+use crate::findings::Findings;
+use crate::names;
+use crate::settings::Settings;
+use crate::unit::ScopeKey;
+
+/// The listener of a workload.
+pub fn build(view: &View<'_>, scope: &ScopeKey, settings: &Settings, findings: &Findings) -> Listener {
+    let mtls = view.mtls(&scope.namespace, &scope.labels);
+    let policies = view.authorization(&scope.namespace, &scope.labels);
+    let policies: Vec<_> = policies.iter().map(|config| (&config.object, &*config.spec)).collect();
+    let cx = Context { settings, data_plane: scope.data_plane, policies: &policies };
+    let targets = targets::of(view, scope, findings);
+
+    let stats = crate::chains::tcp_stats(scope.data_plane, Reporter::Destination);
+    let port = settings.inbound_port;
+    let mut chains = vec![crate::chains::blackhole(names::VIRTUAL_INBOUND_BLACKHOLE, port, settings, stats)];
+    chains.extend(chains::build(&rest(None), mtls.mode, &cx));
+    // Ports that no service exposes can have a mode of their own too.
+    let unexposed = mtls.ports.iter().filter(|(port, _)| !targets.iter().any(|target| target.port == **port));
+    for (port, mode) in unexposed {
+        chains.extend(chains::build(&rest(Some(*port)), *mode, &cx));
+    }
+    for target in &targets {
+        chains.extend(chains::build(&exposed(target), mtls.on_port(target.port), &cx));
+    }
+    let mut listener_filters = vec![ListenerFilter::OriginalDst];
+    let inspectors = inspectors::of(&chains);
+    // Where TLS is looked for on all other ports, it has to be let through on them too.
+    let looks = inspectors.iter().any(|filter| matches!(filter, ListenerFilter::TlsInspector { .. }));
+    if looks && mtls.mode == MtlsMode::Disable {
+        chains.push(chains::chain(&rest(None), FOREIGN_TLS, &cx));
+    }
+    listener_filters.extend(inspectors);
+    listener(scope, settings, listener_filters, chains)
+}
+
+fn listener(
+    scope: &ScopeKey,
+    settings: &Settings,
+    filters: Vec<ListenerFilter>,
+    chains: Vec<FilterChain>,
+) -> Listener {
+    Listener {
+        name: names::VIRTUAL_INBOUND.into(),
+        address: Address::Socket(SocketAddr::new(scope.wildcard(), settings.inbound_port)),
+        bind_to_port: true,
+        use_original_dst: false,
+        direction: Direction::Inbound,
+        listener_filters: filters,
+        listener_filters_timeout: Some(settings.protocol_detection_timeout),
+        continue_on_listener_filters_timeout: true,
+        filter_chains: chains,
+        default_filter_chain: None,
+        access_log: settings.listener_access_log(),
+        origin: None,
+    }
+}
+
+fn exposed<'a>(target: &Target<'a>) -> Port<'a> {
+    Port {
+        target: Some(target.port),
+        service_port: target.service_port.number,
+        protocol: target.service_port.protocol,
+        cluster: names::inbound(target.port),
+        host: Some(target.service.host.as_str()),
+        origin: Some(target.origin()),
+    }
+}
+
+fn rest(port: Option<u16>) -> Port<'static> {
+    Port {
+        target: port,
+        service_port: 0,
+        protocol: Protocol::Auto,
+        cluster: names::INBOUND_PASSTHROUGH_CLUSTER.into(),
+        host: None,
+        origin: None,
+    }
+}
+
+/// The clusters towards the application's exposed ports.
+pub fn clusters(view: &View<'_>, scope: &ScopeKey, settings: &Settings) -> Vec<Cluster> {
+    // The listener reports what is to be said of the targets.
+    let targets = targets::of(view, scope, &Findings::default());
+    let address = scope.addresses.first().copied();
+    targets
+        .iter()
+        .map(|target| {
+            let services = target.services.iter().map(|service| service_ref(service)).collect();
+            let protocol = target.service_port.protocol;
+            fixed::inbound(settings, target.port, protocol, address, services, Some(target.origin()))
+        })
+        .collect()
+}

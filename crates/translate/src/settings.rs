@@ -1,0 +1,101 @@
+//! What translation reads of MeshConfig, in the form it needs it.
+
+use std::time::Duration;
+
+use ir::access_log::{AccessLogFilter, AccessLogSink};
+use ir::{AccessLog, RetryPolicy};
+use istio_api::MeshConfig;
+use istio_api::mesh::{OutboundTrafficPolicy, PathNormalization};
+use stdx::Str;
+
+use crate::names::{INBOUND_PORT, OUTBOUND_PORT};
+use crate::routes::policy;
+
+/// Istio's text format.
+const DEFAULT_FORMAT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" \
+    %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% \
+    \"%UPSTREAM_TRANSPORT_FAILURE_REASON%\" %BYTES_RECEIVED% %BYTES_SENT% %DURATION% \
+    %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \
+    \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\" %UPSTREAM_CLUSTER_RAW% \
+    %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% \
+    %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n";
+
+/// The mesh's settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub connect_timeout: Duration,
+    /// Unknown destinations are passed through; else refused (`REGISTRY_ONLY`).
+    pub allow_any: bool,
+    pub auto_mtls: bool,
+    /// The mesh's own first, then its aliases.
+    pub trust_domains: Vec<Str>,
+    /// How long a connection may be looked at; zero: without a limit.
+    pub protocol_detection_timeout: Duration,
+    pub normalize_path: bool,
+    pub merge_slashes: bool,
+    /// For routes that say nothing of retries.
+    pub retry: Option<RetryPolicy>,
+    pub outbound_port: u16,
+    pub inbound_port: u16,
+    /// The file and, where it is not Istio's, the format.
+    pub access_log: Option<(AccessLogSink, Option<Str>)>,
+}
+
+impl Settings {
+    pub fn of(mesh: &MeshConfig) -> Self {
+        let normalization = mesh.path_normalization;
+        let mut trust_domains = vec![mesh.trust_domain.clone()];
+        trust_domains.extend(mesh.trust_domain_aliases.iter().filter(|d| **d != mesh.trust_domain).cloned());
+        let format = Some(&mesh.access_log_format).filter(|format| !format.is_empty());
+        Settings {
+            connect_timeout: mesh.connect_timeout,
+            allow_any: mesh.outbound_traffic_policy == OutboundTrafficPolicy::AllowAny,
+            auto_mtls: mesh.enable_auto_mtls,
+            trust_domains,
+            protocol_detection_timeout: mesh.protocol_detection_timeout,
+            normalize_path: normalization != PathNormalization::None,
+            merge_slashes: matches!(
+                normalization,
+                PathNormalization::MergeSlashes | PathNormalization::DecodeAndMergeSlashes
+            ),
+            retry: mesh
+                .default_http_retry_policy
+                .as_ref()
+                .map_or_else(|| Some(policy::default_retry()), policy::retry),
+            outbound_port: OUTBOUND_PORT,
+            inbound_port: INBOUND_PORT,
+            access_log: log_sink(&mesh.access_log_file).map(|sink| (sink, format.map(with_newline))),
+        }
+    }
+
+    /// The log of requests and connections.
+    pub fn access_log(&self) -> Vec<AccessLog> {
+        self.log_with(None)
+    }
+
+    /// The log of connections that no filter chain serves.
+    pub fn listener_access_log(&self) -> Vec<AccessLog> {
+        self.log_with(Some(AccessLogFilter::ResponseFlags(vec!["NR".into()])))
+    }
+
+    fn log_with(&self, filter: Option<AccessLogFilter>) -> Vec<AccessLog> {
+        let Some((sink, format)) = &self.access_log else { return Vec::new() };
+        let format = format.clone().unwrap_or_else(|| DEFAULT_FORMAT.into());
+        vec![AccessLog { sink: sink.clone(), format: Some(format), filter }]
+    }
+}
+
+/// Each record is a line of its own, as Istio makes it.
+fn with_newline(format: &Str) -> Str {
+    if format.ends_with('\n') { format.clone() } else { format!("{format}\n").into() }
+}
+
+/// `/dev/stdout` and its like are not files: a container may not be able to open them.
+fn log_sink(file: &str) -> Option<AccessLogSink> {
+    match file {
+        "" => None,
+        "/dev/stdout" => Some(AccessLogSink::Stdout),
+        "/dev/stderr" => Some(AccessLogSink::Stderr),
+        path => Some(AccessLogSink::File(path.into())),
+    }
+}

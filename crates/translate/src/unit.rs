@@ -1,0 +1,186 @@
+//! Units: the smallest things that are rebuilt alone.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ir::{Resource, ResourceType};
+use model::{DataPlane, Finding, Host, Labels, Node, NodeType};
+use stdx::Str;
+
+use crate::outbound::conflict::Entry;
+
+/// Something that is rebuilt alone. It may give several resources, all of one type.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unit {
+    /// `BlackHoleCluster`, `PassthroughCluster`, `InboundPassthroughCluster`.
+    FixedClusters,
+    /// The clusters of a service: one for each port, and for each subset of it.
+    Clusters(Host),
+    /// `inbound|PORT||`, for each port of the workload that a service exposes.
+    InboundClusters,
+    /// The endpoints of a service's port: the assignment of its cluster, and of each subset's.
+    Endpoints { host: Host, port: u16 },
+    /// `virtualOutbound`.
+    VirtualOutbound,
+    /// `virtualInbound`.
+    VirtualInbound,
+    /// The listener `ADDRESS_PORT`, and who shares it.
+    OutboundListener { address: IpAddr, port: u16, entry: Entry },
+    /// The route configuration `PORT`.
+    Routes { port: u16 },
+    /// The route configuration `HOST:PORT` of a service whose protocol is not declared.
+    ServiceRoutes { host: Host, port: u16 },
+    /// The listener of a gateway's port. `bind`: on this address only.
+    GatewayListener { bind: Option<IpAddr>, port: u16 },
+    /// The route configuration `http.PORT` of a gateway.
+    GatewayRoutes { bind: Option<IpAddr>, port: u16 },
+    /// The names that the agent resolves.
+    NameTable,
+}
+
+impl Unit {
+    /// The type of its resources.
+    pub fn ty(&self) -> ResourceType {
+        match self {
+            Unit::FixedClusters | Unit::Clusters(_) | Unit::InboundClusters => ResourceType::Cluster,
+            Unit::Endpoints { .. } => ResourceType::Endpoints,
+            Unit::VirtualOutbound
+            | Unit::VirtualInbound
+            | Unit::OutboundListener { .. }
+            | Unit::GatewayListener { .. } => ResourceType::Listener,
+            Unit::Routes { .. } | Unit::ServiceRoutes { .. } | Unit::GatewayRoutes { .. } => {
+                ResourceType::Route
+            }
+            Unit::NameTable => ResourceType::NameTable,
+        }
+    }
+
+    /// The unit that has the endpoints of a cluster of this name, `outbound|PORT|SUBSET|HOST`.
+    pub fn of_cluster(name: &str) -> Option<Unit> {
+        let mut parts = name.splitn(4, '|');
+        let (direction, port, _subset, host) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let port = port.parse().ok()?;
+        (direction == "outbound").then(|| Unit::Endpoints { host: Host::new(host), port })
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bound = |bind: &Option<IpAddr>| bind.map(|address| format!(" on {address}")).unwrap_or_default();
+        match self {
+            Unit::FixedClusters => f.write_str("fixed clusters"),
+            Unit::Clusters(host) => write!(f, "clusters of {host}"),
+            Unit::InboundClusters => f.write_str("inbound clusters"),
+            Unit::Endpoints { host, port } => write!(f, "endpoints of {host}:{port}"),
+            Unit::VirtualOutbound => f.write_str("listener virtualOutbound"),
+            Unit::VirtualInbound => f.write_str("listener virtualInbound"),
+            Unit::OutboundListener { address, port, .. } => write!(f, "listener {address}_{port}"),
+            Unit::Routes { port } => write!(f, "routes {port}"),
+            Unit::ServiceRoutes { host, port } => write!(f, "routes {host}:{port}"),
+            Unit::GatewayListener { bind, port } => write!(f, "gateway listener {port}{}", bound(bind)),
+            Unit::GatewayRoutes { bind, port } => write!(f, "gateway routes {port}{}", bound(bind)),
+            Unit::NameTable => f.write_str("name table"),
+        }
+    }
+}
+
+/// What of a node a unit depends on. Nodes with equal scopes share the unit's translation. What a
+/// unit does not depend on has the same value for all nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ScopeKey {
+    pub node_type: NodeType,
+    pub data_plane: DataPlane,
+    pub namespace: Str,
+    pub domain: Str,
+    pub labels: Labels,
+    pub addresses: Vec<IpAddr>,
+    /// The node has no IPv4 address.
+    pub ipv6: bool,
+}
+
+/// What of `node` the unit depends on.
+pub fn scope(node: &Node, unit: &Unit) -> ScopeKey {
+    let mut scope = ScopeKey {
+        node_type: NodeType::Sidecar,
+        data_plane: DataPlane::Lateen,
+        namespace: Str::default(),
+        domain: Str::default(),
+        labels: Labels::default(),
+        addresses: Vec::new(),
+        ipv6: false,
+    };
+    match unit {
+        Unit::FixedClusters => {
+            scope.node_type = node.node_type;
+            scope.ipv6 = is_ipv6(node);
+        }
+        Unit::Clusters(_) => {
+            scope.node_type = node.node_type;
+            scope.data_plane = node.data_plane;
+            scope.namespace = node.namespace.clone();
+        }
+        Unit::Endpoints { .. } => scope.namespace = node.namespace.clone(),
+        Unit::OutboundListener { .. } => {
+            scope.data_plane = node.data_plane;
+            scope.namespace = node.namespace.clone();
+        }
+        Unit::Routes { .. } | Unit::ServiceRoutes { .. } | Unit::NameTable => {
+            scope.namespace = node.namespace.clone();
+            scope.domain = node.domain.clone();
+        }
+        Unit::VirtualOutbound => {
+            scope.data_plane = node.data_plane;
+            scope.ipv6 = is_ipv6(node);
+        }
+        Unit::VirtualInbound | Unit::InboundClusters => {
+            scope.data_plane = node.data_plane;
+            scope.namespace = node.namespace.clone();
+            scope.labels = node.labels.clone();
+            scope.addresses = node.addresses.clone();
+            scope.ipv6 = is_ipv6(node);
+        }
+        Unit::GatewayListener { .. } | Unit::GatewayRoutes { .. } => {
+            scope.node_type = node.node_type;
+            scope.data_plane = node.data_plane;
+            scope.namespace = node.namespace.clone();
+            scope.domain = node.domain.clone();
+            scope.labels = node.labels.clone();
+            scope.addresses = node.addresses.clone();
+            scope.ipv6 = is_ipv6(node);
+        }
+    }
+    scope
+}
+
+/// Whether the node is reached by IPv6 alone.
+pub fn is_ipv6(node: &Node) -> bool {
+    !node.addresses.is_empty() && node.addresses.iter().all(IpAddr::is_ipv6)
+}
+
+impl ScopeKey {
+    /// The address that stands for all of the node's.
+    pub fn wildcard(&self) -> IpAddr {
+        wildcard(self.ipv6)
+    }
+}
+
+/// The address that stands for all of a node's.
+pub fn wildcard(ipv6: bool) -> IpAddr {
+    if ipv6 { IpAddr::from([0u16; 8]) } else { IpAddr::from([0u8; 4]) }
+}
+
+/// The units that a proxy needs, in the order of their types.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    pub units: Vec<Unit>,
+    /// What no unit can say by itself: who lost a conflict.
+    pub findings: Vec<Finding>,
+}
+
+/// What a unit is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Built {
+    /// In a fixed order.
+    pub resources: Vec<Resource>,
+    pub findings: Vec<Finding>,
+}

@@ -1,0 +1,14 @@
+//! What comes out of a mesh, feature by feature.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod caching;
+mod clusters;
+mod envoy;
+mod gateways;
+mod inbound;
+mod names;
+mod outbound;
+mod policies;
+mod routes;

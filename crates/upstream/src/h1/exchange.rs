@@ -1,0 +1,160 @@
+//! One request and its response on an HTTP/1 connection.
+
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http1::{Incoming, ReadError};
+use identity::TlsError;
+use net::Io;
+
+use super::Idle;
+use crate::response::Inside;
+use crate::send::Inner;
+use crate::{
+    Body, BodyError, BodyKind, Facts, Failure, Frame, Response, ResponseBody, ResponseHead, SendError,
+};
+
+/// The connection while it is in use; the request's body as far as it has to be sent.
+pub(crate) struct Exchange<B> {
+    /// `None` once the exchange is over.
+    conn: Option<Idle>,
+    inner: Rc<Inner>,
+    request: B,
+    sending: Sending,
+    incoming: Option<Incoming<Io>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    Active,
+    Done,
+    /// The socket takes nothing more; a response may still be there.
+    Broken,
+}
+
+impl<B: Body> Exchange<B> {
+    pub(super) fn start(mut conn: Idle, inner: &Rc<Inner>, head: &http1::RequestHead, request: B) -> Self {
+        conn.conn.start(head, request.kind());
+        Exchange { conn: Some(conn), inner: inner.clone(), request, sending: Sending::Active, incoming: None }
+    }
+
+    /// Sends the request as far as it goes, until the response's head is there.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<http1::ResponseHead, SendError>> {
+        if let Err(error) = self.drive(cx) {
+            return Poll::Ready(Err(self.failed(Failure::RequestBody(error), String::new())));
+        }
+        loop {
+            let Some(conn) = &mut self.conn else {
+                return Poll::Ready(Err(SendError::new(Failure::Closed)));
+            };
+            match ready!(conn.conn.poll_head(cx)) {
+                // Interim responses are meant for us: nobody waits for a 100 behind us.
+                Ok(head) if head.status() < 200 && head.status() != 101 => {}
+                Ok(head) => return Poll::Ready(Ok(head)),
+                Err(error) => return Poll::Ready(Err(self.unread(error))),
+            }
+        }
+    }
+
+    /// Sends what there is of the request.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
+        let Some(conn) = self.conn.as_mut().filter(|_| self.sending == Sending::Active) else {
+            return Ok(());
+        };
+        match conn.conn.poll_write_body(&mut self.request, cx) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(Ok(()))) => self.sending = Sending::Done,
+            Poll::Ready(Ok(Err(error))) => {
+                self.sending = Sending::Broken;
+                return Err(error);
+            }
+            Poll::Ready(Err(_)) => self.sending = Sending::Broken,
+        }
+        Ok(())
+    }
+
+    fn unread(&mut self, error: ReadError) -> SendError {
+        match error {
+            ReadError::Closed => self.failed(Failure::Closed, String::new()),
+            ReadError::Refused(why) => self.failed(Failure::Protocol, why.to_string()),
+            // With TLS 1.3 the endpoint's refusal of our certificate comes here.
+            ReadError::Io(error) => match TlsError::from_io(error) {
+                TlsError::Io(_) => self.failed(Failure::Closed, String::new()),
+                tls => self.failed(Failure::Closed, tls.to_string()),
+            },
+        }
+    }
+
+    fn failed(&mut self, failure: Failure, detail: String) -> SendError {
+        let (request_started, response_started, local) = match &self.conn {
+            Some(conn) => (conn.conn.sent() > 0, conn.conn.received() > 0, conn.facts.local),
+            None => (false, false, None),
+        };
+        self.conn = None;
+        SendError { failure, request_started, response_started, detail, local }
+    }
+
+    /// To try again with.
+    pub(super) fn into_request_body(self) -> B {
+        self.request
+    }
+
+    /// The head is there; the body is to come.
+    pub(super) fn respond(mut self, head: http1::ResponseHead, reused: bool) -> Response<B> {
+        let facts = match &self.conn {
+            Some(conn) => Facts { reused, ..conn.facts.clone() },
+            None => Facts { protocol: "HTTP/1.1", local: None, tls: None, reused },
+        };
+        let incoming = self.conn.as_ref().map(|conn| conn.conn.body());
+        let kind = incoming.as_ref().map_or(BodyKind::None, Body::kind);
+        let upgraded = head.status() == 101;
+        self.incoming = incoming;
+        if !upgraded {
+            self.finish_if_over();
+        }
+        Response { head: ResponseHead::from_h1(head), body: ResponseBody::new(kind, Inside::H1(self)), facts }
+    }
+
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
+        if self.drive(cx).is_err() {
+            self.conn = None;
+            return Poll::Ready(Err(BodyError::Stopped("the request's body failed")));
+        }
+        let Some(incoming) = self.incoming.as_mut().filter(|_| self.conn.is_some()) else {
+            return Poll::Ready(Ok(None));
+        };
+        let frame = ready!(incoming.poll_frame(cx));
+        match &frame {
+            Ok(_) => self.finish_if_over(),
+            Err(_) => self.conn = None,
+        }
+        Poll::Ready(frame)
+    }
+
+    /// Gives the connection back as soon as the response's last byte was read, before anyone asks
+    /// for more.
+    fn finish_if_over(&mut self) {
+        let over = self.incoming.as_ref().is_none_or(Incoming::is_end);
+        if !over {
+            return;
+        }
+        self.incoming = None;
+        // A response before the request's end: the rest has no taker, the connection no use.
+        if let Some(mut conn) = self.conn.take().filter(|_| self.sending == Sending::Done)
+            && conn.may_serve_again()
+        {
+            self.inner.give_back(conn);
+        }
+    }
+
+    pub(crate) fn request_done(&self) -> bool {
+        self.sending == Sending::Done
+    }
+
+    pub(crate) fn into_upgraded(mut self) -> io::Result<(Io, Bytes)> {
+        let conn = self.conn.take().filter(|_| self.sending == Sending::Done);
+        conn.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?.into_upgraded()
+    }
+}

@@ -1,0 +1,58 @@
+//! HTTP/1 towards endpoints: one request at a time on a connection, then the next one.
+
+mod exchange;
+mod pool;
+
+pub(crate) use exchange::Exchange;
+pub(crate) use pool::{Idle, Pool};
+
+use std::rc::Rc;
+
+use crate::dial::{Dialed, dial};
+use crate::send::{Call, Inner};
+use crate::{Body, BodyKind, Failure, RequestHead, Response, SendError};
+
+/// Sends on a connection of the pool, else on a new one. `fresh` is one that stands already.
+pub(crate) async fn send<B: Body>(
+    inner: &Rc<Inner>,
+    call: &Call<'_>,
+    head: &RequestHead,
+    mut body: B,
+    mut fresh: Option<Dialed>,
+) -> Result<Response<B>, SendError> {
+    let head = head.to_h1().map_err(|why| SendError::new(Failure::Unsendable(why)))?;
+    let mut may_reuse = fresh.is_none();
+    loop {
+        let pooled = if may_reuse { inner.h1.borrow_mut().take(&call.key) } else { None };
+        let (conn, reused) = match (pooled, fresh.take()) {
+            (Some(conn), _) => (conn, true),
+            (None, Some(dialed)) => (Idle::new(dialed, call), false),
+            (None, None) => (Idle::new(dial(call.to, call.alpn(), call.fallback()).await?, call), false),
+        };
+        let mut exchange = Exchange::start(conn, inner, &head, body);
+        let error = match std::future::poll_fn(|cx| exchange.poll_head(cx)).await {
+            Ok(head) => return Ok(exchange.respond(head, reused)),
+            Err(error) => error,
+        };
+        body = exchange.into_request_body();
+        // The endpoint closed an idle connection just as we took it.
+        if reused
+            && lost_before_answer(&error)
+            && body.kind() == BodyKind::None
+            && is_idempotent(head.method())
+        {
+            may_reuse = false;
+            continue;
+        }
+        return Err(error);
+    }
+}
+
+fn lost_before_answer(error: &SendError) -> bool {
+    matches!(error.failure, Failure::Closed) && !error.response_started
+}
+
+/// May be sent again without asking (RFC 9110, section 9.2.2).
+pub(crate) fn is_idempotent(method: &[u8]) -> bool {
+    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"TRACE")
+}

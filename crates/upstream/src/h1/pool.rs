@@ -1,0 +1,135 @@
+//! Connections that wait for their next request.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use http1::ClientConn;
+use net::Io;
+
+use crate::Facts;
+use crate::dial::Dialed;
+use crate::send::{Call, Key, limits};
+use crate::state::{EndpointState, InFlight};
+
+/// Idle connections by where they lead. The one used last is used next, so that the others grow
+/// old and are closed.
+#[derive(Default)]
+pub(crate) struct Pool {
+    idle: HashMap<Key, Vec<Idle>, RandomState>,
+}
+
+/// A connection and what it is good for.
+pub(crate) struct Idle {
+    pub(super) conn: ClientConn<Io>,
+    pub(super) facts: Facts,
+    key: Key,
+    served: u32,
+    max_requests: Option<u32>,
+    idle_timeout: Option<Duration>,
+    since: Instant,
+    endpoint: Weak<EndpointState>,
+    /// No configuration named the endpoint when it was looked at last.
+    orphaned: bool,
+    counted: InFlight,
+}
+
+impl Idle {
+    pub(crate) fn new(dialed: Dialed, call: &Call<'_>) -> Self {
+        let Dialed { io, tls, local, counted } = dialed;
+        Idle {
+            conn: ClientConn::new(io, limits()),
+            facts: Facts { protocol: "HTTP/1.1", local, tls, reused: false },
+            key: call.key.clone(),
+            served: 0,
+            max_requests: call.to.config.max_requests_per_connection.filter(|max| *max > 0),
+            idle_timeout: call.idle_timeout(),
+            since: Instant::now(),
+            endpoint: Arc::downgrade(&call.to.endpoint),
+            orphaned: false,
+            counted,
+        }
+    }
+
+    /// One more request was served; whether another may be.
+    pub(super) fn may_serve_again(&mut self) -> bool {
+        self.served += 1;
+        self.conn.reusable() && self.max_requests.is_none_or(|max| self.served < max)
+    }
+
+    /// The stream, which counts as a connection for as long as it lives.
+    pub(super) fn into_upgraded(self) -> io::Result<(Io, Bytes)> {
+        let (mut io, first) = self.conn.into_upgraded()?;
+        io.attach(self.counted);
+        Ok((io, first))
+    }
+
+    /// When it has been idle for too long; `None`: never.
+    pub(crate) fn expires(&self) -> Option<Instant> {
+        self.since.checked_add(self.idle_timeout?)
+    }
+
+    /// The endpoint is still where it was, and time is left.
+    fn is_good(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        self.expires().is_none_or(|end| end > now) && self.conn.poll_idle_end(cx).is_pending()
+    }
+}
+
+impl Pool {
+    /// The connection that was used last, if the endpoint has not closed it.
+    pub(crate) fn take(&mut self, key: &Key) -> Option<Idle> {
+        let stack = self.idle.get_mut(key)?;
+        let mut cx = Context::from_waker(Waker::noop());
+        let now = Instant::now();
+        while let Some(mut idle) = stack.pop() {
+            if idle.is_good(now, &mut cx) {
+                return Some(idle);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection. `cx` is woken when the endpoint closes it.
+    pub(crate) fn put(&mut self, mut idle: Idle, cx: &mut Context<'_>) {
+        idle.since = Instant::now();
+        if idle.is_good(idle.since, cx) {
+            self.idle.entry(idle.key.clone()).or_default().push(idle);
+        }
+    }
+
+    /// Drops what was closed, is too old, or leads where no configuration does any more.
+    /// `look_for_orphans`: two such looks apart from each other end a connection.
+    pub(crate) fn sweep(&mut self, now: Instant, look_for_orphans: bool, cx: &mut Context<'_>) {
+        self.idle.retain(|_, stack| {
+            stack.retain_mut(|idle| {
+                let orphaned = idle.endpoint.strong_count() <= 1;
+                let abandoned = look_for_orphans && orphaned && idle.orphaned;
+                idle.orphaned = if look_for_orphans { orphaned } else { idle.orphaned };
+                !abandoned && idle.is_good(now, cx)
+            });
+            !stack.is_empty()
+        });
+    }
+
+    /// When the next connection gets too old.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.idle.values().flatten().filter_map(Idle::expires).min()
+    }
+
+    /// Whether some connection is kept for this key.
+    pub(crate) fn has(&self, key: &Key) -> bool {
+        self.idle.get(key).is_some_and(|stack| !stack.is_empty())
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.idle.clear();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.idle.values().map(Vec::len).sum()
+    }
+}

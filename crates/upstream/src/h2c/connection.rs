@@ -1,0 +1,215 @@
+//! One connection: its settings, its streams, its end.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{Reason, SendStream};
+
+use super::exchange::StreamError;
+use crate::dial::Dialed;
+use crate::send::{Call, Inner};
+use crate::state::{EndpointState, InFlight};
+use crate::{Facts, Failure, SendError};
+
+/// What a peer may send ahead of its taker.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What a stream may keep of ours before the socket takes it.
+const SEND_BUFFER: usize = 128 * 1024;
+
+/// A connection that may carry several requests.
+pub(crate) struct Connection {
+    send: SendRequest<Bytes>,
+    pub(super) facts: Facts,
+    /// Nothing more may be sent: closed, or going away.
+    dead: Cell<bool>,
+    /// A response came, so that the peer's limit of streams is known.
+    pub(super) settled: Cell<bool>,
+    streams: Cell<u32>,
+    served: Cell<u32>,
+    max_requests: Option<u32>,
+    idle_timeout: Option<Duration>,
+    idle_since: Cell<Instant>,
+    endpoint: Weak<EndpointState>,
+    orphaned: Cell<bool>,
+    _counted: InFlight,
+}
+
+/// A request under way.
+pub(super) struct Stream {
+    pub(super) response: ResponseFuture,
+    pub(super) send: SendStream<Bytes>,
+    pub(super) counted: Counted,
+    /// The connection had served a request before.
+    pub(super) reused: bool,
+    /// The peer had not said how many streams it allows.
+    pub(super) unsettled: bool,
+}
+
+/// Counts a stream of a connection.
+pub(super) struct Counted(Rc<Connection>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.streams.set(self.0.streams.get().saturating_sub(1));
+        self.0.idle_since.set(Instant::now());
+    }
+}
+
+/// Speaks HTTP/2 on a connection that stands, and puts it into the pool.
+pub(crate) async fn open(
+    inner: &Rc<Inner>,
+    dialed: Dialed,
+    call: &Call<'_>,
+) -> Result<Rc<Connection>, SendError> {
+    let Dialed { io, tls, local, counted } = dialed;
+    let max_streams = inner.h2.borrow().max_streams(&call.key);
+    let handshake = h2::client::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_header_list_size(crate::send::limits().max_head_bytes() as u32)
+        .initial_max_send_streams(max_streams)
+        .enable_push(false)
+        .handshake::<_, Bytes>(io);
+    let (send, driver) = handshake.await.map_err(|error| SendError {
+        detail: error.to_string(),
+        local,
+        ..SendError::new(Failure::Connect { timeout: false, tls: false })
+    })?;
+    let conn = Rc::new(Connection {
+        send,
+        facts: Facts { protocol: "HTTP/2", local, tls, reused: false },
+        dead: Cell::new(false),
+        settled: Cell::new(false),
+        streams: Cell::new(0),
+        served: Cell::new(0),
+        max_requests: call.to.config.max_requests_per_connection.filter(|max| *max > 0),
+        idle_timeout: call.idle_timeout(),
+        idle_since: Cell::new(Instant::now()),
+        endpoint: Arc::downgrade(&call.to.endpoint),
+        orphaned: Cell::new(false),
+        _counted: counted,
+    });
+    let (weak, key, pool) = (Rc::downgrade(&conn), call.key.clone(), Rc::downgrade(inner));
+    tokio::task::spawn_local(async move {
+        let ended = driver.await;
+        tracing::debug!(error = ?ended.err(), "HTTP/2 connection to an endpoint ended");
+        if let Some(conn) = weak.upgrade() {
+            conn.dead.set(true);
+        }
+        if let Some(inner) = pool.upgrade() {
+            inner.h2.borrow_mut().forget_dead(&key);
+        }
+    });
+    inner.h2.borrow_mut().add(&call.key, conn.clone());
+    inner.look_at(conn.expires());
+    Ok(conn)
+}
+
+/// Opens a stream with a request.
+pub(super) async fn start(
+    conn: &Rc<Connection>,
+    request: http::Request<()>,
+    ends: bool,
+) -> Result<Stream, StreamError> {
+    let mut send = conn.send.clone();
+    conn.streams.set(conn.streams.get() + 1);
+    let counted = Counted(conn.clone());
+    poll_fn(|cx| send.poll_ready(cx)).await.map_err(StreamError::unsent)?;
+    let (response, send) = send.send_request(request, ends).map_err(StreamError::unsent)?;
+    let served = conn.served.get();
+    conn.served.set(served + 1);
+    Ok(Stream { response, send, counted, reused: served > 0, unsettled: !conn.settled.get() })
+}
+
+impl Connection {
+    /// Another stream may be opened, and the peer lets it begin at once.
+    pub(crate) fn has_room(&self) -> bool {
+        self.is_usable() && (self.streams.get() as usize) < self.send.current_max_send_streams()
+    }
+
+    /// Another stream may be opened.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.dead.get() && self.max_requests.is_none_or(|max| self.served.get() < max)
+    }
+
+    /// A response came: the settings that came before it are in force.
+    pub(super) fn settle(&self) -> Option<usize> {
+        (!self.settled.replace(true)).then(|| self.send.current_max_send_streams())
+    }
+
+    /// Draws the conclusions from an error of one of its streams.
+    pub(super) fn note(&self, error: &StreamError) {
+        if error.connection_over {
+            self.dead.set(true);
+        }
+    }
+
+    pub(super) fn local(&self) -> Option<std::net::SocketAddr> {
+        self.facts.local
+    }
+
+    /// When it has been without streams for too long; `None`: never, or it has some.
+    pub(crate) fn expires(&self) -> Option<Instant> {
+        if self.streams.get() > 0 {
+            return None;
+        }
+        self.idle_since.get().checked_add(self.idle_timeout?)
+    }
+
+    /// To be let go of: too old, or leading where no configuration does any more.
+    pub(crate) fn is_over(&self, now: Instant, look_for_orphans: bool) -> bool {
+        if self.dead.get() {
+            return true;
+        }
+        if self.streams.get() > 0 {
+            return false;
+        }
+        let orphaned = self.endpoint.strong_count() <= 1;
+        let abandoned = look_for_orphans && orphaned && self.orphaned.get();
+        if look_for_orphans {
+            self.orphaned.set(orphaned);
+        }
+        abandoned || self.expires().is_some_and(|end| end <= now)
+    }
+}
+
+impl StreamError {
+    /// The request did not get into the connection.
+    fn unsent(error: h2::Error) -> Self {
+        let mut error = StreamError::of(&error);
+        // An error of a stream that does not exist is one of the connection.
+        error.connection_over = true;
+        error.unseen = true;
+        error.started = false;
+        error
+    }
+
+    /// What an error of a stream or connection means.
+    pub(super) fn of(error: &h2::Error) -> Self {
+        let reason = error.reason().unwrap_or(Reason::NO_ERROR);
+        let unseen = error.is_go_away() && error.is_remote();
+        let failure = if unseen || (error.is_reset() && reason == Reason::REFUSED_STREAM) {
+            Failure::Refused
+        } else if error.is_reset() && error.is_remote() {
+            Failure::Reset(reason.into())
+        } else if error.is_library() {
+            Failure::Protocol
+        } else {
+            Failure::Closed
+        };
+        StreamError {
+            failure,
+            unseen,
+            connection_over: error.is_go_away() || error.is_io(),
+            started: true,
+            detail: if error.is_io() || error.is_library() { error.to_string() } else { String::new() },
+        }
+    }
+}

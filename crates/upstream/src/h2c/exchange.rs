@@ -1,0 +1,227 @@
+//! One request and its response on an HTTP/2 stream.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::{Reason, RecvStream, SendStream};
+
+use super::connection::{Connection, Counted, Stream};
+use crate::head::{h2_trailers, trailers_of_h2};
+use crate::response::Inside;
+use crate::{
+    Body, BodyError, BodyKind, Facts, Failure, Frame, Response, ResponseBody, ResponseHead, SendError,
+};
+
+/// Why a stream yielded no response.
+pub(super) struct StreamError {
+    pub(super) failure: Failure,
+    /// The endpoint says that it did not look at the request.
+    pub(super) unseen: bool,
+    /// The connection takes no more streams.
+    pub(super) connection_over: bool,
+    /// Something of the request may have been sent.
+    pub(super) started: bool,
+    pub(super) detail: String,
+}
+
+impl StreamError {
+    pub(super) fn into_send_error(self, local: Option<SocketAddr>) -> SendError {
+        SendError {
+            failure: self.failure,
+            request_started: self.started,
+            response_started: false,
+            detail: self.detail,
+            local,
+        }
+    }
+}
+
+/// A stream and the request's body as far as it has to be sent.
+pub(crate) struct Exchange<B> {
+    response: ResponseFuture,
+    /// `None` once the request is sent, or has no taker any more.
+    send: Option<SendStream<Bytes>>,
+    request: B,
+    /// Taken from the body, not yet from us.
+    pending: Bytes,
+    sent: bool,
+    recv: Option<RecvStream>,
+    data_ended: bool,
+    counted: Option<Counted>,
+    reused: bool,
+    unsettled: bool,
+}
+
+impl<B: Body> Exchange<B> {
+    pub(super) fn new(stream: Stream, request: B, ends: bool) -> Self {
+        let Stream { response, send, counted, reused, unsettled } = stream;
+        Exchange {
+            response,
+            send: (!ends).then_some(send),
+            request,
+            pending: Bytes::new(),
+            sent: ends,
+            recv: None,
+            data_ended: false,
+            counted: Some(counted),
+            reused,
+            unsettled,
+        }
+    }
+
+    /// Sends the request as far as it goes, until the response's head is there.
+    pub(super) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<http::response::Parts, StreamError>> {
+        if let Err(error) = self.drive(cx) {
+            return Poll::Ready(Err(StreamError {
+                failure: Failure::RequestBody(error),
+                unseen: false,
+                connection_over: false,
+                started: true,
+                detail: String::new(),
+            }));
+        }
+        let response = ready!(Pin::new(&mut self.response).poll(cx)).map_err(|error| {
+            let mut error = StreamError::of(&error);
+            // More streams than it allows, before it could tell us.
+            error.unseen |= self.unsettled && matches!(error.failure, Failure::Refused);
+            error
+        })?;
+        let (parts, recv) = response.into_parts();
+        self.recv = Some(recv);
+        Poll::Ready(Ok(parts))
+    }
+
+    /// Sends what there is of the request. Errors of the stream come with the response.
+    fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
+        match self.poll_send(cx) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(Ok(())) => {
+                self.send = None;
+                Ok(())
+            }
+            Poll::Ready(Err(error)) => {
+                if let Some(mut send) = self.send.take() {
+                    send.send_reset(Reason::CANCEL);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        loop {
+            let Some(send) = &mut self.send else { return Poll::Ready(Ok(())) };
+            if !self.pending.is_empty() {
+                send.reserve_capacity(self.pending.len());
+                let Some(Ok(room)) = ready!(send.poll_capacity(cx)) else { return Poll::Ready(Ok(())) };
+                let part = self.pending.split_to(room.min(self.pending.len()));
+                let len = part.len();
+                if send.send_data(part, false).is_err() {
+                    return Poll::Ready(Ok(()));
+                }
+                self.request.release(len);
+                continue;
+            }
+            let over = match ready!(self.request.poll_frame(cx))? {
+                Some(Frame::Data(data)) => {
+                    self.pending = data;
+                    continue;
+                }
+                Some(Frame::Trailers(trailers)) => send.send_trailers(h2_trailers(&trailers)),
+                None => send.send_data(Bytes::new(), true),
+            };
+            self.sent = over.is_ok();
+            return Poll::Ready(Ok(()));
+        }
+    }
+
+    /// To try again with. The stream is reset.
+    pub(super) fn into_request_body(self) -> B {
+        self.request
+    }
+
+    /// The head is there; the body is to come.
+    pub(super) fn respond(
+        mut self,
+        parts: http::response::Parts,
+        conn: &Connection,
+        is_head: bool,
+    ) -> Response<B> {
+        let head = ResponseHead::from_h2(parts);
+        let over = self.recv.as_ref().is_none_or(RecvStream::is_end_stream);
+        let kind = match head.content_length() {
+            _ if over || is_head => BodyKind::None,
+            Some(length) => BodyKind::Length(length),
+            None => BodyKind::Chunked,
+        };
+        if over {
+            self.finish();
+        }
+        let facts = Facts { reused: self.reused, ..conn.facts.clone() };
+        Response { head, body: ResponseBody::new(kind, Inside::H2(self)), facts }
+    }
+
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
+        if self.drive(cx).is_err() {
+            self.finish();
+            return Poll::Ready(Err(BodyError::Stopped("the request's body failed")));
+        }
+        let frame = ready!(self.poll_recv(cx));
+        if !matches!(frame, Ok(Some(Frame::Data(_)))) {
+            self.finish();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
+        let Some(recv) = &mut self.recv else { return Poll::Ready(Ok(None)) };
+        while !self.data_ended {
+            match ready!(recv.poll_data(cx)) {
+                Some(Ok(data)) if data.is_empty() => {}
+                Some(Ok(data)) => return Poll::Ready(Ok(Some(Frame::Data(data)))),
+                Some(Err(error)) => return Poll::Ready(Err(body_error(&error))),
+                None => self.data_ended = true,
+            }
+        }
+        Poll::Ready(match ready!(recv.poll_trailers(cx)) {
+            Ok(None) => Ok(None),
+            Ok(Some(map)) => Ok(Some(Frame::Trailers(trailers_of_h2(&map)))),
+            Err(error) => Err(body_error(&error)),
+        })
+    }
+
+    /// The taker has the bytes: the endpoint may send as many more.
+    pub(crate) fn release(&mut self, bytes: usize) {
+        if let Some(recv) = &mut self.recv {
+            // Fails only for more than was received; then the window is as large as it can be.
+            let _ = recv.flow_control().release_capacity(bytes);
+        }
+    }
+
+    /// The response is over. What is left of the request has no taker: dropping the stream's
+    /// handles resets it.
+    fn finish(&mut self) {
+        self.recv = None;
+        self.send = None;
+        self.counted = None;
+    }
+
+    pub(crate) fn request_done(&self) -> bool {
+        self.sent
+    }
+}
+
+fn body_error(error: &h2::Error) -> BodyError {
+    match (error.get_io(), error.reason()) {
+        (Some(io), _) => BodyError::Io(std::io::Error::new(io.kind(), io.to_string())),
+        (None, Some(reason)) => BodyError::Reset(reason.into()),
+        (None, None) => BodyError::Incomplete,
+    }
+}

@@ -1,0 +1,68 @@
+//! HTTP/2 towards endpoints: many requests at a time on few connections.
+
+mod connection;
+mod exchange;
+mod pool;
+
+pub(crate) use exchange::Exchange;
+pub(crate) use pool::Pool;
+
+use std::future::poll_fn;
+use std::rc::Rc;
+
+use crate::dial::Dialed;
+use crate::h1::is_idempotent;
+use crate::send::{Call, Inner};
+use crate::{Body, BodyKind, Failure, RequestHead, Response, SendError};
+
+/// How often a request is sent again by itself: one that the endpoint says it did not look at,
+/// or one without a body that was lost with a connection which had served others before.
+const AGAIN: usize = 2;
+
+/// Sends on a connection of the pool, else on a new one. `fresh` is one that stands already.
+pub(crate) async fn send<B: Body>(
+    inner: &Rc<Inner>,
+    call: &Call<'_>,
+    head: &RequestHead,
+    mut body: B,
+    mut fresh: Option<Dialed>,
+) -> Result<Response<B>, SendError> {
+    let ends = matches!(body.kind(), BodyKind::None | BodyKind::Length(0));
+    let is_head = head.method() == b"HEAD";
+    let mut again = 0;
+    loop {
+        let request = head.to_h2().map_err(|why| SendError::new(Failure::Unsendable(why)))?;
+        let conn = match fresh.take() {
+            Some(dialed) => connection::open(inner, dialed, call).await?,
+            None => pool::acquire(inner, call).await?,
+        };
+        let mut reused = false;
+        let error = match connection::start(&conn, request, ends).await {
+            Ok(stream) => {
+                reused = stream.reused;
+                let mut exchange = Exchange::new(stream, body, ends);
+                match poll_fn(|cx| exchange.poll_head(cx)).await {
+                    Ok(parts) => {
+                        if let Some(max_streams) = conn.settle() {
+                            inner.h2.borrow_mut().learn(&call.key, max_streams);
+                        }
+                        return Ok(exchange.respond(parts, &conn, is_head));
+                    }
+                    Err(error) => {
+                        body = exchange.into_request_body();
+                        error
+                    }
+                }
+            }
+            Err(error) => error,
+        };
+        conn.note(&error);
+        inner.h2.borrow_mut().forget_dead(&call.key);
+        let lost = reused && matches!(error.failure, Failure::Closed) && is_idempotent(head.method());
+        if again < AGAIN && ((ends && (error.unseen || lost)) || (error.unseen && !error.started)) {
+            again += 1;
+            continue;
+        }
+        return Err(error.into_send_error(conn.local()));
+    }
+}

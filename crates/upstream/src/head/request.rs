@@ -1,0 +1,243 @@
+//! The head of a request.
+
+use std::borrow::Cow;
+
+use http::request::Parts;
+
+use super::convert;
+
+/// A request's head as it came: HTTP/1 bytes, or HTTP/2 fields.
+#[derive(Clone, Debug)]
+pub struct RequestHead {
+    pub(super) form: RequestForm,
+    pub(super) scheme: &'static str,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum RequestForm {
+    H1(http1::RequestHead),
+    H2(Box<H2Request>),
+}
+
+/// HTTP/2's parts; what of the target was edited stands beside them.
+#[derive(Clone, Debug)]
+pub(super) struct H2Request {
+    pub(super) parts: Parts,
+    pub(super) authority: Vec<u8>,
+    pub(super) path: Vec<u8>,
+}
+
+impl RequestHead {
+    /// `https` says that the client used TLS.
+    pub fn from_h1(head: http1::RequestHead, https: bool) -> Self {
+        RequestHead { form: RequestForm::H1(head), scheme: scheme(https) }
+    }
+
+    pub fn from_h2(mut parts: Parts) -> Self {
+        let host = parts.headers.remove(http::header::HOST);
+        // RFC 9113, section 8.3.1: `:authority` wins, Host stands in for it.
+        let authority = match (parts.uri.authority(), &host) {
+            (Some(authority), _) => authority.as_str().as_bytes().to_vec(),
+            (None, Some(host)) => host.as_bytes().to_vec(),
+            (None, None) => Vec::new(),
+        };
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes().to_vec();
+        let https = parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+        let form = RequestForm::H2(Box::new(H2Request { parts, authority, path }));
+        RequestHead { form, scheme: scheme(https) }
+    }
+
+    /// A head of our own, for callouts.
+    pub fn new(method: &str, scheme: &'static str, authority: &str, path: &str) -> Self {
+        RequestHead { form: RequestForm::H1(http1::RequestHead::new(method, authority, path)), scheme }
+    }
+
+    pub fn method(&self) -> &[u8] {
+        match &self.form {
+            RequestForm::H1(head) => head.method(),
+            RequestForm::H2(head) => head.parts.method.as_str().as_bytes(),
+        }
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    pub fn authority(&self) -> &[u8] {
+        match &self.form {
+            RequestForm::H1(head) => head.authority(),
+            RequestForm::H2(head) => &head.authority,
+        }
+    }
+
+    /// With the query.
+    pub fn path(&self) -> &[u8] {
+        match &self.form {
+            RequestForm::H1(head) => head.path(),
+            RequestForm::H2(head) => &head.path,
+        }
+    }
+
+    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`: `%PROTOCOL%`.
+    pub fn protocol(&self) -> &'static str {
+        match &self.form {
+            RequestForm::H1(head) => head.version().as_str(),
+            RequestForm::H2(_) => "HTTP/2",
+        }
+    }
+
+    /// The first value.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        match &self.form {
+            RequestForm::H1(head) => head.get(name),
+            RequestForm::H2(head) if name == "host" => Some(&head.authority),
+            RequestForm::H2(head) => super::first(&head.parts.headers, name),
+        }
+    }
+
+    /// All values, joined by `,`.
+    pub fn joined(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        match &self.form {
+            RequestForm::H1(head) => head.joined(name),
+            RequestForm::H2(head) if name == "host" => Some(Cow::Borrowed(&head.authority)),
+            RequestForm::H2(head) => super::joined(&head.parts.headers, name),
+        }
+    }
+
+    /// Without pseudo-headers and Host.
+    pub fn for_each(&self, mut f: impl FnMut(&[u8], &[u8])) {
+        match &self.form {
+            RequestForm::H1(head) => {
+                let fields = head.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"host"));
+                fields.for_each(|(name, value)| f(name, value));
+            }
+            RequestForm::H2(head) => {
+                head.parts.headers.iter().for_each(|(name, value)| f(name.as_ref(), value.as_bytes()));
+            }
+        }
+    }
+
+    /// Names are lower case. Values that no header may have are made harmless.
+    pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        match &mut self.form {
+            RequestForm::H1(head) => head.set(name, value),
+            RequestForm::H2(head) if name == "host" => head.authority = value.as_ref().to_vec(),
+            RequestForm::H2(head) => super::set(&mut head.parts.headers, name, value.as_ref()),
+        }
+    }
+
+    pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        match &mut self.form {
+            // A second Host would make two messages of one.
+            _ if name == "host" => self.set(name, value),
+            RequestForm::H1(head) => head.append(name, value),
+            RequestForm::H2(head) => super::append(&mut head.parts.headers, name.as_bytes(), value.as_ref()),
+        }
+    }
+
+    /// Host stays: every request has one.
+    pub fn remove(&mut self, name: &str) -> bool {
+        match &mut self.form {
+            _ if name == "host" => false,
+            RequestForm::H1(head) => head.remove(name),
+            RequestForm::H2(head) => head.parts.headers.remove(name).is_some(),
+        }
+    }
+
+    /// What is no token is ignored.
+    pub fn set_method(&mut self, method: &str) {
+        match &mut self.form {
+            RequestForm::H1(head) => head.set_method(method),
+            RequestForm::H2(head) => {
+                if let Ok(method) = http::Method::from_bytes(method.as_bytes()) {
+                    head.parts.method = method;
+                }
+            }
+        }
+    }
+
+    pub fn set_authority(&mut self, authority: impl AsRef<[u8]>) {
+        match &mut self.form {
+            RequestForm::H1(head) => head.set_authority(authority),
+            RequestForm::H2(head) => head.authority = authority.as_ref().to_vec(),
+        }
+    }
+
+    pub fn set_path(&mut self, path: impl AsRef<[u8]>) {
+        match &mut self.form {
+            RequestForm::H1(head) => head.set_path(path),
+            RequestForm::H2(head) => head.path = path.as_ref().to_vec(),
+        }
+    }
+
+    pub fn set_scheme(&mut self, https: bool) {
+        self.scheme = scheme(https);
+    }
+
+    /// The protocol of an upgrade (HTTP/1's Upgrade or HTTP/2's `:protocol`).
+    pub fn upgrade(&self) -> Option<&[u8]> {
+        match &self.form {
+            RequestForm::H1(head) => head.upgrade(),
+            RequestForm::H2(head) => {
+                head.parts.extensions.get::<h2::ext::Protocol>().map(|protocol| protocol.as_str().as_bytes())
+            }
+        }
+    }
+
+    pub fn is_connect(&self) -> bool {
+        self.method() == b"CONNECT"
+    }
+
+    /// Content-Type is `application/grpc` or `application/grpc+…`.
+    pub fn is_grpc(&self) -> bool {
+        let rest = self.get("content-type").and_then(|value| value.strip_prefix(b"application/grpc"));
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+    }
+
+    /// Removes what concerns the client's connection only; call it before anything is added.
+    /// `keep_upgrade`: an upgrade is passed on.
+    pub fn strip_hop_by_hop(&mut self, keep_upgrade: bool) {
+        match &mut self.form {
+            RequestForm::H1(head) => head.strip_hop_by_hop(keep_upgrade),
+            RequestForm::H2(head) => {
+                convert::strip(&mut head.parts.headers);
+                head.parts.headers.remove(http::header::EXPECT);
+                if !keep_upgrade {
+                    head.parts.extensions.remove::<h2::ext::Protocol>();
+                }
+            }
+        }
+    }
+
+    /// What the client announced.
+    pub fn content_length(&self) -> Option<u64> {
+        super::number(self.get("content-length")?)
+    }
+}
+
+fn scheme(https: bool) -> &'static str {
+    if https { "https" } else { "http" }
+}
+
+impl engine::Request for RequestHead {
+    fn method(&self) -> &[u8] {
+        self.method()
+    }
+
+    fn scheme(&self) -> &[u8] {
+        self.scheme.as_bytes()
+    }
+
+    fn authority(&self) -> &[u8] {
+        self.authority()
+    }
+
+    fn path(&self) -> &[u8] {
+        self.path()
+    }
+
+    fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.joined(name)
+    }
+}

@@ -1,0 +1,26 @@
+//! Connections to endpoints: pools per worker, sending over HTTP/1 and HTTP/2, state that
+//! outlives configuration.
+//!
+//! A worker owns one [`Upstream`]. It keeps connections by endpoint and transport, never by
+//! configuration, so a push closes none of them. [`Registry`] holds what all workers share about
+//! clusters and endpoints: requests in flight, connections, as padded atomics.
+//!
+//! [`Upstream::send`] is the one way to send a request, whatever is spoken on either side.
+//! [`Upstream::connect`] gives a raw stream for TCP.
+
+mod dial;
+mod error;
+mod h1;
+mod h2c;
+mod head;
+mod response;
+mod send;
+mod state;
+mod sweep;
+
+pub use error::{Failure, SendError};
+pub use head::{RequestHead, ResponseHead};
+pub use http1::{Body, BodyError, BodyKind, Empty, Frame, Full, Trailers};
+pub use response::{Facts, Response, ResponseBody};
+pub use send::{Destination, SendOptions, Upstream};
+pub use state::{ClusterState, EndpointState, InFlight, InFlightAt, Registry};

@@ -1,0 +1,96 @@
+//! What comes back.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use identity::TlsInfo;
+use net::Io;
+
+use crate::state::{InFlight, InFlightAt};
+use crate::{Body, BodyError, BodyKind, Frame, ResponseHead, h1, h2c};
+
+/// A response whose head is here and whose body may still be on its way.
+pub struct Response<B> {
+    pub head: ResponseHead,
+    pub body: ResponseBody<B>,
+    pub facts: Facts,
+}
+
+/// What is known of the connection that a request went over.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// `HTTP/1.1` or `HTTP/2`: `%UPSTREAM_PROTOCOL%`.
+    pub protocol: &'static str,
+    pub local: Option<SocketAddr>,
+    pub tls: Option<Arc<TlsInfo>>,
+    /// It had served a request before.
+    pub reused: bool,
+}
+
+/// The response's body. While it is polled, the rest of the request's body goes out, too.
+/// Dropped before its end it ends the exchange: an HTTP/1 connection is closed, an HTTP/2 stream
+/// reset. Read to its end it gives its connection back.
+pub struct ResponseBody<B> {
+    kind: BodyKind,
+    inside: Inside<B>,
+    /// The request is in flight until this is dropped.
+    in_flight: Option<(InFlight, InFlightAt)>,
+}
+
+pub(crate) enum Inside<B> {
+    H1(h1::Exchange<B>),
+    H2(h2c::Exchange<B>),
+}
+
+impl<B: Body> ResponseBody<B> {
+    pub(crate) fn new(kind: BodyKind, inside: Inside<B>) -> Self {
+        ResponseBody { kind, inside, in_flight: None }
+    }
+
+    pub(crate) fn counted(mut self, in_flight: (InFlight, InFlightAt)) -> Self {
+        self.in_flight = Some(in_flight);
+        self
+    }
+
+    /// After a 101 over HTTP/1: the stream and the bytes behind the head. The request counts as
+    /// in flight for as long as the stream lives.
+    ///
+    /// # Errors
+    /// The exchange was over HTTP/2, or the request is not sent to its end.
+    pub fn into_upgraded(self) -> io::Result<(Io, Bytes)> {
+        let Inside::H1(exchange) = self.inside else { return Err(io::ErrorKind::Unsupported.into()) };
+        let (mut io, first) = exchange.into_upgraded()?;
+        io.attach(self.in_flight);
+        Ok((io, first))
+    }
+
+    /// The whole request has been taken.
+    pub fn request_done(&self) -> bool {
+        match &self.inside {
+            Inside::H1(exchange) => exchange.request_done(),
+            Inside::H2(exchange) => exchange.request_done(),
+        }
+    }
+}
+
+impl<B: Body> Body for ResponseBody<B> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
+        match &mut self.inside {
+            Inside::H1(exchange) => exchange.poll_frame(cx),
+            Inside::H2(exchange) => exchange.poll_frame(cx),
+        }
+    }
+
+    fn release(&mut self, bytes: usize) {
+        if let Inside::H2(exchange) = &mut self.inside {
+            exchange.release(bytes);
+        }
+    }
+
+    fn kind(&self) -> BodyKind {
+        self.kind
+    }
+}

@@ -1,0 +1,260 @@
+//! Sending a request, and connecting for TCP.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use http1::Limits;
+use identity::{ClientTls, TlsInfo};
+use ir::HttpProtocol;
+use net::Io;
+use stdx::Str;
+
+use crate::dial::{DEFAULT_THRESHOLD, dial};
+use crate::sweep::Sweeper;
+use crate::{Body, ClusterState, EndpointState, Failure, RequestHead, Response, SendError, h1, h2c};
+
+/// Where a request goes: an endpoint of a cluster, and how it is talked to.
+#[derive(Clone)]
+pub struct Destination {
+    pub config: Arc<ir::Cluster>,
+    pub cluster: Arc<ClusterState>,
+    pub endpoint: Arc<EndpointState>,
+    /// `None` is plaintext.
+    pub tls: Option<Arc<ClientTls>>,
+    /// Stands for the transport's settings: connections of different ones are not shared.
+    pub transport_key: u64,
+}
+
+/// How one request is sent.
+#[derive(Clone, Default)]
+pub struct SendOptions {
+    /// Offered instead of the transport's ALPN.
+    pub alpn: Option<Arc<[Str]>>,
+    /// The client speaks HTTP/2, for clusters that use the client's protocol.
+    pub downstream_http2: bool,
+}
+
+/// A worker's connections to endpoints. Needs a `tokio::task::LocalSet` around it.
+#[derive(Clone)]
+pub struct Upstream(Rc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) h1: RefCell<h1::Pool>,
+    pub(crate) h2: RefCell<h2c::Pool>,
+    pub(crate) sweeper: Sweeper,
+    /// Nothing is kept any more.
+    pub(crate) closed: Cell<bool>,
+    /// Lists of protocols that connections were made with; pools know them by their index.
+    alpn: RefCell<Vec<Arc<[Str]>>>,
+}
+
+/// Connections with the same key can stand in for each other.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    endpoint: u64,
+    transport: u64,
+    /// 0 is the transport's own list.
+    alpn: u32,
+}
+
+/// Where to, and over what kind of connection.
+pub(crate) struct Call<'a> {
+    pub(crate) to: &'a Destination,
+    pub(crate) key: Key,
+    options: &'a SendOptions,
+    protocol: Protocol,
+}
+
+/// A call that lives longer than its request.
+pub(crate) struct OwnedCall {
+    to: Destination,
+    key: Key,
+    options: SendOptions,
+    protocol: Protocol,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
+    /// What the endpoint chooses by ALPN.
+    Auto,
+}
+
+/// Envoy's default of `idle_timeout`.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Of responses: Envoy's defaults.
+pub(crate) fn limits() -> Limits {
+    Limits::default()
+}
+
+impl Upstream {
+    pub fn new() -> Self {
+        Upstream(Rc::new(Inner {
+            h1: RefCell::default(),
+            h2: RefCell::default(),
+            sweeper: Sweeper::default(),
+            closed: Cell::new(false),
+            alpn: RefCell::default(),
+        }))
+    }
+
+    /// Sends a request; ends with the response's head. `body` goes out meanwhile and, if the head
+    /// comes first, while the response's body is read. Lend it (`&mut body`) to try again after
+    /// an error. Dropping the future ends the exchange.
+    ///
+    /// Hop-by-hop fields should have been stripped from `head`. A request without a body that was
+    /// lost with a connection which the endpoint had closed already is sent once more by itself.
+    ///
+    /// # Errors
+    /// No response head came: see [`SendError`]. Timeouts for the whole are the caller's.
+    pub async fn send<B: Body>(
+        &self,
+        to: &Destination,
+        head: &RequestHead,
+        body: B,
+        options: &SendOptions,
+    ) -> Result<Response<B>, SendError> {
+        let max = to.config.thresholds.max_requests.unwrap_or(DEFAULT_THRESHOLD);
+        let counted = to.cluster.start_request(max).ok_or_else(|| SendError::new(Failure::Overflow))?;
+        let in_flight = (counted, to.endpoint.start());
+        let inner = &self.0;
+        let call = Call { to, key: inner.key(to, options), options, protocol: protocol(to, options) };
+        let response = match call.protocol {
+            Protocol::Http1 => h1::send(inner, &call, head, body, None).await,
+            Protocol::Http2 => h2c::send(inner, &call, head, body, None).await,
+            Protocol::Auto => send_auto(inner, &call, head, body).await,
+        }?;
+        Ok(Response { body: response.body.counted(in_flight), ..response })
+    }
+
+    /// A connection of its own, for TCP: TLS included where the transport has it. It counts
+    /// against the cluster's circuit breaker as long as the guard lives.
+    ///
+    /// # Errors
+    /// [`crate::Failure::Connect`] or [`crate::Failure::Overflow`].
+    pub async fn connect(
+        &self,
+        to: &Destination,
+        options: &SendOptions,
+    ) -> Result<(Io, Option<Arc<TlsInfo>>, crate::InFlight), SendError> {
+        let dialed = dial(to, options.alpn.as_deref(), &[]).await?;
+        Ok((dialed.io, dialed.tls, dialed.counted))
+    }
+
+    /// Closes idle connections and lets the others end with their requests.
+    pub fn shut_down(&self) {
+        self.0.closed.set(true);
+        self.0.h1.borrow_mut().clear();
+        self.0.h2.borrow_mut().clear();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    /// Connections that are kept: idle ones over HTTP/1, all over HTTP/2.
+    pub fn kept(&self) -> (usize, usize) {
+        (self.0.h1.borrow().len(), self.0.h2.borrow().len())
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A connection of either protocol will do; a new one asks the endpoint.
+async fn send_auto<B: Body>(
+    inner: &Rc<Inner>,
+    call: &Call<'_>,
+    head: &RequestHead,
+    body: B,
+) -> Result<Response<B>, SendError> {
+    if inner.h2.borrow().with_room(&call.key).is_some() {
+        return h2c::send(inner, call, head, body, None).await;
+    }
+    if inner.h1.borrow().has(&call.key) {
+        return h1::send(inner, call, head, body, None).await;
+    }
+    let dialed = dial(call.to, call.alpn(), call.fallback()).await?;
+    match dialed.io.alpn() {
+        Some(b"h2") => h2c::send(inner, call, head, body, Some(dialed)).await,
+        _ => h1::send(inner, call, head, body, Some(dialed)).await,
+    }
+}
+
+fn protocol(to: &Destination, options: &SendOptions) -> Protocol {
+    match to.config.protocol {
+        HttpProtocol::Http1 => Protocol::Http1,
+        HttpProtocol::Http2 => Protocol::Http2,
+        HttpProtocol::UseDownstream if options.downstream_http2 => Protocol::Http2,
+        HttpProtocol::UseDownstream => Protocol::Http1,
+        // Without TLS there is no ALPN, and HTTP/1 is what everyone speaks.
+        HttpProtocol::Auto if to.tls.is_none() => Protocol::Http1,
+        HttpProtocol::Auto => Protocol::Auto,
+    }
+}
+
+impl Inner {
+    fn key(&self, to: &Destination, options: &SendOptions) -> Key {
+        let alpn = match &options.alpn {
+            Some(list) if to.tls.is_some() => self.alpn_index(list),
+            _ => 0,
+        };
+        Key { endpoint: to.endpoint.id, transport: to.transport_key, alpn }
+    }
+
+    fn alpn_index(&self, list: &Arc<[Str]>) -> u32 {
+        let mut known = self.alpn.borrow_mut();
+        let same = |other: &Arc<[Str]>| Arc::ptr_eq(other, list) || other == list;
+        let found = known.iter().position(same).unwrap_or_else(|| {
+            known.push(list.clone());
+            known.len() - 1
+        });
+        found as u32 + 1
+    }
+}
+
+impl Call<'_> {
+    /// What is offered instead of the transport's protocols.
+    pub(crate) fn alpn(&self) -> Option<&[Str]> {
+        self.options.alpn.as_deref()
+    }
+
+    /// What is offered where neither the request nor the transport says anything.
+    pub(crate) fn fallback(&self) -> &'static [Str] {
+        static PROTOCOLS: LazyLock<[Str; 2]> = LazyLock::new(|| [Str::new("h2"), Str::new("http/1.1")]);
+        match self.protocol {
+            Protocol::Http1 => &PROTOCOLS[1..],
+            Protocol::Http2 => &PROTOCOLS[..1],
+            Protocol::Auto => &PROTOCOLS[..],
+        }
+    }
+
+    /// `None`: connections do not get too old.
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        let timeout = self.to.config.idle_timeout.unwrap_or(IDLE_TIMEOUT);
+        (!timeout.is_zero()).then_some(timeout)
+    }
+
+    pub(crate) fn to_owned(&self) -> OwnedCall {
+        OwnedCall {
+            to: self.to.clone(),
+            key: self.key.clone(),
+            options: self.options.clone(),
+            protocol: self.protocol,
+        }
+    }
+}
+
+impl OwnedCall {
+    pub(crate) fn borrow(&self) -> Call<'_> {
+        Call { to: &self.to, key: self.key.clone(), options: &self.options, protocol: self.protocol }
+    }
+}

@@ -1,0 +1,142 @@
+//! Looks after connections that nobody uses: closes those that the endpoint closed, that got too
+//! old, or that lead where no configuration does any more.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep_until;
+
+use crate::h1::Idle;
+use crate::send::Inner;
+
+/// How often endpoints are looked for that no configuration names. Two looks end a connection.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// The sweeping task of a worker: there while something is kept.
+#[derive(Default)]
+pub(crate) struct Sweeper {
+    /// Woken when an endpoint closes an idle connection.
+    waker: RefCell<Option<Waker>>,
+    running: Cell<bool>,
+    /// When the task looks next by itself.
+    next: Cell<Option<Instant>>,
+}
+
+impl Inner {
+    /// Keeps a connection for the next request.
+    pub(crate) fn give_back(self: &Rc<Self>, idle: Idle) {
+        if self.closed.get() {
+            return;
+        }
+        let expires = idle.expires();
+        {
+            let waker = self.sweeper.waker.borrow();
+            let mut cx = Context::from_waker(waker.as_ref().unwrap_or(Waker::noop()));
+            self.h1.borrow_mut().put(idle, &mut cx);
+        }
+        self.look_at(expires);
+    }
+
+    /// Makes sure that the task runs, and looks by then.
+    pub(crate) fn look_at(self: &Rc<Self>, expires: Option<Instant>) {
+        if !self.sweeper.running.replace(true) {
+            tokio::task::spawn_local(run(Rc::downgrade(self)));
+            return;
+        }
+        let sooner = expires.is_some_and(|end| self.sweeper.next.get().is_some_and(|next| end < next));
+        if let Some(waker) = self.sweeper.waker.borrow().as_ref().filter(|_| sooner) {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Drops what is not worth keeping; when to look again, `None` if nothing is kept.
+    fn sweep(&self, look_for_orphans: bool, cx: &mut Context<'_>) -> Option<Instant> {
+        let now = Instant::now();
+        let (mut h1, mut h2) = (self.h1.borrow_mut(), self.h2.borrow_mut());
+        h1.sweep(now, look_for_orphans, cx);
+        h2.sweep(now, look_for_orphans);
+        if h1.len() + h2.len() == 0 {
+            return None;
+        }
+        let expiry = h1.next_expiry().into_iter().chain(h2.next_expiry()).min();
+        Some(expiry.map_or(now + LOOK, |end| end.min(now + LOOK)))
+    }
+}
+
+async fn run(inner: Weak<Inner>) {
+    let mut last_look = Instant::now();
+    let mut timer = pin!(sleep_until(tokio::time::Instant::now()));
+    poll_fn(|cx| {
+        loop {
+            let Some(inner) = inner.upgrade() else { return Poll::Ready(()) };
+            *inner.sweeper.waker.borrow_mut() = Some(cx.waker().clone());
+            let look = last_look.elapsed() >= LOOK;
+            if look {
+                last_look = Instant::now();
+            }
+            let next = inner.sweep(look, cx);
+            inner.sweeper.next.set(next);
+            let Some(next) = next else {
+                inner.sweeper.running.set(false);
+                *inner.sweeper.waker.borrow_mut() = None;
+                return Poll::Ready(());
+            };
+            timer.as_mut().reset(next.into());
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http1::{BodyKind, Limits, ResponseHead, ServerConn};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{Destination, Empty, Registry, RequestHead, SendOptions, Upstream};
+
+    async fn serve(listener: TcpListener) {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut conn = ServerConn::new(stream, Limits::default());
+        while let Ok(Some(_)) = conn.read_head().await {
+            conn.start(&ResponseHead::new(204), BodyKind::None, false);
+            conn.finish().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_no_configuration_names_is_left() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = ir::Address::Socket(listener.local_addr().unwrap());
+        let test = async {
+            tokio::task::spawn_local(serve(listener));
+            let (registry, upstream) = (Registry::default(), Upstream::new());
+            let config = ir::Cluster::new("a", ir::ClusterDiscovery::OriginalDst);
+            let cluster = registry.cluster(&config.name);
+            let endpoint = cluster.endpoint(&address);
+            let to = Destination { config: Arc::new(config), cluster, endpoint, tls: None, transport_key: 0 };
+            let head = RequestHead::new("GET", "http", "a", "/");
+            drop(upstream.send(&to, &head, Empty, &SendOptions::default()).await.unwrap());
+            let look = || upstream.inner().sweep(true, &mut Context::from_waker(Waker::noop()));
+            look();
+            look();
+            assert_eq!(upstream.kept().0, 1);
+            drop(to);
+            look();
+            assert_eq!(upstream.kept().0, 1, "once is not enough: a push may be on its way");
+            look();
+            assert_eq!(upstream.kept().0, 0);
+            registry.collect();
+        };
+        tokio::task::LocalSet::new().run_until(test).await;
+    }
+}

@@ -1,0 +1,18 @@
+//! A client of xDS streams, by delta: subscriptions, versions, ACK and NACK, reconnection.
+//!
+//! [`state`] decides and does no I/O; [`AdsClient`] runs it over TCP, TLS or a Unix socket. The
+//! proxy takes listeners, clusters, routes and endpoints from it, the agent the name table, and
+//! a proxy beside a foreign agent its secrets ([`Service::Secrets`]).
+
+mod config;
+mod connect;
+mod handler;
+mod run;
+mod sotw;
+pub mod state;
+mod stream;
+mod wire;
+
+pub use config::{AdsConfig, Backoff, NodeInfo, Service, Target};
+pub use handler::{AdsHandle, Handler, Link, Reject, Update};
+pub use run::AdsClient;

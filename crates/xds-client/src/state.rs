@@ -1,0 +1,216 @@
+//! One delta stream and what outlives it, as a state machine: no I/O, no clock. Requests come out
+//! as values.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ir::ResourceType;
+use stdx::Str;
+
+/// A `DeltaDiscoveryRequest`, without the node (the first one on a stream gets it).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub ty: ResourceType,
+    pub subscribe: Vec<Str>,
+    pub unsubscribe: Vec<Str>,
+    /// Name and version of what we have, on the first request of a type on a stream.
+    pub initial_versions: Vec<(Str, Str)>,
+    /// Of the response that this answers; empty for none.
+    pub nonce: Str,
+    /// The response is refused, for this reason.
+    pub error: Option<String>,
+}
+
+/// Subscriptions and versions. Lives as long as the client, across streams.
+#[derive(Debug, Default)]
+pub struct State {
+    types: BTreeMap<ResourceType, Type>,
+    connected: bool,
+}
+
+#[derive(Debug, Default)]
+struct Type {
+    wildcard: bool,
+    /// Subscribed by name.
+    names: BTreeSet<Str>,
+    /// Versions of what was applied.
+    versions: BTreeMap<Str, Str>,
+    /// Given up since the last request. If one is wanted again by then, the server has to hear of
+    /// it, or it would not send it again.
+    forgotten: BTreeSet<Str>,
+    /// What the server was told on this stream; `None` before the first request.
+    told: Option<Told>,
+    /// A response was answered, on this stream or an earlier one.
+    answered: bool,
+}
+
+/// Subscriptions as the server knows them.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Told {
+    wildcard: bool,
+    names: BTreeSet<Str>,
+}
+
+/// What became of one response.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Applied: name and version.
+    pub applied: Vec<(Str, Str)>,
+    pub removed: Vec<Str>,
+    /// Refused: name and reason.
+    pub refused: Vec<(Str, String)>,
+}
+
+impl State {
+    /// Asks for every resource of a type.
+    pub fn subscribe_all(&mut self, ty: ResourceType) {
+        self.types.entry(ty).or_default().wildcard = true;
+    }
+
+    /// Asks for resources by name.
+    pub fn subscribe(&mut self, ty: ResourceType, names: impl IntoIterator<Item = Str>) {
+        self.types.entry(ty).or_default().names.extend(names);
+    }
+
+    /// Takes subscriptions back, and forgets what was applied under these names.
+    pub fn unsubscribe(&mut self, ty: ResourceType, names: impl IntoIterator<Item = Str>) {
+        let Some(state) = self.types.get_mut(&ty) else { return };
+        for name in names {
+            if state.names.remove(&name) && !state.wildcard {
+                state.versions.remove(&name);
+                state.forgotten.insert(name);
+            }
+        }
+    }
+
+    /// A stream is open: the requests it begins with.
+    pub fn on_connected(&mut self) -> Vec<Request> {
+        self.connected = true;
+        self.types.values_mut().for_each(|state| state.told = None);
+        self.flush()
+    }
+
+    /// The stream is gone. Subscriptions and versions stay.
+    pub fn on_disconnected(&mut self) {
+        self.connected = false;
+    }
+
+    /// What the server has to be told about subscriptions. Nothing while there is no stream.
+    pub fn flush(&mut self) -> Vec<Request> {
+        if !self.connected {
+            return Vec::new();
+        }
+        self.types.iter_mut().filter_map(|(ty, state)| state.request(*ty)).collect()
+    }
+
+    /// Whether a resource of this name and version is news: we asked for it, and have not applied
+    /// this very version.
+    pub fn is_news(&self, ty: ResourceType, name: &Str, version: &str) -> bool {
+        let state = self.types.get(&ty).filter(|state| state.wants(name));
+        state.is_some_and(|state| state.versions.get(name).is_none_or(|have| *have != version))
+    }
+
+    /// Whether we asked for this name.
+    pub fn wants(&self, ty: ResourceType, name: &Str) -> bool {
+        self.types.get(&ty).is_some_and(|state| state.wants(name))
+    }
+
+    /// Whether no response of this type was answered yet.
+    pub fn is_first_answer(&self, ty: ResourceType) -> bool {
+        self.types.get(&ty).is_none_or(|state| !state.answered)
+    }
+
+    /// Answers a response: ACK, or NACK with the refused resources in its text. What was applied
+    /// is remembered either way.
+    pub fn answer(&mut self, ty: ResourceType, nonce: Str, verdict: Verdict) -> Request {
+        let state = self.types.entry(ty).or_default();
+        state.answered = true;
+        for name in &verdict.removed {
+            state.versions.remove(name);
+        }
+        for (name, version) in verdict.applied {
+            if state.wants(&name) {
+                state.versions.insert(name, version);
+            }
+        }
+        let error = (!verdict.refused.is_empty()).then(|| error_detail(&verdict.refused));
+        Request { nonce, error, ..Request::empty(ty) }
+    }
+}
+
+impl Type {
+    fn wants(&self, name: &Str) -> bool {
+        self.wildcard || self.names.contains(name)
+    }
+
+    /// The difference between what we want and what the server was told.
+    fn request(&mut self, ty: ResourceType) -> Option<Request> {
+        let want = Told { wildcard: self.wildcard, names: self.names.clone() };
+        let forgotten = std::mem::take(&mut self.forgotten);
+        let Some(told) = self.told.replace(want) else { return self.first_request(ty) };
+        let mut request = Request::empty(ty);
+        if self.wildcard && !told.wildcard {
+            request.subscribe.push("*".into());
+        }
+        let again = |name: &&Str| !told.names.contains(*name) || forgotten.contains(*name);
+        request.subscribe.extend(self.names.iter().filter(again).cloned());
+        request.unsubscribe.extend(told.names.difference(&self.names).cloned());
+        (!request.subscribe.is_empty() || !request.unsubscribe.is_empty()).then_some(request)
+    }
+
+    /// `None` if there is nothing to ask for yet.
+    fn first_request(&mut self, ty: ResourceType) -> Option<Request> {
+        if !self.wildcard && self.names.is_empty() {
+            self.told = None;
+            return None;
+        }
+        let mut request = Request::empty(ty);
+        // A wildcard alone is asked for by naming nothing, which every server understands; beside
+        // names it has to be said.
+        if self.wildcard && !self.names.is_empty() {
+            request.subscribe.push("*".into());
+        }
+        request.subscribe.extend(self.names.iter().cloned());
+        request.initial_versions =
+            self.versions.iter().map(|(name, version)| (name.clone(), version.clone())).collect();
+        Some(request)
+    }
+}
+
+impl Request {
+    fn empty(ty: ResourceType) -> Self {
+        Request {
+            ty,
+            subscribe: Vec::new(),
+            unsubscribe: Vec::new(),
+            initial_versions: Vec::new(),
+            nonce: Str::default(),
+            error: None,
+        }
+    }
+}
+
+/// The most that a NACK says, bytes.
+const MAX_ERROR: usize = 16 * 1024;
+
+/// `NAME: reason; NAME: reason`, as Lateen's server (and a person) reads it.
+fn error_detail(refused: &[(Str, String)]) -> String {
+    let mut text = String::new();
+    for (index, (name, reason)) in refused.iter().enumerate() {
+        if index > 0 {
+            text.push_str("; ");
+        }
+        if text.len() > MAX_ERROR {
+            // Names matter more than reasons: the server takes what is named as refused.
+            text.push_str(name);
+            continue;
+        }
+        text.push_str(name);
+        text.push_str(": ");
+        text.push_str(reason);
+    }
+    text
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

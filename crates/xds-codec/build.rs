@@ -1,0 +1,73 @@
+//! Makes the descriptors that turn Envoy's messages into JSON and back.
+//!
+//! `envoy-types` ships the descriptor set that its code was generated from. Of its 3.4 MB we keep
+//! what is reachable from the messages that we decode or encode, without comments, services and
+//! options; Istio's messages are added by hand.
+
+#[path = "build/istio.rs"]
+mod istio;
+#[path = "build/locate.rs"]
+mod locate;
+#[path = "build/prune.rs"]
+mod prune;
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+use prost::Message;
+use prost_types::FileDescriptorSet;
+
+/// Messages that JSON can begin with or that an `Any` in them may hold.
+const ROOTS: &[&str] = &[
+    "envoy.config.bootstrap.v3.Bootstrap",
+    "envoy.config.cluster.v3.Cluster",
+    "envoy.config.endpoint.v3.ClusterLoadAssignment",
+    "envoy.config.listener.v3.Listener",
+    "envoy.config.route.v3.RouteConfiguration",
+    "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+    "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
+    "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+    "envoy.extensions.filters.http.cors.v3.Cors",
+    "envoy.extensions.filters.http.fault.v3.HTTPFault",
+    "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
+    "envoy.extensions.filters.http.rbac.v3.RBAC",
+    "envoy.extensions.filters.http.router.v3.Router",
+    "envoy.extensions.filters.http.set_filter_state.v3.Config",
+    "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
+    "envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
+    "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    "envoy.extensions.filters.network.rbac.v3.RBAC",
+    "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+    "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+    "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
+    "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+    "envoy.extensions.transport_sockets.tls.v3.Secret",
+    "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "google.protobuf.Any",
+    "google.protobuf.Duration",
+];
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
+    if env::var_os("CARGO_FEATURE_JSON").is_none() {
+        return;
+    }
+    if let Err(error) = make_descriptors() {
+        eprintln!("error: cannot make Envoy's descriptors: {error}");
+        std::process::exit(1);
+    }
+}
+
+fn make_descriptors() -> Result<(), String> {
+    let source = locate::envoy_types()?.join("src/generated/types.bin");
+    println!("cargo::rerun-if-changed={}", source.display());
+    let bytes = fs::read(&source).map_err(|error| format!("{}: {error}", source.display()))?;
+    let all = FileDescriptorSet::decode(bytes.as_slice()).map_err(|error| error.to_string())?;
+    let mut kept = prune::closure(all, ROOTS)?;
+    kept.file.extend(istio::files());
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is unset")?).join("descriptors.bin");
+    fs::write(&out, kept.encode_to_vec()).map_err(|error| format!("{}: {error}", out.display()))
+}

@@ -1,0 +1,235 @@
+//! Listeners.
+
+use ir::access_log::AccessLogFilter;
+use ir::filter::Reporter;
+use ir::http::{ClientCertDetails, CodecType, ForwardClientCert, RouteSource, ServerHeader};
+use ir::listener::{ListenerFilter, TransportProtocol};
+use ir::tcp::TcpClusters;
+use ir::{
+    AccessLog, AccessLogSink, Direction, FilterChain, FilterChainMatch, HttpConnectionManager, HttpFilter,
+    Listener, NetworkFilter, TcpProxy, Terminal,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::{address, rbac, route_config, text, tls};
+
+/// Any listener.
+pub fn listener() -> BoxedStrategy<Listener> {
+    let direction =
+        prop_oneof![Just(Direction::Unspecified), Just(Direction::Inbound), Just(Direction::Outbound)];
+    let names = (text::name(), address(), direction, text::origin());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), option::of(text::duration()));
+    let chains = (vec(filter_chain(), 0..3), option::of(filter_chain()));
+    (names, flags, vec(listener_filter(), 0..3), chains, access_logs())
+        .prop_map(|(names, flags, listener_filters, (filter_chains, default_filter_chain), access_log)| {
+            let (name, address, direction, origin) = names;
+            let (bind_to_port, use_original_dst, go_on, listener_filters_timeout) = flags;
+            Listener {
+                name,
+                address,
+                bind_to_port,
+                use_original_dst,
+                direction,
+                listener_filters,
+                listener_filters_timeout,
+                continue_on_listener_filters_timeout: go_on,
+                filter_chains,
+                default_filter_chain,
+                access_log,
+                origin,
+            }
+        })
+        .boxed()
+}
+
+fn listener_filter() -> impl Strategy<Value = ListenerFilter> {
+    let ports = || vec(any::<u16>(), 0..4);
+    prop_oneof![
+        Just(ListenerFilter::OriginalDst),
+        ports().prop_map(|disabled_ports| ListenerFilter::TlsInspector { disabled_ports }),
+        ports().prop_map(|disabled_ports| ListenerFilter::HttpInspector { disabled_ports }),
+    ]
+}
+
+fn filter_chain() -> BoxedStrategy<FilterChain> {
+    let terminal = prop_oneof![
+        connection_manager().prop_map(|it| Terminal::Http(Box::new(it))),
+        tcp_proxy().prop_map(Terminal::Tcp),
+    ];
+    let security = (option::of(tls::downstream()), option::of(text::duration()));
+    (text::maybe_empty(), chain_match(), security, vec(network_filter(), 0..2), terminal, text::origin())
+        .prop_map(|(name, matches, (tls, transport_socket_connect_timeout), filters, terminal, origin)| {
+            FilterChain { name, matches, tls, transport_socket_connect_timeout, filters, terminal, origin }
+        })
+        .boxed()
+}
+
+fn chain_match() -> impl Strategy<Value = FilterChainMatch> {
+    let server_name = prop_oneof![text::name(), text::name().prop_map(|it| format!("*.{it}").into())];
+    let transport = prop_oneof![Just(TransportProtocol::Tls), Just(TransportProtocol::RawBuffer)];
+    let ranges = (vec(text::cidr(), 0..2), vec(text::cidr(), 0..2));
+    (option::of(text::port()), ranges, vec(server_name, 0..2), option::of(transport), vec(text::name(), 0..2))
+        .prop_map(
+            |(
+                destination_port,
+                (prefix_ranges, source_prefix_ranges),
+                server_names,
+                transport,
+                protocols,
+            )| {
+                FilterChainMatch {
+                    destination_port,
+                    prefix_ranges,
+                    server_names,
+                    transport_protocol: transport,
+                    application_protocols: protocols,
+                    source_prefix_ranges,
+                }
+            },
+        )
+}
+
+fn reporter() -> impl Strategy<Value = Reporter> {
+    prop_oneof![Just(Reporter::Source), Just(Reporter::Destination), Just(Reporter::Gateway)]
+}
+
+fn network_filter() -> BoxedStrategy<NetworkFilter> {
+    prop_oneof![
+        (text::maybe_empty(), rbac::rbac())
+            .prop_map(|(stat_prefix, rules)| NetworkFilter::Rbac { stat_prefix, rules }),
+        reporter().prop_map(|reporter| NetworkFilter::IstioStats { reporter }),
+    ]
+    .boxed()
+}
+
+fn http_filter() -> BoxedStrategy<HttpFilter> {
+    let protocols = || vec(text::name(), 0..3);
+    prop_oneof![
+        (text::maybe_empty(), rbac::rbac())
+            .prop_map(|(stat_prefix, rules)| HttpFilter::Rbac { stat_prefix, rules }),
+        Just(HttpFilter::Fault),
+        protocols().prop_map(|protocols| HttpFilter::UpstreamAlpn { protocols }),
+        (protocols(), protocols(), protocols()).prop_map(|(http10, http11, http2)| HttpFilter::IstioAlpn {
+            http10,
+            http11,
+            http2
+        }),
+        reporter().prop_map(|reporter| HttpFilter::IstioStats { reporter }),
+        Just(HttpFilter::PeerMetadata),
+        Just(HttpFilter::GrpcStats),
+        Just(HttpFilter::Cors),
+    ]
+    .boxed()
+}
+
+fn access_logs() -> BoxedStrategy<Vec<AccessLog>> {
+    let sink = prop_oneof![
+        text::path().prop_map(AccessLogSink::File),
+        Just(AccessLogSink::Stdout),
+        Just(AccessLogSink::Stderr),
+    ];
+    let flags = prop::sample::select(vec!["NR", "UH", "UF"]);
+    let filter = prop_oneof![
+        vec(flags.prop_map(|it| it.into()), 0..3).prop_map(AccessLogFilter::ResponseFlags),
+        (0u32..600).prop_map(AccessLogFilter::StatusAtLeast),
+    ];
+    let log = (sink, option::of(text::any_text()), option::of(filter))
+        .prop_map(|(sink, format, filter)| AccessLog { sink, format, filter });
+    vec(log, 0..2).boxed()
+}
+
+fn tcp_proxy() -> BoxedStrategy<TcpProxy> {
+    let clusters = prop_oneof![
+        text::name().prop_map(TcpClusters::Single),
+        vec((text::name(), 1u32..1000), 1..3).prop_map(TcpClusters::Weighted),
+    ];
+    (text::maybe_empty(), clusters, option::of(text::duration()), 1..=u32::MAX, access_logs())
+        .prop_map(|(stat_prefix, clusters, idle_timeout, max_connect_attempts, access_log)| TcpProxy {
+            stat_prefix,
+            clusters,
+            idle_timeout,
+            max_connect_attempts,
+            access_log,
+        })
+        .boxed()
+}
+
+fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
+    let codec = prop_oneof![Just(CodecType::Auto), Just(CodecType::Http1), Just(CodecType::Http2)];
+    let routes = prop_oneof![
+        3 => text::name().prop_map(RouteSource::Rds),
+        1 => route_config().prop_map(|it| RouteSource::Inline(Box::new(it))),
+    ];
+    let names = (text::maybe_empty(), codec, routes, option::of(text::name()));
+    let lists = (vec(http_filter(), 0..4), access_logs(), vec(text::name(), 0..2));
+    let peer = (any::<bool>(), any::<u32>(), forward_client_cert(), client_cert_details(), server_header());
+    let flags = any::<(bool, bool, bool, bool, bool)>();
+    let time = || option::of(text::duration());
+    let times = (time(), time(), time(), time(), time(), time());
+    let limits = (option::of(any::<u32>()), option::of(any::<u32>()));
+    (names, lists, peer, flags, times, limits)
+        .prop_map(|(names, lists, peer, flags, times, limits)| {
+            let (stat_prefix, codec, routes, server_name) = names;
+            let (http_filters, access_log, upgrades) = lists;
+            let (use_remote_address, xff_num_trusted_hops, forward, client_cert_details, server_header) =
+                peer;
+            HttpConnectionManager {
+                stat_prefix,
+                codec,
+                routes,
+                http_filters,
+                access_log,
+                upgrades,
+                use_remote_address,
+                xff_num_trusted_hops,
+                forward_client_cert: forward,
+                client_cert_details,
+                server_name,
+                server_header,
+                generate_request_id: flags.0,
+                preserve_external_request_id: flags.1,
+                normalize_path: flags.2,
+                merge_slashes: flags.3,
+                accept_http_10: flags.4,
+                stream_idle_timeout: times.0,
+                request_timeout: times.1,
+                request_headers_timeout: times.2,
+                idle_timeout: times.3,
+                max_connection_duration: times.4,
+                drain_timeout: times.5,
+                max_requests_per_connection: limits.0,
+                max_request_headers_kb: limits.1,
+            }
+        })
+        .boxed()
+}
+
+fn forward_client_cert() -> impl Strategy<Value = ForwardClientCert> {
+    prop_oneof![
+        Just(ForwardClientCert::Sanitize),
+        Just(ForwardClientCert::ForwardOnly),
+        Just(ForwardClientCert::AppendForward),
+        Just(ForwardClientCert::SanitizeSet),
+        Just(ForwardClientCert::AlwaysForwardOnly),
+    ]
+}
+
+fn client_cert_details() -> impl Strategy<Value = ClientCertDetails> {
+    any::<(bool, bool, bool, bool, bool)>().prop_map(|(subject, cert, chain, dns, uri)| ClientCertDetails {
+        subject,
+        cert,
+        chain,
+        dns,
+        uri,
+    })
+}
+
+fn server_header() -> impl Strategy<Value = ServerHeader> {
+    prop_oneof![
+        Just(ServerHeader::Overwrite),
+        Just(ServerHeader::AppendIfAbsent),
+        Just(ServerHeader::PassThrough)
+    ]
+}

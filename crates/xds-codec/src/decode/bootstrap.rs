@@ -1,0 +1,197 @@
+//! The bootstrap.
+
+use std::collections::BTreeMap;
+
+use ir::Bootstrap;
+use ir::bootstrap::{AdsConfig, BootstrapNode, Json};
+use stdx::Str;
+
+use super::at::{self, At};
+use super::strict::{harmless, is_set, refuse};
+use super::{address, cluster, endpoint, listener, secret, wire};
+use crate::pb::bootstrap::{self as pb, bootstrap as nested};
+use crate::pb::core::{self, api_config_source::ApiType};
+use crate::pb::google::{self, value::Kind};
+
+/// Says of every field given that is set that it is ignored.
+macro_rules! ignore {
+    ($at:expr; $($field:ident),+ $(,)?) => {
+        $( if is_set(&$field) { $at.field(stringify!($field)).ignored("has no effect here"); } )+
+    };
+}
+
+pub(crate) fn bootstrap(at: At<'_>, it: pb::Bootstrap) -> Bootstrap {
+    let pb::Bootstrap {
+        node: who,
+        node_context_params,
+        static_resources,
+        dynamic_resources,
+        cluster_manager,
+        hds_config,
+        flags_path,
+        stats_sinks,
+        deferred_stat_options,
+        stats_config,
+        stats_flush_interval,
+        watchdog,
+        watchdogs,
+        tracing,
+        layered_runtime,
+        admin: admin_server,
+        overload_manager,
+        enable_dispatcher_stats,
+        header_prefix,
+        stats_server_version_override,
+        use_tcp_for_dns_lookups,
+        dns_resolution_config,
+        typed_dns_resolver_config,
+        bootstrap_extensions,
+        fatal_actions,
+        config_sources,
+        default_config_source,
+        default_socket_interface,
+        certificate_provider_instances,
+        inline_headers,
+        perf_tracing_file_path,
+        default_regex_engine,
+        xds_delegate_extension,
+        xds_config_tracker_extension,
+        listener_manager,
+        application_log_config,
+        grpc_async_client_manager_config,
+        memory_allocator_manager,
+        enable_worker_cpu_affinity,
+        stats_flush,
+        stats_eviction,
+    } = it;
+    refuse!(at; node_context_params, cluster_manager, hds_config, tracing, header_prefix, bootstrap_extensions,
+        config_sources, default_config_source, default_socket_interface, certificate_provider_instances,
+        default_regex_engine, xds_delegate_extension, xds_config_tracker_extension, listener_manager);
+    // How Envoy watches, counts and runs itself. Nothing here changes what happens to a request,
+    // save for runtime overrides and overload actions, which the message then names.
+    ignore!(at; flags_path, stats_sinks, deferred_stat_options, stats_config, stats_flush_interval, watchdog,
+        watchdogs, layered_runtime, overload_manager, enable_dispatcher_stats, stats_server_version_override,
+        use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config, fatal_actions, inline_headers,
+        perf_tracing_file_path, application_log_config, grpc_async_client_manager_config,
+        memory_allocator_manager, enable_worker_cpu_affinity, stats_flush, stats_eviction);
+    let nested::StaticResources { listeners, clusters, secrets } = static_resources.unwrap_or_default();
+    let static_at = at.field("static_resources");
+    let discovery = dynamic(at.field("dynamic_resources"), dynamic_resources.unwrap_or_default());
+    let listener_at = |(index, it)| listener::listener(static_at.index("listeners", index), named(it));
+    let cluster_at = |(index, it)| cluster::cluster(static_at.index("clusters", index), it);
+    let secret_at = |(index, it)| secret::secret(static_at.index("secrets", index), it);
+    Bootstrap {
+        node: node(at.field("node"), who.unwrap_or_default()),
+        admin: admin_server.and_then(|it| admin(at.field("admin"), it)),
+        listeners: listeners.into_iter().enumerate().map(listener_at).collect(),
+        clusters: clusters.into_iter().enumerate().map(cluster_at).collect(),
+        secrets: secrets.into_iter().enumerate().map(secret_at).collect(),
+        ads: discovery.ads,
+        lds_over_ads: discovery.lds,
+        cds_over_ads: discovery.cds,
+    }
+}
+
+/// Envoy invents a name for a static listener without one. Ours is its address, if that is well.
+fn named(mut it: crate::pb::listener::Listener) -> crate::pb::listener::Listener {
+    if it.name.is_empty() {
+        let unheard = at::Sink::default();
+        it.name = address::address(At::root(&unheard), it.address.clone()).to_string();
+    }
+    it
+}
+
+fn node(at: At<'_>, it: core::Node) -> BootstrapNode {
+    let core::Node {
+        id,
+        cluster,
+        metadata,
+        dynamic_parameters,
+        locality,
+        user_agent_name,
+        extensions,
+        client_features,
+        listening_addresses,
+        user_agent_version_type,
+    } = it;
+    refuse!(at; dynamic_parameters);
+    harmless!(UserAgent; user_agent_name, extensions, client_features, listening_addresses,
+        user_agent_version_type);
+    BootstrapNode {
+        id: id.into(),
+        cluster: cluster.into(),
+        locality: endpoint::locality(locality),
+        metadata: metadata.map(json_map).unwrap_or_default(),
+    }
+}
+
+fn admin(at: At<'_>, it: pb::Admin) -> Option<ir::Address> {
+    let pb::Admin {
+        access_log,
+        access_log_path,
+        profile_path,
+        address: bind,
+        socket_options,
+        ignore_global_conn_limit,
+        allow_paths,
+    } = it;
+    // A list of allowed paths is a restriction: not honouring it would widen access.
+    refuse!(at; socket_options, allow_paths);
+    ignore!(at; access_log, access_log_path, profile_path, ignore_global_conn_limit);
+    bind.map(|it| address::address(at.field("address"), Some(it)))
+}
+
+struct Discovery {
+    ads: Option<AdsConfig>,
+    lds: bool,
+    cds: bool,
+}
+
+fn dynamic(at: At<'_>, it: nested::DynamicResources) -> Discovery {
+    let nested::DynamicResources {
+        lds_config,
+        lds_resources_locator,
+        cds_config,
+        cds_resources_locator,
+        ads_config: stream,
+    } = it;
+    refuse!(at; lds_resources_locator, cds_resources_locator);
+    let over_ads = |name, it: Option<core::ConfigSource>| {
+        it.is_some_and(|it| {
+            wire::ads(at.field(name), Some(it));
+            true
+        })
+    };
+    let discovery = Discovery {
+        lds: over_ads("lds_config", lds_config),
+        cds: over_ads("cds_config", cds_config),
+        ads: stream.map(|it| ads_config(at.field("ads_config"), it)),
+    };
+    if (discovery.lds || discovery.cds) && discovery.ads.is_none() {
+        at.field("ads_config").refuse("is required: lds_config or cds_config refer to it");
+    }
+    discovery
+}
+
+fn ads_config(at: At<'_>, it: core::ApiConfigSource) -> AdsConfig {
+    let (api_type, cluster, metadata) = wire::api_config_source(at, it);
+    if !matches!(api_type, ApiType::Grpc | ApiType::DeltaGrpc) {
+        at.field("api_type").refuse("only GRPC and DELTA_GRPC are supported");
+    }
+    AdsConfig { cluster, delta: api_type == ApiType::DeltaGrpc, metadata }
+}
+
+fn json_map(it: google::Struct) -> BTreeMap<Str, Json> {
+    it.fields.into_iter().map(|(key, value)| (key.into(), json(value))).collect()
+}
+
+fn json(it: google::Value) -> Json {
+    match it.kind {
+        None | Some(Kind::NullValue(_)) => Json::Null,
+        Some(Kind::BoolValue(it)) => Json::Bool(it),
+        Some(Kind::NumberValue(it)) => Json::Number(it.to_string().into()),
+        Some(Kind::StringValue(it)) => Json::Text(it.into()),
+        Some(Kind::ListValue(it)) => Json::List(it.values.into_iter().map(json).collect()),
+        Some(Kind::StructValue(it)) => Json::Map(json_map(it)),
+    }
+}

@@ -1,0 +1,262 @@
+//! The HTTP connection manager.
+
+use ir::http::{ClientCertDetails, CodecType, ForwardClientCert, RouteSource, ServerHeader};
+use ir::{Direction, HttpConnectionManager, HttpFilter, Str};
+
+use super::at::At;
+use super::strict::{harmless, refuse, refuse_true};
+use super::{access_log, filter, protocol, route, wire};
+use crate::Any;
+use crate::pb::hcm::http_connection_manager::PathWithEscapedSlashesAction;
+use crate::pb::hcm::http_filter::ConfigType;
+use crate::pb::hcm::{self as pb, http_connection_manager as nested};
+use crate::pb::router::Router;
+
+pub(super) fn connection_manager(
+    at: At<'_>,
+    direction: Direction,
+    it: pb::HttpConnectionManager,
+) -> HttpConnectionManager {
+    let pb::HttpConnectionManager {
+        codec_type,
+        stat_prefix,
+        http_filters,
+        add_user_agent,
+        tracing,
+        common_http_protocol_options,
+        http1_safe_max_connection_duration,
+        http_protocol_options,
+        http2_protocol_options,
+        http3_protocol_options,
+        server_name,
+        server_header_transformation,
+        scheme_header_transformation,
+        max_request_headers_kb,
+        stream_idle_timeout,
+        stream_flush_timeout,
+        request_timeout,
+        request_headers_timeout,
+        drain_timeout,
+        drain_timeout_jitter,
+        delayed_close_timeout,
+        access_log: logs,
+        access_log_flush_interval,
+        flush_access_log_on_new_request,
+        access_log_options,
+        use_remote_address,
+        xff_num_trusted_hops,
+        original_ip_detection_extensions,
+        early_header_mutation_extensions,
+        internal_address_config,
+        skip_xff_append,
+        via,
+        generate_request_id,
+        preserve_external_request_id,
+        always_set_request_id_in_response,
+        forward_client_cert_details,
+        set_current_client_cert_details,
+        forward_client_cert_matcher,
+        proxy_100_continue,
+        represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
+        upgrade_configs,
+        normalize_path,
+        merge_slashes,
+        path_with_escaped_slashes_action,
+        request_id_extension,
+        local_reply_config,
+        strip_matching_host_port,
+        stream_error_on_invalid_http_message,
+        path_normalization_options,
+        strip_trailing_host_dot,
+        proxy_status_config,
+        typed_header_validation_config,
+        append_x_forwarded_port,
+        append_local_overload,
+        add_proxy_protocol_connection_state,
+        forward_proto_config,
+        route_specifier,
+        strip_port_mode,
+    } = it;
+    refuse!(at; tracing, http1_safe_max_connection_duration, http3_protocol_options,
+        scheme_header_transformation, stream_flush_timeout, drain_timeout_jitter, delayed_close_timeout,
+        access_log_flush_interval, flush_access_log_on_new_request, access_log_options,
+        original_ip_detection_extensions, early_header_mutation_extensions, internal_address_config,
+        skip_xff_append, via, always_set_request_id_in_response, forward_client_cert_matcher, proxy_100_continue,
+        represent_ipv4_remote_address_as_ipv4_mapped_ipv6, request_id_extension, local_reply_config,
+        strip_matching_host_port, path_normalization_options, strip_trailing_host_dot, proxy_status_config,
+        typed_header_validation_config, append_x_forwarded_port, append_local_overload, forward_proto_config);
+    refuse_true!(at; add_user_agent, stream_error_on_invalid_http_message, add_proxy_protocol_connection_state);
+    if let Some(nested::StripPortMode::StripAnyHostPort(true)) = strip_port_mode {
+        at.unsupported("strip_any_host_port");
+    }
+    escaped_slashes(at.field("path_with_escaped_slashes_action"), path_with_escaped_slashes_action);
+    if let Some(it) = http2_protocol_options {
+        protocol::http2(at.field("http2_protocol_options"), it);
+    }
+    let limits =
+        protocol::common_options(at.field("common_http_protocol_options"), common_http_protocol_options);
+    let duration = |name, it| wire::optional_duration(at.field(name), it);
+    HttpConnectionManager {
+        stat_prefix: stat_prefix.into(),
+        codec: codec(at.field("codec_type"), codec_type),
+        routes: route_source(at, route_specifier),
+        http_filters: filters(at, direction, http_filters),
+        access_log: access_log::access_logs(&at, logs),
+        upgrades: upgrades(at, upgrade_configs),
+        use_remote_address: wire::flag(use_remote_address, false),
+        xff_num_trusted_hops,
+        forward_client_cert: forward_client_cert(at, forward_client_cert_details),
+        client_cert_details: client_cert_details(at, set_current_client_cert_details),
+        server_name: wire::optional_text(server_name),
+        server_header: server_header(at, server_header_transformation),
+        generate_request_id: wire::flag(generate_request_id, true),
+        preserve_external_request_id,
+        normalize_path: wire::flag(normalize_path, false),
+        merge_slashes,
+        stream_idle_timeout: duration("stream_idle_timeout", stream_idle_timeout),
+        request_timeout: duration("request_timeout", request_timeout),
+        request_headers_timeout: duration("request_headers_timeout", request_headers_timeout),
+        idle_timeout: limits.idle_timeout,
+        max_connection_duration: limits.max_connection_duration,
+        max_requests_per_connection: limits.max_requests_per_connection,
+        drain_timeout: duration("drain_timeout", drain_timeout),
+        max_request_headers_kb: wire::optional_number(max_request_headers_kb),
+        accept_http_10: http_protocol_options
+            .is_some_and(|it| protocol::http1(at.field("http_protocol_options"), it).accept_http_10),
+    }
+}
+
+fn escaped_slashes(at: At<'_>, it: i32) {
+    use PathWithEscapedSlashesAction as Action;
+    if ![Action::ImplementationSpecificDefault as i32, Action::KeepUnchanged as i32].contains(&it) {
+        at.refuse("only KEEP_UNCHANGED is supported");
+    }
+}
+
+fn codec(at: At<'_>, it: i32) -> CodecType {
+    match wire::enumeration(at, it) {
+        nested::CodecType::Auto => CodecType::Auto,
+        nested::CodecType::Http1 => CodecType::Http1,
+        nested::CodecType::Http2 => CodecType::Http2,
+        nested::CodecType::Http3 => {
+            at.refuse("HTTP3 is not supported");
+            CodecType::Auto
+        }
+    }
+}
+
+fn route_source(at: At<'_>, it: Option<nested::RouteSpecifier>) -> RouteSource {
+    match it {
+        Some(nested::RouteSpecifier::Rds(pb::Rds { config_source, route_config_name })) => {
+            let at = at.field("rds");
+            wire::ads(at.field("config_source"), config_source);
+            return RouteSource::Rds(wire::required(at.field("route_config_name"), route_config_name));
+        }
+        Some(nested::RouteSpecifier::RouteConfig(it)) => {
+            return RouteSource::Inline(Box::new(route::inline(at.field("route_config"), it)));
+        }
+        Some(nested::RouteSpecifier::ScopedRoutes(_)) => at.unsupported("scoped_routes"),
+        None => at.field("rds").refuse("rds or route_config is required"),
+    }
+    RouteSource::Rds(Str::default())
+}
+
+/// All but the last, which must be the router.
+fn filters(at: At<'_>, direction: Direction, all: Vec<pb::HttpFilter>) -> Vec<HttpFilter> {
+    let mut filters = Vec::with_capacity(all.len());
+    let last = all.len().checked_sub(1);
+    let mut routed = false;
+    for (index, it) in all.into_iter().enumerate() {
+        let at = at.index("http_filters", index);
+        let pb::HttpFilter { name, is_optional, disabled, config_type } = it;
+        refuse!(at; disabled);
+        let any = match config_type {
+            Some(ConfigType::TypedConfig(any)) => any,
+            Some(ConfigType::ConfigDiscovery(_)) => {
+                at.unsupported("config_discovery");
+                continue;
+            }
+            None => {
+                at.field("typed_config").refuse("is required");
+                continue;
+            }
+        };
+        let config_at = at.field("typed_config");
+        if wire::is::<Router>(&any) {
+            router(config_at, &any);
+            routed = Some(index) == last;
+        } else if is_optional && !filter::is_known(&any) {
+            // What the flag means: go without it where it is unknown.
+            at.ignored(format!("the optional filter {} is unknown", wire::type_name(&any)));
+        } else {
+            filters.extend(filter::http_filter(config_at, direction, &name, &any));
+        }
+    }
+    if !routed {
+        at.field("http_filters").refuse("the last filter, and only the last, must be the router");
+    }
+    filters
+}
+
+fn router(at: At<'_>, any: &Any) {
+    let Router {
+        dynamic_stats,
+        start_child_span,
+        upstream_log,
+        upstream_log_options,
+        suppress_envoy_headers,
+        strict_check_headers,
+        respect_expected_rq_timeout,
+        suppress_grpc_request_failure_code_stats,
+        upstream_http_filters,
+        reject_connect_request_early_data,
+    } = wire::unpack(at, any);
+    refuse!(at; start_child_span, upstream_log, upstream_log_options, suppress_envoy_headers,
+        strict_check_headers, respect_expected_rq_timeout, upstream_http_filters);
+    harmless!(Statistics; dynamic_stats, suppress_grpc_request_failure_code_stats);
+    // CONNECT is refused altogether.
+    harmless!(NoSuchMechanism; reject_connect_request_early_data);
+}
+
+fn upgrades(at: At<'_>, all: Vec<nested::UpgradeConfig>) -> Vec<Str> {
+    let mut names = Vec::new();
+    for (index, it) in all.into_iter().enumerate() {
+        let at = at.index("upgrade_configs", index);
+        let nested::UpgradeConfig { upgrade_type, filters, enabled } = it;
+        refuse!(at; filters);
+        if upgrade_type.to_ascii_lowercase().starts_with("connect") {
+            at.field("upgrade_type").refuse(format!("{upgrade_type} is not supported"));
+        }
+        // Off means "unless a route switches it on", and routes that do are refused.
+        if wire::flag(enabled, true) {
+            names.push(wire::lower(upgrade_type));
+        }
+    }
+    names
+}
+
+fn forward_client_cert(at: At<'_>, it: i32) -> ForwardClientCert {
+    match wire::enumeration(at.field("forward_client_cert_details"), it) {
+        nested::ForwardClientCertDetails::Sanitize => ForwardClientCert::Sanitize,
+        nested::ForwardClientCertDetails::ForwardOnly => ForwardClientCert::ForwardOnly,
+        nested::ForwardClientCertDetails::AppendForward => ForwardClientCert::AppendForward,
+        nested::ForwardClientCertDetails::SanitizeSet => ForwardClientCert::SanitizeSet,
+        nested::ForwardClientCertDetails::AlwaysForwardOnly => ForwardClientCert::AlwaysForwardOnly,
+    }
+}
+
+fn client_cert_details(at: At<'_>, it: Option<nested::SetCurrentClientCertDetails>) -> ClientCertDetails {
+    let nested::SetCurrentClientCertDetails { subject, cert, chain, dns, uri, issuer, format } =
+        it.unwrap_or_default();
+    let at = at.field("set_current_client_cert_details");
+    refuse!(at; issuer, format);
+    ClientCertDetails { subject: wire::flag(subject, false), cert, chain, dns, uri }
+}
+
+fn server_header(at: At<'_>, it: i32) -> ServerHeader {
+    match wire::enumeration(at.field("server_header_transformation"), it) {
+        nested::ServerHeaderTransformation::Overwrite => ServerHeader::Overwrite,
+        nested::ServerHeaderTransformation::AppendIfAbsent => ServerHeader::AppendIfAbsent,
+        nested::ServerHeaderTransformation::PassThrough => ServerHeader::PassThrough,
+    }
+}

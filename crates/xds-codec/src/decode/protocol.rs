@@ -1,0 +1,109 @@
+//! Options of HTTP connections, towards clients and towards upstreams.
+
+use std::time::Duration;
+
+use super::at::At;
+use super::strict::{harmless, refuse, refuse_true};
+use super::wire;
+use crate::pb::core;
+
+/// What of `core.v3.HttpProtocolOptions` is honoured, for listeners and clusters alike.
+#[derive(Default)]
+pub(super) struct CommonOptions {
+    pub idle_timeout: Option<Duration>,
+    pub max_connection_duration: Option<Duration>,
+    pub max_requests_per_connection: Option<u32>,
+}
+
+pub(super) fn common_options(at: At<'_>, it: Option<core::HttpProtocolOptions>) -> CommonOptions {
+    let Some(core::HttpProtocolOptions {
+        idle_timeout,
+        max_connection_duration,
+        max_connection_duration_jitter,
+        max_headers_count,
+        max_response_headers_kb,
+        max_stream_duration,
+        headers_with_underscores_action,
+        max_requests_per_connection,
+    }) = it
+    else {
+        return CommonOptions::default();
+    };
+    refuse!(at; max_connection_duration_jitter, max_headers_count, max_response_headers_kb, max_stream_duration,
+        headers_with_underscores_action);
+    CommonOptions {
+        idle_timeout: wire::optional_duration(at.field("idle_timeout"), idle_timeout),
+        max_connection_duration: wire::optional_duration(
+            at.field("max_connection_duration"),
+            max_connection_duration,
+        ),
+        max_requests_per_connection: wire::optional_number(max_requests_per_connection),
+    }
+}
+
+/// What of `core.v3.Http1ProtocolOptions` is honoured.
+pub(super) struct Http1Options {
+    pub accept_http_10: bool,
+}
+
+pub(super) fn http1(at: At<'_>, it: core::Http1ProtocolOptions) -> Http1Options {
+    let core::Http1ProtocolOptions {
+        allow_absolute_url,
+        accept_http_10,
+        default_host_for_http_10,
+        header_key_format,
+        enable_trailers,
+        allow_chunked_length,
+        override_stream_error_on_invalid_http_message,
+        send_fully_qualified_url,
+        use_balsa_parser,
+        allow_custom_methods,
+        ignore_http_11_upgrade,
+    } = it;
+    refuse!(at; default_host_for_http_10, header_key_format, enable_trailers, allow_chunked_length,
+        send_fully_qualified_url, ignore_http_11_upgrade);
+    refuse_true!(at; override_stream_error_on_invalid_http_message);
+    // Our parser takes any method that is a token.
+    harmless!(NoSuchMechanism; use_balsa_parser, allow_custom_methods);
+    if !wire::flag(allow_absolute_url, true) {
+        at.field("allow_absolute_url").refuse("false is not supported");
+    }
+    Http1Options { accept_http_10 }
+}
+
+pub(super) fn http2(at: At<'_>, it: core::Http2ProtocolOptions) {
+    let core::Http2ProtocolOptions {
+        hpack_table_size,
+        max_concurrent_streams,
+        initial_stream_window_size,
+        initial_connection_window_size,
+        allow_connect,
+        allow_metadata,
+        max_outbound_frames,
+        max_outbound_control_frames,
+        max_consecutive_inbound_frames_with_empty_payload,
+        max_inbound_priority_frames_per_stream,
+        max_inbound_window_update_frames_per_data_frame_sent,
+        stream_error_on_invalid_http_messaging,
+        override_stream_error_on_invalid_http_message,
+        custom_settings_parameters,
+        connection_keepalive,
+        use_oghttp2_codec,
+        max_metadata_size,
+        enable_huffman_encoding,
+        max_header_field_size_kb,
+        disallow_obs_text,
+        stream_reset_burst,
+        stream_reset_rate,
+    } = it;
+    refuse!(at; allow_connect, allow_metadata, stream_error_on_invalid_http_messaging,
+        custom_settings_parameters, connection_keepalive, max_header_field_size_kb);
+    refuse_true!(at; override_stream_error_on_invalid_http_message, disallow_obs_text);
+    // Windows, and limits against floods, for which the h2 crate has its own.
+    harmless!(Tuning; hpack_table_size, max_concurrent_streams, initial_stream_window_size,
+        initial_connection_window_size, max_outbound_frames, max_outbound_control_frames,
+        max_consecutive_inbound_frames_with_empty_payload, max_inbound_priority_frames_per_stream,
+        max_inbound_window_update_frames_per_data_frame_sent, enable_huffman_encoding, stream_reset_burst,
+        stream_reset_rate);
+    harmless!(NoSuchMechanism; use_oghttp2_codec, max_metadata_size);
+}

@@ -1,0 +1,72 @@
+//! What a request must be like for a route.
+
+use ir::route::{PathMatch, QueryMatcher, RouteMatch};
+use stdx::Str;
+
+use super::at::At;
+use super::strict::refuse;
+use super::{matcher, wire};
+use crate::pb::route::query_parameter_matcher::QueryParameterMatchSpecifier;
+use crate::pb::route::{self as pb, route_match::PathSpecifier};
+
+pub(super) fn route_match(at: At<'_>, it: pb::RouteMatch) -> RouteMatch {
+    let pb::RouteMatch {
+        case_sensitive,
+        runtime_fraction,
+        headers,
+        query_parameters,
+        cookies,
+        grpc,
+        tls_context,
+        dynamic_metadata,
+        filter_state,
+        path_specifier,
+    } = it;
+    refuse!(at; cookies, tls_context, dynamic_metadata, filter_state);
+    let query_at = |(index, it)| query(at.index("query_parameters", index), it);
+    RouteMatch {
+        path: path(at, path_specifier),
+        case_sensitive: wire::flag(case_sensitive, true),
+        headers: matcher::headers(&at, "headers", headers),
+        query: query_parameters.into_iter().enumerate().map(query_at).collect(),
+        grpc: grpc.is_some_and(|pb::route_match::GrpcRouteMatchOptions {}| true),
+        runtime_fraction: runtime_fraction
+            .map(|it| matcher::runtime_fraction(at.field("runtime_fraction"), it)),
+    }
+}
+
+fn path(at: At<'_>, it: Option<PathSpecifier>) -> PathMatch {
+    match it {
+        Some(PathSpecifier::Prefix(text)) => return PathMatch::Prefix(text.into()),
+        Some(PathSpecifier::Path(text)) => return PathMatch::Exact(text.into()),
+        Some(PathSpecifier::SafeRegex(it)) => {
+            return PathMatch::Regex(matcher::regex(at.field("safe_regex"), it));
+        }
+        Some(PathSpecifier::PathSeparatedPrefix(text)) => {
+            if text.len() < 2 || text.ends_with('/') || text.contains(['?', '#']) {
+                at.field("path_separated_prefix")
+                    .refuse(format!("{text:?} must be a path that ends in no slash"));
+            }
+            return PathMatch::SeparatedPrefix(text.into());
+        }
+        Some(PathSpecifier::ConnectMatcher(_)) => at.unsupported("connect_matcher"),
+        Some(PathSpecifier::PathMatchPolicy(_)) => at.unsupported("path_match_policy"),
+        None => at.refuse("a path is required: prefix, path, path_separated_prefix or safe_regex"),
+    }
+    PathMatch::Prefix(Str::default())
+}
+
+fn query(at: At<'_>, it: pb::QueryParameterMatcher) -> QueryMatcher {
+    let pb::QueryParameterMatcher { name, query_parameter_match_specifier } = it;
+    let value = match query_parameter_match_specifier {
+        None | Some(QueryParameterMatchSpecifier::PresentMatch(true)) => None,
+        Some(QueryParameterMatchSpecifier::PresentMatch(false)) => {
+            at.field("present_match").refuse("false is not supported");
+            None
+        }
+        Some(QueryParameterMatchSpecifier::StringMatch(it)) => {
+            Some(matcher::plain_text(at.field("string_match"), it))
+        }
+    };
+    QueryMatcher { name: wire::required(at.field("name"), name), value }
+}

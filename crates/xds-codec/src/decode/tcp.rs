@@ -1,0 +1,86 @@
+//! The TCP proxy filter.
+
+use ir::TcpProxy;
+use ir::tcp::TcpClusters;
+use stdx::Str;
+
+use super::at::At;
+use super::strict::refuse;
+use super::{access_log, wire};
+use crate::pb::tcp_proxy::tcp_proxy::{ClusterSpecifier, WeightedCluster, weighted_cluster::ClusterWeight};
+use crate::pb::tcp_proxy::{self as pb};
+
+pub(super) fn tcp_proxy(at: At<'_>, it: pb::TcpProxy) -> TcpProxy {
+    let pb::TcpProxy {
+        stat_prefix,
+        on_demand,
+        metadata_match,
+        idle_timeout,
+        downstream_idle_timeout,
+        upstream_idle_timeout,
+        access_log: logs,
+        max_connect_attempts,
+        backoff_options,
+        hash_policy,
+        tunneling_config,
+        max_downstream_connection_duration,
+        max_downstream_connection_duration_jitter_percentage,
+        access_log_flush_interval,
+        flush_access_log_on_connected,
+        access_log_options,
+        proxy_protocol_tlvs,
+        proxy_protocol_tlv_merge_policy,
+        upstream_connect_mode,
+        max_early_data_bytes,
+        check_drain_close,
+        cluster_specifier,
+    } = it;
+    refuse!(at; on_demand, metadata_match, downstream_idle_timeout, upstream_idle_timeout, backoff_options,
+        hash_policy, tunneling_config, max_downstream_connection_duration,
+        max_downstream_connection_duration_jitter_percentage, access_log_flush_interval,
+        flush_access_log_on_connected, access_log_options, proxy_protocol_tlvs,
+        proxy_protocol_tlv_merge_policy, upstream_connect_mode, max_early_data_bytes, check_drain_close);
+    let attempts = max_connect_attempts.map_or(1, |it| it.value);
+    if attempts == 0 {
+        at.field("max_connect_attempts").refuse("must be at least 1");
+    }
+    TcpProxy {
+        stat_prefix: stat_prefix.into(),
+        clusters: clusters(at, cluster_specifier),
+        idle_timeout: wire::optional_duration(at.field("idle_timeout"), idle_timeout),
+        max_connect_attempts: attempts,
+        access_log: access_log::access_logs(&at, logs),
+    }
+}
+
+fn clusters(at: At<'_>, it: Option<ClusterSpecifier>) -> TcpClusters {
+    match it {
+        Some(ClusterSpecifier::Cluster(name)) => {
+            TcpClusters::Single(wire::required(at.field("cluster"), name))
+        }
+        Some(ClusterSpecifier::WeightedClusters(it)) => weighted(at.field("weighted_clusters"), it),
+        None => {
+            at.field("cluster").refuse("is required");
+            TcpClusters::Single(Str::default())
+        }
+    }
+}
+
+fn weighted(at: At<'_>, it: WeightedCluster) -> TcpClusters {
+    let mut all = Vec::new();
+    let mut sum = 0u64;
+    for (index, it) in it.clusters.into_iter().enumerate() {
+        let at = at.index("clusters", index);
+        let ClusterWeight { name, weight, metadata_match } = it;
+        refuse!(at; metadata_match);
+        if weight == 0 {
+            at.field("weight").refuse("must be at least 1");
+        }
+        sum = sum.saturating_add(weight.into());
+        all.push((wire::required(at.field("name"), name), weight));
+    }
+    if all.is_empty() || sum > u64::from(u32::MAX) {
+        at.field("clusters").refuse("must not be empty, and weights must fit into 32 bits together");
+    }
+    TcpClusters::Weighted(all)
+}

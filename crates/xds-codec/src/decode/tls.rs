@@ -1,0 +1,200 @@
+//! TLS contexts.
+
+use ir::tls::{CertificateSource, CommonTls, SdsRef, SdsVia, TlsVersion};
+use ir::{DownstreamTls, UpstreamTls};
+use stdx::Str;
+
+use super::at::At;
+use super::strict::{harmless, refuse, refuse_true};
+use super::{secret, validation, wire};
+use crate::Any;
+use crate::pb::core::{self, api_config_source::ApiType, config_source::ConfigSourceSpecifier};
+use crate::pb::raw_buffer::RawBuffer;
+use crate::pb::tls::downstream_tls_context::SessionTicketKeysType;
+use crate::pb::tls::{self as pb, tls_parameters::TlsProtocol};
+
+/// `None` is plaintext.
+pub(super) fn downstream(at: At<'_>, it: core::TransportSocket) -> Option<DownstreamTls> {
+    let any = socket(at, it)?;
+    let at = at.field("typed_config");
+    if !wire::is::<pb::DownstreamTlsContext>(&any) {
+        plaintext(at, &any);
+        return None;
+    }
+    let pb::DownstreamTlsContext {
+        common_tls_context,
+        require_client_certificate,
+        require_sni,
+        disable_stateful_session_resumption,
+        session_timeout,
+        ocsp_staple_policy,
+        full_scan_certs_on_sni_mismatch,
+        prefer_client_ciphers,
+        session_ticket_keys_type,
+    } = wire::unpack(at, &any);
+    refuse!(at; disable_stateful_session_resumption, session_timeout, ocsp_staple_policy, prefer_client_ciphers);
+    refuse_true!(at; require_sni, full_scan_certs_on_sni_mismatch);
+    match session_ticket_keys_type {
+        None | Some(SessionTicketKeysType::DisableStatelessSessionResumption(false)) => {}
+        Some(SessionTicketKeysType::DisableStatelessSessionResumption(true)) => {
+            at.unsupported("disable_stateless_session_resumption");
+        }
+        Some(SessionTicketKeysType::SessionTicketKeys(_)) => at.unsupported("session_ticket_keys"),
+        Some(SessionTicketKeysType::SessionTicketKeysSdsSecretConfig(_)) => {
+            at.unsupported("session_ticket_keys_sds_secret_config");
+        }
+    }
+    Some(DownstreamTls {
+        common: common(at.field("common_tls_context"), common_tls_context.unwrap_or_default()),
+        require_client_certificate: wire::flag(require_client_certificate, false),
+    })
+}
+
+/// `None` is plaintext.
+pub(super) fn upstream(at: At<'_>, it: core::TransportSocket) -> Option<UpstreamTls> {
+    let any = socket(at, it)?;
+    let at = at.field("typed_config");
+    if !wire::is::<pb::UpstreamTlsContext>(&any) {
+        plaintext(at, &any);
+        return None;
+    }
+    let pb::UpstreamTlsContext {
+        common_tls_context,
+        sni,
+        auto_host_sni,
+        auto_sni_san_validation,
+        allow_renegotiation,
+        max_session_keys,
+        enforce_rsa_key_usage,
+    } = wire::unpack(at, &any);
+    refuse!(at; auto_host_sni, auto_sni_san_validation, allow_renegotiation, max_session_keys,
+        enforce_rsa_key_usage);
+    Some(UpstreamTls {
+        common: common(at.field("common_tls_context"), common_tls_context.unwrap_or_default()),
+        sni: wire::optional_text(sni),
+    })
+}
+
+fn socket(at: At<'_>, it: core::TransportSocket) -> Option<Any> {
+    let core::TransportSocket { name, config_type } = it;
+    match config_type {
+        Some(core::transport_socket::ConfigType::TypedConfig(any)) => {
+            harmless!(Label; name);
+            Some(any)
+        }
+        None => {
+            at.field("typed_config").refuse("is required");
+            None
+        }
+    }
+}
+
+fn plaintext(at: At<'_>, any: &Any) {
+    if wire::is::<RawBuffer>(any) {
+        let RawBuffer {} = wire::unpack(at, any);
+    } else {
+        wire::unknown_type(at, any);
+    }
+}
+
+fn common(at: At<'_>, it: pb::CommonTlsContext) -> CommonTls {
+    let pb::CommonTlsContext {
+        tls_params,
+        tls_certificates,
+        tls_certificate_sds_secret_configs,
+        tls_certificate_provider_instance,
+        custom_tls_certificate_selector,
+        tls_certificate_certificate_provider,
+        tls_certificate_certificate_provider_instance,
+        alpn_protocols,
+        custom_handshaker,
+        key_log,
+        validation_context_type,
+    } = it;
+    refuse!(at; tls_certificate_provider_instance, custom_tls_certificate_selector,
+        tls_certificate_certificate_provider, tls_certificate_certificate_provider_instance, custom_handshaker,
+        key_log);
+    let (min_version, max_version) = versions(at.field("tls_params"), tls_params.unwrap_or_default());
+    CommonTls {
+        certificate: own_certificate(at, tls_certificates, tls_certificate_sds_secret_configs),
+        validation: validation_context_type.and_then(|it| validation::validation(at, it)),
+        alpn: wire::texts(alpn_protocols),
+        min_version,
+        max_version,
+    }
+}
+
+fn versions(at: At<'_>, it: pb::TlsParameters) -> (Option<TlsVersion>, Option<TlsVersion>) {
+    let pb::TlsParameters {
+        tls_minimum_protocol_version,
+        tls_maximum_protocol_version,
+        cipher_suites,
+        ecdh_curves,
+        signature_algorithms,
+        compliance_policies,
+    } = it;
+    refuse!(at; cipher_suites, ecdh_curves, signature_algorithms, compliance_policies);
+    let min = version(at.field("tls_minimum_protocol_version"), tls_minimum_protocol_version);
+    let max = version(at.field("tls_maximum_protocol_version"), tls_maximum_protocol_version);
+    if min == Some(TlsVersion::V1_3) && max == Some(TlsVersion::V1_2) {
+        at.refuse("the minimum is above the maximum");
+    }
+    (min, max)
+}
+
+fn version(at: At<'_>, it: i32) -> Option<TlsVersion> {
+    match wire::enumeration(at, it) {
+        TlsProtocol::TlsAuto => None,
+        TlsProtocol::TlSv12 => Some(TlsVersion::V1_2),
+        TlsProtocol::TlSv13 => Some(TlsVersion::V1_3),
+        TlsProtocol::TlSv10 | TlsProtocol::TlSv11 => {
+            at.refuse("TLS before 1.2 is not supported");
+            None
+        }
+    }
+}
+
+fn own_certificate(
+    at: At<'_>,
+    inline: Vec<pb::TlsCertificate>,
+    over_sds: Vec<pb::SdsSecretConfig>,
+) -> Option<CertificateSource> {
+    if inline.len().saturating_add(over_sds.len()) > 1 {
+        at.field("tls_certificates").refuse("more than one certificate is not supported");
+    }
+    let sds_at = |it| CertificateSource::Sds(sds(at.index("tls_certificate_sds_secret_configs", 0), it));
+    let inline_at = |it| CertificateSource::Inline(secret::certificate(at.index("tls_certificates", 0), it));
+    over_sds.into_iter().next().map(sds_at).or_else(|| inline.into_iter().next().map(inline_at))
+}
+
+pub(super) fn sds(at: At<'_>, it: pb::SdsSecretConfig) -> SdsRef {
+    let pb::SdsSecretConfig { name, sds_config } = it;
+    let via = match sds_config {
+        None => SdsVia::Static,
+        Some(source) => {
+            let at = at.field("sds_config");
+            match wire::config_source(at, source) {
+                Some(ConfigSourceSpecifier::Ads(core::AggregatedConfigSource {})) => SdsVia::Ads,
+                Some(ConfigSourceSpecifier::ApiConfigSource(it)) => {
+                    SdsVia::Cluster(sds_service(at.field("api_config_source"), it))
+                }
+                _ => {
+                    at.refuse("only ads and api_config_source are supported");
+                    SdsVia::Static
+                }
+            }
+        }
+    };
+    SdsRef { name: wire::required(at.field("name"), name), via }
+}
+
+fn sds_service(at: At<'_>, it: core::ApiConfigSource) -> Str {
+    let (api_type, cluster, metadata) = wire::api_config_source(at, it);
+    if api_type != ApiType::Grpc {
+        at.field("api_type").refuse("only GRPC is supported here");
+    }
+    if !metadata.is_empty() {
+        at.field("grpc_services").refuse("initial_metadata is not supported here");
+    }
+    cluster
+}

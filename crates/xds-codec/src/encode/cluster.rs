@@ -1,0 +1,188 @@
+//! Clusters.
+
+use std::collections::HashMap;
+
+use ir::cluster::{TcpKeepalive, Thresholds, TransportMatch};
+use ir::{Address, Cluster, ClusterDiscovery, HttpProtocol, LbPolicy, LoadAssignment};
+
+use super::metadata::Builder;
+use super::{address, endpoint, tls, wire};
+use crate::names;
+use crate::pb::cluster::cluster::{
+    ClusterDiscoveryType, DiscoveryType, EdsClusterConfig, TransportSocketMatch,
+};
+use crate::pb::cluster::{self as pb, circuit_breakers};
+use crate::pb::core;
+use crate::pb::upstream_http::http_protocol_options::explicit_http_config::ProtocolConfig;
+use crate::pb::upstream_http::http_protocol_options::{
+    AutoHttpConfig, ExplicitHttpConfig, UpstreamProtocolOptions, UseDownstreamHttpConfig,
+};
+use crate::pb::upstream_http::{self, HttpProtocolOptions};
+
+/// `SOL_SOCKET` and `SO_MARK` of Linux.
+pub(crate) const SOL_SOCKET: i64 = 1;
+pub(crate) const SO_MARK: i64 = 36;
+
+/// Encodes a cluster.
+pub fn cluster(it: &Cluster) -> pb::Cluster {
+    let discovery = discovery(it);
+    pb::Cluster {
+        transport_socket_matches: it.transport_matches.iter().map(transport_match).collect(),
+        name: it.name.to_string(),
+        alt_stat_name: wire::optional_text(&it.alt_stat_name),
+        eds_cluster_config: discovery.eds,
+        connect_timeout: wire::optional_duration(it.connect_timeout),
+        lb_policy: lb_policy(it.lb_policy).into(),
+        load_assignment: discovery.load_assignment,
+        circuit_breakers: circuit_breakers(&it.thresholds),
+        typed_extension_protocol_options: HashMap::from_iter(protocol_options(it)),
+        upstream_bind_config: bind_config(it),
+        transport_socket: it.tls.as_ref().map(tls::upstream_socket),
+        metadata: Builder::default().origin(&it.origin).services(&it.services).build(),
+        upstream_connection_options: it.tcp_keepalive.map(|it| pb::UpstreamConnectionOptions {
+            tcp_keepalive: Some(keepalive(it)),
+            ..Default::default()
+        }),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.ty.into())),
+        ..Default::default()
+    }
+}
+
+struct Discovery {
+    ty: DiscoveryType,
+    eds: Option<EdsClusterConfig>,
+    load_assignment: Option<crate::pb::endpoint::ClusterLoadAssignment>,
+}
+
+fn discovery(it: &Cluster) -> Discovery {
+    let nothing = |ty| Discovery { ty, eds: None, load_assignment: None };
+    match &it.discovery {
+        ClusterDiscovery::Static(assignment) => {
+            let mut load_assignment = endpoint::load_assignment(assignment);
+            if load_assignment.cluster_name.is_empty() {
+                // Envoy refuses an assignment without a name.
+                load_assignment.cluster_name = it.name.to_string();
+            }
+            let ty = if has_names(assignment) { DiscoveryType::StrictDns } else { DiscoveryType::Static };
+            Discovery { load_assignment: Some(load_assignment), ..nothing(ty) }
+        }
+        ClusterDiscovery::Eds { service_name } => {
+            let eds = EdsClusterConfig {
+                eds_config: Some(wire::ads()),
+                service_name: wire::optional_text(service_name),
+            };
+            Discovery { eds: Some(eds), ..nothing(DiscoveryType::Eds) }
+        }
+        ClusterDiscovery::OriginalDst => nothing(DiscoveryType::OriginalDst),
+    }
+}
+
+/// Envoy resolves host names in some types of clusters only.
+fn has_names(it: &LoadAssignment) -> bool {
+    let mut endpoints = it.localities.iter().flat_map(|locality| &locality.endpoints);
+    endpoints.any(|endpoint| matches!(endpoint.address, Address::Name { .. }))
+}
+
+fn lb_policy(it: LbPolicy) -> pb::cluster::LbPolicy {
+    match it {
+        LbPolicy::RoundRobin => pb::cluster::LbPolicy::RoundRobin,
+        LbPolicy::LeastRequest => pb::cluster::LbPolicy::LeastRequest,
+        LbPolicy::Random => pb::cluster::LbPolicy::Random,
+        LbPolicy::ClusterProvided => pb::cluster::LbPolicy::ClusterProvided,
+    }
+}
+
+fn circuit_breakers(it: &Thresholds) -> Option<pb::CircuitBreakers> {
+    if *it == Thresholds::default() {
+        return None;
+    }
+    let thresholds = circuit_breakers::Thresholds {
+        max_connections: wire::optional_number(it.max_connections),
+        max_pending_requests: wire::optional_number(it.max_pending_requests),
+        max_requests: wire::optional_number(it.max_requests),
+        max_retries: wire::optional_number(it.max_retries),
+        ..Default::default()
+    };
+    Some(pb::CircuitBreakers { thresholds: vec![thresholds], ..Default::default() })
+}
+
+fn protocol_options(it: &Cluster) -> Option<(String, crate::Any)> {
+    let common = core::HttpProtocolOptions {
+        idle_timeout: wire::optional_duration(it.idle_timeout),
+        max_requests_per_connection: wire::optional_number(it.max_requests_per_connection),
+        ..Default::default()
+    };
+    let common = (common != core::HttpProtocolOptions::default()).then_some(common);
+    if it.protocol == HttpProtocol::Http1 && common.is_none() {
+        return None;
+    }
+    let options = HttpProtocolOptions {
+        common_http_protocol_options: common,
+        upstream_protocol_options: Some(protocol(it.protocol)),
+        ..Default::default()
+    };
+    Some((names::HTTP_PROTOCOL_OPTIONS.into(), wire::pack::<upstream_http::HttpProtocolOptions>(&options)))
+}
+
+fn protocol(it: HttpProtocol) -> UpstreamProtocolOptions {
+    let http1 = core::Http1ProtocolOptions::default;
+    let http2 = core::Http2ProtocolOptions::default;
+    let explicit = |config| {
+        UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(config) })
+    };
+    match it {
+        HttpProtocol::Http1 => explicit(ProtocolConfig::HttpProtocolOptions(http1())),
+        HttpProtocol::Http2 => explicit(ProtocolConfig::Http2ProtocolOptions(http2())),
+        HttpProtocol::UseDownstream => {
+            UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig {
+                http_protocol_options: Some(http1()),
+                http2_protocol_options: Some(http2()),
+                ..Default::default()
+            })
+        }
+        HttpProtocol::Auto => UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
+            http_protocol_options: Some(http1()),
+            http2_protocol_options: Some(http2()),
+            ..Default::default()
+        }),
+    }
+}
+
+fn bind_config(it: &Cluster) -> Option<core::BindConfig> {
+    if it.bind_source.is_none() && it.socket_mark.is_none() {
+        return None;
+    }
+    Some(core::BindConfig {
+        source_address: it.bind_source.map(address::source),
+        socket_options: it.socket_mark.map(socket_mark).into_iter().collect(),
+        ..Default::default()
+    })
+}
+
+fn socket_mark(mark: u32) -> core::SocketOption {
+    core::SocketOption {
+        description: "SO_MARK".into(),
+        level: SOL_SOCKET,
+        name: SO_MARK,
+        state: core::socket_option::SocketState::StatePrebind.into(),
+        value: Some(core::socket_option::Value::IntValue(mark.into())),
+        ..Default::default()
+    }
+}
+
+fn keepalive(it: TcpKeepalive) -> core::TcpKeepalive {
+    core::TcpKeepalive {
+        keepalive_probes: wire::optional_number(it.probes),
+        keepalive_time: wire::optional_number(it.time),
+        keepalive_interval: wire::optional_number(it.interval),
+    }
+}
+
+fn transport_match(it: &TransportMatch) -> TransportSocketMatch {
+    let criteria = it.criteria.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    TransportSocketMatch {
+        name: it.name.to_string(),
+        r#match: Some(wire::text_struct(criteria)),
+        transport_socket: Some(it.tls.as_ref().map_or_else(tls::raw_buffer_socket, tls::upstream_socket)),
+    }
+}

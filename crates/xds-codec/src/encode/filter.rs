@@ -1,0 +1,110 @@
+//! Filters before the terminal one, on connections and on requests.
+
+use ir::filter::Reporter;
+use ir::{HttpFilter, NetworkFilter, Str};
+
+use super::{listener, rbac, wire};
+use crate::names::APPLICATION_PROTOCOLS;
+use crate::pb::{
+    cors, fault, filter_state, grpc_stats, hcm, http_rbac, network_rbac, router, set_filter_state,
+};
+use crate::{Any, istio, names};
+
+pub(super) fn network_filter(it: &NetworkFilter) -> crate::pb::listener::Filter {
+    match it {
+        NetworkFilter::Rbac { stat_prefix, rules } => {
+            let config = network_rbac::Rbac {
+                rules: Some(rbac::rules(rules)),
+                stat_prefix: stat_prefix.to_string(),
+                ..Default::default()
+            };
+            listener::filter(names::NETWORK_RBAC, wire::pack(&config))
+        }
+        NetworkFilter::IstioStats { reporter } => {
+            listener::filter(names::ISTIO_STATS, wire::pack(&stats(*reporter)))
+        }
+    }
+}
+
+pub(super) fn http_filter(it: &HttpFilter) -> hcm::HttpFilter {
+    match it {
+        HttpFilter::Rbac { stat_prefix, rules } => {
+            let config = http_rbac::Rbac {
+                rules: Some(rbac::rules(rules)),
+                rules_stat_prefix: stat_prefix.to_string(),
+                ..Default::default()
+            };
+            named(names::HTTP_RBAC, wire::pack(&config))
+        }
+        HttpFilter::Fault => named(names::FAULT, wire::pack(&fault::HttpFault::default())),
+        HttpFilter::UpstreamAlpn { protocols } => {
+            named(names::SET_FILTER_STATE, wire::pack(&upstream_alpn(protocols)))
+        }
+        HttpFilter::IstioAlpn { http10, http11, http2 } => {
+            named(names::ISTIO_ALPN, wire::pack(&istio_alpn(http10, http11, http2)))
+        }
+        HttpFilter::IstioStats { reporter } => named(names::ISTIO_STATS, wire::pack(&stats(*reporter))),
+        HttpFilter::PeerMetadata => named(names::PEER_METADATA, wire::pack(&peer_metadata())),
+        HttpFilter::GrpcStats => named(names::GRPC_STATS, wire::pack(&grpc_stats::FilterConfig::default())),
+        HttpFilter::Cors => named(names::CORS, wire::pack(&cors::Cors {})),
+    }
+}
+
+/// The terminal HTTP filter, implied in `ir`.
+pub(super) fn router() -> hcm::HttpFilter {
+    named(names::ROUTER, wire::pack(&router::Router::default()))
+}
+
+fn named(name: &str, config: Any) -> hcm::HttpFilter {
+    hcm::HttpFilter {
+        name: name.into(),
+        config_type: Some(hcm::http_filter::ConfigType::TypedConfig(config)),
+        ..Default::default()
+    }
+}
+
+fn upstream_alpn(protocols: &[Str]) -> set_filter_state::Config {
+    use filter_state::filter_state_value::{Key, SharedWithUpstream, Value};
+    let list: Vec<&str> = protocols.iter().map(Str::as_str).collect();
+    let value = filter_state::FilterStateValue {
+        // Once: for the upstream connection of this request, not for those of internal listeners.
+        shared_with_upstream: SharedWithUpstream::Once.into(),
+        key: Some(Key::ObjectKey(APPLICATION_PROTOCOLS.into())),
+        value: Some(Value::FormatString(wire::format_string(wire::literal(&list.join(","))))),
+        ..Default::default()
+    };
+    set_filter_state::Config { on_request_headers: vec![value], ..Default::default() }
+}
+
+fn istio_alpn(http10: &[Str], http11: &[Str], http2: &[Str]) -> istio::AlpnConfig {
+    let all = [(istio::HTTP10, http10), (istio::HTTP11, http11), (istio::HTTP2, http2)];
+    let given = all.into_iter().filter(|(_, protocols)| !protocols.is_empty());
+    let one = |(upstream_protocol, protocols)| istio::AlpnOverride {
+        upstream_protocol,
+        alpn_override: wire::texts(protocols),
+    };
+    istio::AlpnConfig { alpn_override: given.map(one).collect() }
+}
+
+fn stats(reporter: Reporter) -> istio::PluginConfig {
+    let name = match reporter {
+        Reporter::Source => "source",
+        Reporter::Destination => "destination",
+        Reporter::Gateway => "gateway",
+    };
+    istio::PluginConfig { lateen_reporter: name.into(), ..Default::default() }
+}
+
+/// In both directions; which one a listener is decides what of it happens.
+fn peer_metadata() -> istio::PeerMetadata {
+    let headers = || Some(istio::IstioHeaders::default());
+    let discovery = || vec![istio::DiscoveryMethod { istio_headers: headers(), ..Default::default() }];
+    let propagation = || vec![istio::PropagationMethod { istio_headers: headers() }];
+    istio::PeerMetadata {
+        downstream_discovery: discovery(),
+        upstream_discovery: discovery(),
+        downstream_propagation: propagation(),
+        upstream_propagation: propagation(),
+        ..Default::default()
+    }
+}

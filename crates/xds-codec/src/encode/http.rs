@@ -1,0 +1,102 @@
+//! The HTTP connection manager.
+
+use ir::HttpConnectionManager;
+use ir::http::{ClientCertDetails, CodecType, ForwardClientCert, RouteSource, ServerHeader};
+
+use super::{access_log, filter, route, wire};
+use crate::pb::core;
+use crate::pb::hcm::{self as pb, http_connection_manager as nested};
+
+pub(super) fn connection_manager(it: &HttpConnectionManager) -> pb::HttpConnectionManager {
+    let mut http_filters: Vec<_> = it.http_filters.iter().map(filter::http_filter).collect();
+    http_filters.push(filter::router());
+    pb::HttpConnectionManager {
+        codec_type: codec(it.codec).into(),
+        stat_prefix: it.stat_prefix.to_string(),
+        http_filters,
+        common_http_protocol_options: connection_limits(it),
+        http_protocol_options: it
+            .accept_http_10
+            .then(|| core::Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
+        server_name: wire::optional_text(&it.server_name),
+        server_header_transformation: server_header(it.server_header).into(),
+        max_request_headers_kb: wire::optional_number(it.max_request_headers_kb),
+        stream_idle_timeout: wire::optional_duration(it.stream_idle_timeout),
+        request_timeout: wire::optional_duration(it.request_timeout),
+        request_headers_timeout: wire::optional_duration(it.request_headers_timeout),
+        drain_timeout: wire::optional_duration(it.drain_timeout),
+        access_log: access_log::access_logs(&it.access_log),
+        use_remote_address: wire::truth(it.use_remote_address),
+        xff_num_trusted_hops: it.xff_num_trusted_hops,
+        generate_request_id: (!it.generate_request_id).then(|| wire::boolean(false)).flatten(),
+        preserve_external_request_id: it.preserve_external_request_id,
+        forward_client_cert_details: forward_client_cert(it.forward_client_cert).into(),
+        set_current_client_cert_details: client_cert_details(it.client_cert_details),
+        upgrade_configs: it.upgrades.iter().map(|name| upgrade(name)).collect(),
+        normalize_path: wire::truth(it.normalize_path),
+        merge_slashes: it.merge_slashes,
+        route_specifier: Some(route_specifier(&it.routes)),
+        ..Default::default()
+    }
+}
+
+fn codec(it: CodecType) -> nested::CodecType {
+    match it {
+        CodecType::Auto => nested::CodecType::Auto,
+        CodecType::Http1 => nested::CodecType::Http1,
+        CodecType::Http2 => nested::CodecType::Http2,
+    }
+}
+
+fn connection_limits(it: &HttpConnectionManager) -> Option<core::HttpProtocolOptions> {
+    let options = core::HttpProtocolOptions {
+        idle_timeout: wire::optional_duration(it.idle_timeout),
+        max_connection_duration: wire::optional_duration(it.max_connection_duration),
+        max_requests_per_connection: wire::optional_number(it.max_requests_per_connection),
+        ..Default::default()
+    };
+    (options != core::HttpProtocolOptions::default()).then_some(options)
+}
+
+fn server_header(it: ServerHeader) -> nested::ServerHeaderTransformation {
+    match it {
+        ServerHeader::Overwrite => nested::ServerHeaderTransformation::Overwrite,
+        ServerHeader::AppendIfAbsent => nested::ServerHeaderTransformation::AppendIfAbsent,
+        ServerHeader::PassThrough => nested::ServerHeaderTransformation::PassThrough,
+    }
+}
+
+fn forward_client_cert(it: ForwardClientCert) -> nested::ForwardClientCertDetails {
+    match it {
+        ForwardClientCert::Sanitize => nested::ForwardClientCertDetails::Sanitize,
+        ForwardClientCert::ForwardOnly => nested::ForwardClientCertDetails::ForwardOnly,
+        ForwardClientCert::AppendForward => nested::ForwardClientCertDetails::AppendForward,
+        ForwardClientCert::SanitizeSet => nested::ForwardClientCertDetails::SanitizeSet,
+        ForwardClientCert::AlwaysForwardOnly => nested::ForwardClientCertDetails::AlwaysForwardOnly,
+    }
+}
+
+fn client_cert_details(it: ClientCertDetails) -> Option<nested::SetCurrentClientCertDetails> {
+    (it != ClientCertDetails::default()).then(|| nested::SetCurrentClientCertDetails {
+        subject: wire::truth(it.subject),
+        cert: it.cert,
+        chain: it.chain,
+        dns: it.dns,
+        uri: it.uri,
+        ..Default::default()
+    })
+}
+
+fn upgrade(name: &str) -> nested::UpgradeConfig {
+    nested::UpgradeConfig { upgrade_type: name.to_owned(), ..Default::default() }
+}
+
+fn route_specifier(it: &RouteSource) -> nested::RouteSpecifier {
+    match it {
+        RouteSource::Rds(name) => nested::RouteSpecifier::Rds(pb::Rds {
+            config_source: Some(wire::ads()),
+            route_config_name: name.to_string(),
+        }),
+        RouteSource::Inline(config) => nested::RouteSpecifier::RouteConfig(route::route_config(config)),
+    }
+}

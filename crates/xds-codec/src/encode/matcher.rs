@@ -1,0 +1,53 @@
+//! Matchers of texts, headers and shares.
+
+use ir::matcher::HeaderMatch;
+use ir::{Fraction, HeaderMatcher, StringMatch, StringMatcher};
+
+use crate::pb::{core, envoy_type, matcher, route};
+
+pub(super) fn text(it: &StringMatcher) -> matcher::StringMatcher {
+    matcher::StringMatcher { ignore_case: it.ignore_case, match_pattern: Some(pattern(&it.pattern)) }
+}
+
+pub(super) fn pattern(it: &StringMatch) -> matcher::string_matcher::MatchPattern {
+    use matcher::string_matcher::MatchPattern;
+    match it {
+        StringMatch::Exact(text) => MatchPattern::Exact(text.to_string()),
+        StringMatch::Prefix(text) => MatchPattern::Prefix(text.to_string()),
+        StringMatch::Suffix(text) => MatchPattern::Suffix(text.to_string()),
+        StringMatch::Contains(text) => MatchPattern::Contains(text.to_string()),
+        StringMatch::Regex(text) => MatchPattern::SafeRegex(regex(text)),
+    }
+}
+
+pub(super) fn regex(pattern: &str) -> matcher::RegexMatcher {
+    matcher::RegexMatcher { regex: pattern.to_owned(), engine_type: None }
+}
+
+pub(super) fn header(it: &HeaderMatcher) -> route::HeaderMatcher {
+    use route::header_matcher::HeaderMatchSpecifier;
+    let specifier = match &it.matches {
+        HeaderMatch::Present(present) => HeaderMatchSpecifier::PresentMatch(*present),
+        HeaderMatch::Value(matcher) => HeaderMatchSpecifier::StringMatch(text(matcher)),
+        HeaderMatch::Range { start, end } => {
+            HeaderMatchSpecifier::RangeMatch(envoy_type::Int64Range { start: *start, end: *end })
+        }
+    };
+    route::HeaderMatcher {
+        name: it.name.to_string(),
+        invert_match: it.invert,
+        treat_missing_header_as_empty: it.treat_missing_as_empty,
+        header_match_specifier: Some(specifier),
+    }
+}
+
+pub(super) fn fraction(it: Fraction) -> envoy_type::FractionalPercent {
+    envoy_type::FractionalPercent {
+        numerator: it.parts_per_million,
+        denominator: envoy_type::fractional_percent::DenominatorType::Million.into(),
+    }
+}
+
+pub(super) fn runtime_fraction(it: Fraction) -> core::RuntimeFractionalPercent {
+    core::RuntimeFractionalPercent { default_value: Some(fraction(it)), runtime_key: String::new() }
+}

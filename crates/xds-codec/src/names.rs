@@ -1,0 +1,45 @@
+//! Names on the wire that are no types: extensions, metadata keys, well-known strings.
+
+pub const HTTP_CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_manager";
+pub const TCP_PROXY: &str = "envoy.filters.network.tcp_proxy";
+pub const NETWORK_RBAC: &str = "envoy.filters.network.rbac";
+
+pub const ROUTER: &str = "envoy.filters.http.router";
+pub const HTTP_RBAC: &str = "envoy.filters.http.rbac";
+/// Also the key of a route's `typed_per_filter_config`.
+pub const FAULT: &str = "envoy.filters.http.fault";
+pub const SET_FILTER_STATE: &str = "envoy.filters.http.set_filter_state";
+pub const GRPC_STATS: &str = "envoy.filters.http.grpc_stats";
+pub const CORS: &str = "envoy.filters.http.cors";
+pub const ISTIO_STATS: &str = "istio.stats";
+pub const ISTIO_ALPN: &str = "istio.alpn";
+pub const PEER_METADATA: &str = "envoy.filters.http.peer_metadata";
+
+pub const ORIGINAL_DST: &str = "envoy.filters.listener.original_dst";
+pub const TLS_INSPECTOR: &str = "envoy.filters.listener.tls_inspector";
+pub const HTTP_INSPECTOR: &str = "envoy.filters.listener.http_inspector";
+
+pub const TLS_SOCKET: &str = "envoy.transport_sockets.tls";
+pub const RAW_BUFFER_SOCKET: &str = "envoy.transport_sockets.raw_buffer";
+
+pub const FILE_ACCESS_LOG: &str = "envoy.access_loggers.file";
+pub const STDOUT_ACCESS_LOG: &str = "envoy.access_loggers.stdout";
+pub const STDERR_ACCESS_LOG: &str = "envoy.access_loggers.stderr";
+
+pub const PREVIOUS_HOSTS: &str = "envoy.retry_host_predicates.previous_hosts";
+
+/// Key of a cluster's `typed_extension_protocol_options`.
+pub const HTTP_PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/// Filter state that overrides the ALPN of the upstream connection, comma separated.
+pub const APPLICATION_PROTOCOLS: &str = "envoy.network.application_protocols";
+
+/// Endpoint metadata that chooses a transport.
+pub const TRANSPORT_MATCH: &str = "envoy.transport_socket_match";
+/// Metadata as Istio writes it: `config`, `services`, `workload`.
+pub const ISTIO_METADATA: &str = "istio";
+/// Our own metadata: the [`model::Origin`].
+pub const LATEEN_METADATA: &str = "lateen";
+
+/// Envoy's limit for the body of a direct response, unless the route configuration raises it.
+pub const DIRECT_RESPONSE_LIMIT: usize = 4096;

@@ -1,0 +1,272 @@
+//! What is refused, and how it is named.
+
+use xds_codec::json::{self, ReadBootstrap};
+
+/// Reads a YAML bootstrap and compares the problems, or what was ignored if there are none.
+#[track_caller]
+fn check(yaml: &str, expected: &[&str]) {
+    let said = match json::bootstrap_from_yaml(yaml) {
+        Ok(read) => read.ignored,
+        Err(error) => error.problems,
+    };
+    let said: Vec<String> = said.iter().map(ToString::to_string).collect();
+    assert_eq!(said, expected, "{yaml}");
+}
+
+/// One listener whose connection manager has `fields` besides what it needs.
+fn manager(fields: &str) -> String {
+    format!(
+        "static_resources:
+  listeners:
+  - name: l
+    address: {{socket_address: {{address: 0.0.0.0, port_value: 80}}}}
+    filter_chains:
+    - filters:
+      - name: hcm
+        typed_config:
+          '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: x
+          route_config: {{}}
+          http_filters:
+          - name: r
+            typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+          {fields}"
+    )
+}
+
+const MANAGER: &str = "static_resources.listeners[0].filter_chains[0].filters[0].typed_config";
+
+#[track_caller]
+fn check_manager(fields: &str, expected: &[&str]) {
+    let expected: Vec<String> = expected.iter().map(|it| format!("{MANAGER}.{it}")).collect();
+    check(&manager(fields), &expected.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[track_caller]
+fn check_cluster(fields: &str, expected: &[&str]) {
+    let expected: Vec<String> =
+        expected.iter().map(|it| format!("static_resources.clusters[0].{it}")).collect();
+    let yaml = format!("static_resources: {{clusters: [{{name: c, {fields}}}]}}");
+    check(&yaml, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn unknown_keys_and_wrong_values_have_a_path() {
+    check("{}", &[]);
+    check("[]", &["must be an object, Bootstrap in JSON"]);
+    check(
+        "nodes: {}\nadmin: {adress: 1}",
+        &[
+            "admin.adress: is no field of envoy.config.bootstrap.v3.Admin",
+            "nodes: is no field of envoy.config.bootstrap.v3.Bootstrap",
+        ],
+    );
+    check_manager("server_name: [1]", &["server_name: invalid type: sequence, expected a string"]);
+    check_manager("codec_type: HTTP4", &["codec_type: unrecognized enum value 'HTTP4'"]);
+    check_manager("stream_idle_timeout: 5 minutes", &["stream_idle_timeout: failed to parse duration"]);
+    check_manager("access_log: [{typed_config: {a: 1}}]", &["access_log[0].typed_config.@type: is required"]);
+    check_manager(
+        "access_log: [{typed_config: {'@type': x/a.B}}]",
+        &["access_log[0].typed_config: a.B is not supported"],
+    );
+    check("static_resources: {listeners: {}}", &["static_resources.listeners: must be a list"]);
+    check("{", &["line 2 column 1: while parsing a node, did not find expected node content"]);
+}
+
+#[test]
+fn what_is_not_honoured_is_refused_by_name() {
+    check_manager(
+        "add_user_agent: false\n          via: me\n          tracing: {}",
+        &["tracing: is not supported", "via: is not supported"],
+    );
+    check_manager(
+        "path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD",
+        &["path_with_escaped_slashes_action: only KEEP_UNCHANGED is supported"],
+    );
+    check_manager(
+        "upgrade_configs: [{upgrade_type: CONNECT}, {upgrade_type: websocket}]",
+        &["upgrade_configs[0].upgrade_type: CONNECT is not supported"],
+    );
+    check_manager(
+        "common_http_protocol_options: {max_headers_count: 5, idle_timeout: 1s}",
+        &["common_http_protocol_options.max_headers_count: is not supported"],
+    );
+    check_manager(
+        "http_protocol_options: {allow_absolute_url: false}",
+        &["http_protocol_options.allow_absolute_url: false is not supported"],
+    );
+    check_cluster("outlier_detection: {}", &["outlier_detection: is not supported"]);
+    check_cluster("type: LOGICAL_DNS", &["type: LOGICAL_DNS is not supported"]);
+    check_cluster("lb_policy: RING_HASH", &["lb_policy: RING_HASH is not supported"]);
+    check_cluster(
+        "lb_policy: CLUSTER_PROVIDED",
+        &["lb_policy: CLUSTER_PROVIDED goes with the type ORIGINAL_DST, and only with it"],
+    );
+    check_cluster("eds_cluster_config: {}", &["eds_cluster_config: has no effect: the type is not EDS"]);
+    check_cluster("type: EDS", &["eds_cluster_config.eds_config: only ADS is supported here"]);
+    check_cluster(
+        "upstream_bind_config: {socket_options: [{level: 6, name: 1, int_value: 1}]}",
+        &[
+            "upstream_bind_config.socket_options[0]: only SO_MARK (level 1, name 36, before binding) is supported",
+        ],
+    );
+    check("admin: {allow_paths: [{exact: /stats}]}", &["admin.allow_paths: is not supported"]);
+    check(
+        "dynamic_resources: {lds_config: {ads: {}}}",
+        &["dynamic_resources.ads_config: is required: lds_config or cds_config refer to it"],
+    );
+}
+
+#[test]
+fn tls_never_verifies_less_than_was_asked_for() {
+    let tls = |context: &str| {
+        let ty = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
+        format!(
+            "transport_socket: {{name: t, typed_config: {{'@type': {ty}, common_tls_context: {{{context}}}}}}}"
+        )
+    };
+    let at = "transport_socket.typed_config.common_tls_context";
+    let one = |context: &str, expected: &str| check_cluster(&tls(context), &[&format!("{at}.{expected}")]);
+    one("validation_context: {}", "validation_context.trusted_ca: is required");
+    one(
+        "validation_context: {trusted_ca: {filename: /a}, crl: {filename: /b}}",
+        "validation_context.crl: is not supported",
+    );
+    one(
+        "validation_context: {trusted_ca: {filename: /a}, trust_chain_verification: ACCEPT_UNTRUSTED}",
+        "validation_context.trust_chain_verification: is not supported",
+    );
+    one(
+        "tls_params: {tls_minimum_protocol_version: TLSv1_1}",
+        "tls_params.tls_minimum_protocol_version: TLS before 1.2 is not supported",
+    );
+    one("tls_params: {cipher_suites: [A]}", "tls_params.cipher_suites: is not supported");
+}
+
+#[test]
+fn rbac_never_widens() {
+    let rbac = |rules: &str| {
+        manager("").replace(
+            "http_filters:\n",
+            &format!(
+                "http_filters:\n          - {{name: rbac, typed_config: {{'@type': \
+                 type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC, {rules}}}}}\n"
+            ),
+        )
+    };
+    let one = |rules: &str, expected: &[&str]| {
+        let path = format!("{MANAGER}.http_filters[0].typed_config");
+        let expected: Vec<String> = expected.iter().map(|it| format!("{path}.{it}")).collect();
+        check(&rbac(rules), &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    let any = "permissions: [{any: true}], principals: [{any: true}]";
+    one("rules: {}", &[]);
+    one(
+        "shadow_rules: {}",
+        &["rules: is required: without rules nothing is enforced", "shadow_rules: is not supported"],
+    );
+    one(
+        &format!("rules: {{policies: {{p: {{{any}, condition: {{}}}}}}}}"),
+        &["rules.policies[\"p\"].condition: is not supported"],
+    );
+    one(
+        "rules: {policies: {p: {permissions: [{and_rules: {}}], principals: [{any: false}]}}}",
+        &[
+            "rules.policies[\"p\"].permissions[0].and_rules.rules: must not be empty",
+            "rules.policies[\"p\"].principals[0]: any: false is not supported",
+        ],
+    );
+    one("rules: {action: LOG}", &["rules.action: LOG is not supported"]);
+    one(
+        "rules: {policies: {p: {permissions: [{}], principals: [{filter_state: {key: a}}]}}}",
+        &[
+            "rules.policies[\"p\"].permissions[0]: a permission without a rule is not supported",
+            "rules.policies[\"p\"].principals[0]: filter_state is not supported",
+        ],
+    );
+}
+
+#[test]
+fn routes_are_read_to_the_last_field() {
+    let one = |route: &str, expected: &[&str]| {
+        let yaml = manager("").replace(
+            "route_config: {}",
+            &format!("route_config: {{virtual_hosts: [{{name: v, domains: ['*'], routes: [{{{route}}}]}}]}}"),
+        );
+        let path = format!("{MANAGER}.route_config.virtual_hosts[0].routes[0]");
+        let expected: Vec<String> = expected.iter().map(|it| format!("{path}{it}")).collect();
+        check(&yaml, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    let to = "route: {cluster: c}";
+    one(&format!("match: {{prefix: /}}, {to}"), &[]);
+    one(
+        to,
+        &[
+            ".match: a path is required: prefix, path, path_separated_prefix or safe_regex",
+            ".match: is required",
+        ],
+    );
+    one("match: {prefix: /}", &[": an action is required: route, direct_response or redirect"]);
+    one(
+        "match: {prefix: /}, route: {cluster_header: x, hash_policy: [{header: {header_name: a}}]}",
+        &[".route.cluster_header: is not supported", ".route.hash_policy: is not supported"],
+    );
+    one(
+        "match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, weight: 0}]}}",
+        &[".route.weighted_clusters.clusters: the sum of the weights, 0, is not from 1 to 2^32-1"],
+    );
+    one(
+        "match: {prefix: /}, route: {cluster: c, retry_policy: {retry_on: 'reset,often'}}",
+        &[".route.retry_policy.retry_on: \"often\" is not supported"],
+    );
+    one(
+        &format!(
+            "match: {{prefix: /}}, {to}, request_headers_to_add: [{{header: {{key: x, value: '%REQ(a)%'}}}}]"
+        ),
+        &[".request_headers_to_add[0].header.value: %COMMAND% operators are not supported here \
+         (write %% for a percent sign)"],
+    );
+    one(
+        &format!("match: {{prefix: /}}, {to}, request_headers_to_remove: [host, ':path']"),
+        &[
+            ".request_headers_to_remove[0]: host cannot be edited, only rewritten by host_rewrite_literal",
+            ".request_headers_to_remove[1]: \":path\" is not a header that can be edited",
+        ],
+    );
+    one(
+        &format!(
+            "match: {{prefix: /}}, {to}, typed_per_filter_config: {{lua: {{'@type': \
+             type.googleapis.com/google.protobuf.Duration, value: 1s}}}}"
+        ),
+        &[".typed_per_filter_config[\"lua\"]: is not supported"],
+    );
+}
+
+#[test]
+fn harmless_keys_of_a_bootstrap_are_named() {
+    let yaml = "layered_runtime: {layers: [{name: a, static_layer: {b: 1}}]}\nstats_config: {}\nflags_path: /x\n\
+                admin: {access_log_path: /dev/null}";
+    check(
+        yaml,
+        &[
+            "admin.access_log_path: has no effect here",
+            "flags_path: has no effect here",
+            "layered_runtime: has no effect here",
+            "stats_config: has no effect here",
+        ],
+    );
+}
+
+#[test]
+fn private_keys_are_in_files_but_not_in_dumps() {
+    let yaml = "static_resources: {secrets: [{name: s, tls_certificate: {certificate_chain: {inline_string: chain}, \
+                private_key: {inline_string: SECRET}}}]}";
+    let ReadBootstrap { bootstrap, .. } = json::bootstrap_from_yaml(yaml).unwrap();
+    assert!(json::bootstrap_to_json(&bootstrap).to_string().contains("SECRET"));
+    let dump = json::Dump::new().bootstrap(&bootstrap).to_string();
+    assert!(!dump.contains("SECRET") && dump.contains("chain"), "{dump}");
+    let secret = ir::Resource::Secret(bootstrap.secrets[0].clone().into());
+    let dump = json::resource_to_json(&secret);
+    assert!(!dump.to_string().contains("SECRET"), "{dump}");
+    assert_eq!(dump["@type"], "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret");
+}

@@ -1,0 +1,64 @@
+//! Envoy's discovery messages to and from those of the state machine.
+
+use envoy_types::pb::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource,
+};
+use envoy_types::pb::google::protobuf::Any;
+use ir::ResourceType;
+use stdx::Str;
+
+use crate::stream::{Request, Response};
+
+/// A request of a type that we serve, or the message if we do not serve its type.
+pub(crate) fn request(message: DeltaDiscoveryRequest) -> Result<Request, Box<DeltaDiscoveryRequest>> {
+    let Some(ty) = ResourceType::by_type_url(&message.type_url) else {
+        return Err(Box::new(message));
+    };
+    Ok(Request {
+        ty,
+        subscribe: message.resource_names_subscribe.into_iter().map(Str::from).collect(),
+        unsubscribe: message.resource_names_unsubscribe.into_iter().map(Str::from).collect(),
+        initial_versions: message
+            .initial_resource_versions
+            .into_iter()
+            .map(|(k, v)| (k.into(), v.into()))
+            .collect(),
+        nonce: message.response_nonce.into(),
+        error: message.error_detail.map(|status| status.message.into()),
+    })
+}
+
+/// Copies bodies: make the message only when the transport asks for it.
+pub(crate) fn response(response: &Response) -> DeltaDiscoveryResponse {
+    let url = response.ty.type_url();
+    let resources = response.add.iter().map(|resource| Resource {
+        name: resource.name.to_string(),
+        version: resource.version.to_string(),
+        resource: Some(Any { type_url: url.to_owned(), value: resource.body.clone() }),
+        ..Resource::default()
+    });
+    DeltaDiscoveryResponse {
+        type_url: url.to_owned(),
+        nonce: response.nonce.to_string(),
+        resources: resources.collect(),
+        removed_resources: response.remove.iter().map(Str::to_string).collect(),
+        ..DeltaDiscoveryResponse::default()
+    }
+}
+
+/// The answer to a wish for a type that we do not serve: there is nothing of it, so that the
+/// client does not wait. `None`: the request is itself an answer.
+pub(crate) fn nothing_of(request: &DeltaDiscoveryRequest, serial: u64) -> Option<DeltaDiscoveryResponse> {
+    let asks = request.response_nonce.is_empty() || !request.resource_names_subscribe.is_empty();
+    asks.then(|| DeltaDiscoveryResponse {
+        type_url: request.type_url.clone(),
+        nonce: format!("none-{serial}"),
+        removed_resources: request
+            .resource_names_subscribe
+            .iter()
+            .filter(|name| *name != "*")
+            .cloned()
+            .collect(),
+        ..DeltaDiscoveryResponse::default()
+    })
+}
