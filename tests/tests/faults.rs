@@ -67,7 +67,7 @@ fn signal(pid: u64, signal: Signal) {
 }
 
 /// What is said about memory in the README, with a quarter of slack. A process's own memory is
-/// what it would cost once more; its resident size also counts the binary's pages, which all
+/// what it would cost once more; its resident size also counts pages of the binary, which all
 /// processes of the mesh share.
 #[test]
 fn memory_stays_small() {
@@ -87,8 +87,7 @@ fn memory_stays_small() {
         let proxy = containers.iter().find(|c| c["name"] == "istio-proxy").expect("a proxy");
         let own = mib(anonymous(proxy["pid"].as_u64().expect("a pid")));
         println!("{}: sidecar {own:.1} MiB of its own, {resident:.1} MiB resident", pod["name"]);
-        assert!(own < 12.0 * 1.25, "{}: {own:.1} MiB of its own", pod["name"]);
-        assert!(resident < 32.0, "{}: {resident:.1} MiB resident", pod["name"]);
+        assert!(resident < 12.0 * 1.25, "{}: {resident:.1} MiB resident", pod["name"]);
     }
 }
 

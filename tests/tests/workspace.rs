@@ -30,7 +30,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("http1", &[]),
     ("upstream", &["stdx", "model", "ir", "engine", "net", "identity", "http1"]),
     ("xds-client", &["stdx", "model", "ir", "xds-codec", "identity", "net", "lifecycle"]),
-    ("agent", &["stdx", "model", "ir", "xds-codec", "xds-client", "net", "identity", "ca-api", "lifecycle"]),
+    ("agent", &["stdx", "model", "ir", "xds-codec", "xds-client", "net", "identity", "lifecycle"]),
     (
         "proxy",
         &[

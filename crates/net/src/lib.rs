@@ -10,6 +10,7 @@ pub mod copy;
 pub mod detect;
 pub mod inspect;
 pub mod listener;
+pub mod memory;
 pub mod original_dst;
 pub mod stream;
 

@@ -27,6 +27,8 @@ pub struct Manager {
     bound: HashMap<SocketAddr, Str>,
     again: Option<Instant>,
     draining: bool,
+    /// Counts what came into effect.
+    pub changes: u64,
 }
 
 /// A manager that several tasks of the admin thread use. The lock is never held across a wait,
@@ -82,7 +84,7 @@ impl Shared {
 
 impl Manager {
     pub fn new(config: Config, workers: Vec<mpsc::UnboundedSender<Command>>) -> Self {
-        Manager { config, workers, bound: HashMap::new(), again: None, draining: false }
+        Manager { config, workers, bound: HashMap::new(), again: None, draining: false, changes: 0 }
     }
 
     /// Brings into effect what can be, and opens and closes sockets accordingly. What is returned
@@ -91,6 +93,7 @@ impl Manager {
         let now = Instant::now();
         let settled = self.config.settle(now);
         if settled.changed {
+            self.changes += 1;
             self.config.publish();
             self.tell(|| Command::Refresh);
         }

@@ -18,6 +18,7 @@ use crate::admin;
 use crate::config::Config;
 use crate::manager::{self, Manager};
 use crate::telemetry::{LocalLabels, WorkerStats};
+use crate::tidy;
 use crate::worker::{self, Command};
 use crate::xds;
 
@@ -206,6 +207,7 @@ impl Proxy {
             let manager = state.manager.clone();
             async move { manager.keep().await }
         });
+        let tidy = tokio::spawn(tidy::keep(state.clone()));
         let grace = tokio::select! {
             () = shutdown.draining() => drain_time,
             () = state.quit.notified() => Duration::ZERO,
@@ -215,6 +217,7 @@ impl Proxy {
         };
         finish(&state, drain, grace, &shutdown).await;
         keeper.abort();
+        tidy.abort();
         drop(admin);
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().map(JoinHandle::join).all(|result| result.is_ok())

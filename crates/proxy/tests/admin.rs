@@ -65,3 +65,25 @@ fn the_dump_has_envoys_shape() {
         serde_json::from_str(&get(admin, "/config_dump?resource=dynamic_listeners").text()).unwrap();
     assert_eq!(only["configs"][0]["name"], "test");
 }
+
+/// Who may read the dump is not therefore somebody who may have the keys.
+#[test]
+fn no_private_key_is_shown() {
+    let certified = rcgen::generate_simple_self_signed(vec!["a".to_owned()]).unwrap();
+    let inline = |pem: String| ir::tls::DataSource::Inline(pem.into_bytes());
+    let mut setup = Setup::new();
+    setup.static_secrets = vec![ir::Secret {
+        name: "mine".into(),
+        content: ir::tls::SecretContent::Certificate(ir::tls::TlsCertificate {
+            chain: inline(certified.cert.pem()),
+            key: inline(certified.signing_key.serialize_pem()),
+        }),
+    }];
+    let proxy = setup.start();
+    let dump: serde_json::Value =
+        serde_json::from_str(&get(proxy.handle.admin().unwrap(), "/config_dump").text()).unwrap();
+    let secret = &dump["configs"][0]["bootstrap"]["static_resources"]["secrets"][0];
+    assert_eq!(secret["name"], "mine");
+    // "[redacted]", as Envoy says it.
+    assert_eq!(secret["tls_certificate"]["private_key"]["inline_bytes"], "W3JlZGFjdGVkXQ==");
+}

@@ -35,10 +35,7 @@ pub fn dump(state: &State, query: &Query) -> Value {
     };
     // From here on without the lock: making JSON takes a while.
     let mut all = vec![
-        Section {
-            ty: "BootstrapConfigDump",
-            value: json!({ "bootstrap": xds_codec::json::bootstrap_to_json(&bootstrap) }),
-        },
+        Section { ty: "BootstrapConfigDump", value: json!({ "bootstrap": dump.bootstrap(&bootstrap) }) },
         Section { ty: "ClustersConfigDump", value: clusters_dump(&dump, &clusters) },
         Section { ty: "ListenersConfigDump", value: listeners_dump(&dump, &listeners) },
         Section { ty: "RoutesConfigDump", value: routes_dump(&dump, &routes, &inline) },

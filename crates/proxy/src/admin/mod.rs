@@ -111,8 +111,9 @@ fn state_name(state: &State) -> &'static str {
 
 fn server_info(state: &State) -> serde_json::Value {
     let uptime = format!("{}s", state.started.elapsed().as_secs());
-    let node =
-        xds_codec::json::bootstrap_to_json(&state.manager.lock().config.bootstrap).get("node").cloned();
+    // Making JSON takes a while: not under the lock.
+    let bootstrap = state.manager.lock().config.bootstrap.clone();
+    let node = xds_codec::json::Dump::new().bootstrap(&bootstrap).get("node").cloned();
     json!({
         "version": format!("lateen/{}", state.version),
         "state": state_name(state),

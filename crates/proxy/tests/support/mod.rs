@@ -47,6 +47,8 @@ pub struct Setup {
     pub tls: Option<DownstreamTls>,
     pub secrets: identity::SecretStore,
     pub node: ir::bootstrap::BootstrapNode,
+    /// `static_resources.secrets`.
+    pub static_secrets: Vec<Secret>,
 }
 
 impl Setup {
@@ -64,6 +66,7 @@ impl Setup {
             tls: None,
             secrets: identity::SecretStore::new(),
             node: Default::default(),
+            static_secrets: Vec::new(),
         }
     }
 
@@ -146,6 +149,7 @@ impl Setup {
             listeners: vec![listener],
             clusters: self.clusters,
             node: self.node,
+            secrets: self.static_secrets,
             ..Bootstrap::default()
         };
         start(bootstrap, self.secrets, self.address, self.concurrency, self.drain_time, dir, log)
