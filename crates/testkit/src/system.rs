@@ -90,7 +90,8 @@ fn mounts() -> Vec<String> {
     lines(&text).into_iter().filter(|line| line.contains("lateen") || line.contains("nsfs")).collect()
 }
 
-/// Processes of the tested binary, and of Envoy.
+/// Processes of the tested binary, and of Envoy. One that has ended and waits for PID 1 to take
+/// note of it (after a SIGKILL of its parent) is none any more: it has no command line.
 fn processes() -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -99,6 +100,9 @@ fn processes() -> Vec<String> {
         let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         if ["lateen", "envoy"].iter().any(|program| comm.trim().starts_with(program)) {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            if line.is_empty() {
+                continue;
+            }
             found.push(format!("{pid} {}", String::from_utf8_lossy(&line).replace('\0', " ")));
         }
     }
