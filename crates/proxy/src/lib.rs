@@ -22,6 +22,7 @@ pub mod protocol;
 mod proxy;
 pub mod tcp;
 pub mod telemetry;
+mod text;
 mod tidy;
 mod worker;
 mod xds;

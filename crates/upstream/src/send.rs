@@ -182,7 +182,7 @@ async fn send_auto<B: Body>(
     if inner.h1.borrow().has(&call.key) {
         return h1::send(inner, call, head, body, None).await;
     }
-    let dialed = dial(call.to, call.alpn(), call.fallback()).await?;
+    let dialed = Box::pin(dial(call.to, call.alpn(), call.fallback())).await?;
     match dialed.io.alpn() {
         Some(b"h2") => h2c::send(inner, call, head, body, Some(dialed)).await,
         _ => h1::send(inner, call, head, body, Some(dialed)).await,

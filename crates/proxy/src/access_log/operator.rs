@@ -1,13 +1,12 @@
 //! The operators of format strings.
 
-use std::fmt::Display;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Entry;
 use super::record::Record;
 use super::time::TimeFormat;
+use crate::text::{put_display, put_ip, put_number, put_socket};
 
 /// One `%OPERATOR%`.
 #[derive(Debug)]
@@ -125,10 +124,14 @@ fn write_header(entry: &Entry<'_>, of: Of, name: &str, fallback: Option<&str>, o
         Of::Trailer => entry.headers.trailer(name),
     };
     let value = find(name).filter(|v| !v.is_empty()).or_else(|| fallback.and_then(find));
-    for byte in value.iter().flat_map(|value| value.iter()) {
-        // A line stays one line whatever a peer sends.
+    let Some(value) = value else { return };
+    // A line stays one line whatever a peer sends.
+    if !value.iter().any(u8::is_ascii_control) {
+        return out.extend_from_slice(&value);
+    }
+    for byte in value.iter() {
         if byte.is_ascii_control() {
-            let _ = write!(out, "\\x{byte:02x}");
+            put_display(out, format_args!("\\x{byte:02x}"));
         } else {
             out.push(*byte);
         }
@@ -166,20 +169,18 @@ fn write_address(entry: &Entry<'_>, which: Which, part: Part, out: &mut Vec<u8>)
         },
     };
     let Some(address) = address else { return };
-    let _ = match part {
-        Part::Whole => write!(out, "{address}"),
-        Part::Ip => write!(out, "{}", address.ip()),
-        Part::Port => write!(out, "{}", address.port()),
-    };
+    match part {
+        Part::Whole => put_socket(out, address),
+        Part::Ip => put_ip(out, address.ip()),
+        Part::Port => put_number(out, u64::from(address.port())),
+    }
 }
 
 fn grpc_status(arguments: Option<&str>) -> Operator {
     match arguments {
-        Some("NUMBER") => Operator::Value(|e, out| show(out, e.record.grpc_status)),
-        Some("SNAKE_STRING") => {
-            Operator::Value(|e, out| show(out, e.record.grpc_status.map(|s| grpc_name(s).to_owned())))
-        }
-        _ => Operator::Value(|e, out| show(out, e.record.grpc_status.map(|s| camel(grpc_name(s))))),
+        Some("NUMBER") => Operator::Value(|e, out| number(out, e.record.grpc_status.map(u64::from))),
+        Some("SNAKE_STRING") => Operator::Value(|e, out| text(out, e.record.grpc_status.map(grpc_name))),
+        _ => Operator::Value(|e, out| text(out, e.record.grpc_status.map(|s| camel(grpc_name(s))))),
     }
 }
 
@@ -215,9 +216,28 @@ fn camel(snake: &str) -> String {
     if snake == "OK" { snake.to_owned() } else { snake.split('_').map(word).collect() }
 }
 
-fn show(out: &mut Vec<u8>, value: Option<impl Display>) {
+fn text(out: &mut Vec<u8>, value: Option<impl AsRef<str>>) {
     if let Some(value) = value {
-        let _ = write!(out, "{value}");
+        out.extend_from_slice(value.as_ref().as_bytes());
+    }
+}
+
+fn number(out: &mut Vec<u8>, value: Option<u64>) {
+    if let Some(value) = value {
+        put_number(out, value);
+    }
+}
+
+/// Rounded down.
+fn whole_millis(duration: Duration) -> u64 {
+    duration.as_secs() * 1000 + u64::from(duration.subsec_millis())
+}
+
+fn upstream_host(entry: &Entry<'_>, out: &mut Vec<u8>) {
+    match &entry.record.upstream_host {
+        Some(ir::Address::Socket(address)) => put_socket(out, *address),
+        Some(other) => put_display(out, other),
+        None => {}
     }
 }
 
@@ -227,46 +247,46 @@ fn one_word(out: &mut Vec<u8>, text: &str) {
 }
 
 fn millis(out: &mut Vec<u8>, value: Option<Duration>) {
-    show(out, value.map(|d| d.as_millis()));
+    number(out, value.map(whole_millis));
 }
 
 /// Operators without arguments whose value is a text or a number.
 fn plain(name: &str) -> Option<fn(&Entry<'_>, &mut Vec<u8>)> {
     Some(match name {
-        "PROTOCOL" => |e, out| show(out, e.record.protocol),
-        "RESPONSE_CODE" => |e, out| show(out, Some(e.record.status)),
+        "PROTOCOL" => |e, out| text(out, e.record.protocol),
+        "RESPONSE_CODE" => |e, out| number(out, Some(u64::from(e.record.status))),
         "RESPONSE_CODE_DETAILS" => |e, out| one_word(out, &e.record.details),
-        "RESPONSE_FLAGS" => |e, out| show(out, Some(e.record.flags)),
-        "RESPONSE_FLAGS_LONG" => |e, out| show(out, Some(e.record.flags.long())),
-        "CONNECTION_TERMINATION_DETAILS" => |e, out| show(out, e.record.termination.as_deref()),
+        "RESPONSE_FLAGS" => |e, out| e.record.flags.write(out),
+        "RESPONSE_FLAGS_LONG" => |e, out| e.record.flags.write_long(out),
+        "CONNECTION_TERMINATION_DETAILS" => |e, out| text(out, e.record.termination.as_deref()),
         "UPSTREAM_TRANSPORT_FAILURE_REASON" => {
             |e, out| one_word(out, e.record.transport_failure.as_deref().unwrap_or(""))
         }
-        "BYTES_RECEIVED" => |e, out| show(out, Some(e.record.bytes_received)),
-        "BYTES_SENT" => |e, out| show(out, Some(e.record.bytes_sent)),
+        "BYTES_RECEIVED" => |e, out| number(out, Some(e.record.bytes_received)),
+        "BYTES_SENT" => |e, out| number(out, Some(e.record.bytes_sent)),
         "DURATION" => |e, out| millis(out, Some(e.record.started.elapsed())),
         "REQUEST_DURATION" => |e, out| millis(out, e.record.request_end),
         "RESPONSE_DURATION" => |e, out| millis(out, e.record.response_begin),
         "RESPONSE_TX_DURATION" => |e, out| millis(out, tx_duration(e.record)),
-        "UPSTREAM_HOST" => |e, out| show(out, e.record.upstream_host.as_ref()),
-        "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => |e, out| show(out, e.record.cluster.as_ref()),
-        "UPSTREAM_REQUEST_ATTEMPT_COUNT" => |e, out| show(out, Some(e.record.attempts)),
-        "REQUESTED_SERVER_NAME" => |e, out| show(out, e.conn.sni.as_ref()),
-        "ROUTE_NAME" => |e, out| show(out, e.record.route_name.as_ref()),
-        "VIRTUAL_HOST_NAME" => |e, out| show(out, e.record.virtual_host.as_ref()),
-        "FILTER_CHAIN_NAME" => |e, out| show(out, Some(&e.conn.chain)),
-        "CONNECTION_ID" => |e, out| show(out, Some(e.conn.id)),
-        "HOSTNAME" => |_, out| show(out, Some(hostname())),
-        "GRPC_STATUS_NUMBER" => |e, out| show(out, e.record.grpc_status),
-        "DOWNSTREAM_PEER_URI_SAN" => |e, out| show(out, peer(e).map(|p| joined(&p.uri_sans))),
-        "DOWNSTREAM_PEER_DNS_SAN" => |e, out| show(out, peer(e).map(|p| joined(&p.dns_sans))),
-        "DOWNSTREAM_PEER_SUBJECT" => |e, out| show(out, peer(e).map(|p| p.subject.clone())),
-        "DOWNSTREAM_PEER_FINGERPRINT_256" => |e, out| show(out, peer(e).map(|p| p.sha256.clone())),
+        "UPSTREAM_HOST" => |e, out| upstream_host(e, out),
+        "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => |e, out| text(out, e.record.cluster.as_deref()),
+        "UPSTREAM_REQUEST_ATTEMPT_COUNT" => |e, out| number(out, Some(u64::from(e.record.attempts))),
+        "REQUESTED_SERVER_NAME" => |e, out| text(out, e.conn.sni.as_deref()),
+        "ROUTE_NAME" => |e, out| text(out, e.record.route_name.as_deref()),
+        "VIRTUAL_HOST_NAME" => |e, out| text(out, e.record.virtual_host.as_deref()),
+        "FILTER_CHAIN_NAME" => |e, out| text(out, Some(e.conn.chain.as_str())),
+        "CONNECTION_ID" => |e, out| number(out, Some(e.conn.id)),
+        "HOSTNAME" => |_, out| text(out, Some(hostname())),
+        "GRPC_STATUS_NUMBER" => |e, out| number(out, e.record.grpc_status.map(u64::from)),
+        "DOWNSTREAM_PEER_URI_SAN" => |e, out| text(out, peer(e).map(|p| joined(&p.uri_sans))),
+        "DOWNSTREAM_PEER_DNS_SAN" => |e, out| text(out, peer(e).map(|p| joined(&p.dns_sans))),
+        "DOWNSTREAM_PEER_SUBJECT" => |e, out| text(out, peer(e).map(|p| p.subject.clone())),
+        "DOWNSTREAM_PEER_FINGERPRINT_256" => |e, out| text(out, peer(e).map(|p| p.sha256.clone())),
         "DOWNSTREAM_LOCAL_URI_SAN" => |e, out| {
-            show(out, e.conn.tls.as_ref().and_then(|t| t.local.as_ref()).map(|l| joined(&l.uri_sans)));
+            text(out, e.conn.tls.as_ref().and_then(|t| t.local.as_ref()).map(|l| joined(&l.uri_sans)));
         },
-        "DOWNSTREAM_TLS_VERSION" => |e, out| show(out, e.conn.tls.as_ref().map(|t| t.version)),
-        "DOWNSTREAM_TLS_CIPHER" => |e, out| show(out, e.conn.tls.as_ref().map(|t| t.cipher)),
+        "DOWNSTREAM_TLS_VERSION" => |e, out| text(out, e.conn.tls.as_ref().map(|t| t.version)),
+        "DOWNSTREAM_TLS_CIPHER" => |e, out| text(out, e.conn.tls.as_ref().map(|t| t.cipher)),
         _ => return None,
     })
 }

@@ -154,17 +154,29 @@ impl Flags {
         }
     }
 
-    /// The long names, joined by commas; `-` if there are none.
-    pub fn long(self) -> String {
-        self.join(|(_, _, long)| long)
+    /// Appends the short names, joined by commas; `-` if there are none.
+    pub fn write(self, out: &mut Vec<u8>) {
+        self.join(out, |(_, short, _)| short);
     }
 
-    fn join(self, name: impl Fn(&(Flag, &'static str, &'static str)) -> &'static str) -> String {
+    /// Appends the long names, joined by commas; `-` if there are none.
+    pub fn write_long(self, out: &mut Vec<u8>) {
+        self.join(out, |(_, _, long)| long);
+    }
+
+    fn join(self, out: &mut Vec<u8>, name: impl Fn(&(Flag, &'static str, &'static str)) -> &'static str) {
+        if self.is_empty() {
+            return out.push(b'-');
+        }
         let at = |n: u32| ((self.order >> (5 * n)) & 31) as usize;
         let flags =
             (0..self.bits.count_ones().min(MAX_ORDERED)).filter_map(|n| FLAGS.get(at(n).wrapping_sub(1)));
-        let names: Vec<_> = flags.map(name).collect();
-        if names.is_empty() { "-".to_owned() } else { names.join(",") }
+        for (i, flag) in flags.enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(name(flag).as_bytes());
+        }
     }
 
     /// The set of flags with these short names.
@@ -181,6 +193,8 @@ impl Flags {
 
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.join(|(_, short, _)| short))
+        let mut names = Vec::new();
+        self.write(&mut names);
+        f.write_str(&String::from_utf8_lossy(&names))
     }
 }

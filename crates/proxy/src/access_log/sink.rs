@@ -14,6 +14,8 @@ use ir::access_log::AccessLogSink;
 
 /// A buffer is handed over when it has this many bytes, or by the worker's timer.
 const BLOCK: usize = 64 * 1024;
+/// Room that a buffer begins with.
+const FIRST: usize = 4 * 1024;
 /// Bytes that may wait for the writer; more is dropped and counted.
 const MAX_QUEUED: usize = 16 << 20;
 
@@ -87,7 +89,7 @@ impl Drop for LogWriter {
 pub struct LogBuffers {
     sender: Sender<Message>,
     counters: Arc<Counters>,
-    buffers: RefCell<HashMap<AccessLogSink, Vec<u8>, foldhash::fast::RandomState>>,
+    buffers: RefCell<Vec<(AccessLogSink, Vec<u8>)>>,
     pending: Cell<bool>,
 }
 
@@ -95,14 +97,17 @@ impl LogBuffers {
     /// Lets `write` append a record.
     pub fn append(&self, sink: &AccessLogSink, write: impl FnOnce(&mut Vec<u8>)) {
         let mut buffers = self.buffers.borrow_mut();
-        if !buffers.contains_key(sink) {
-            buffers.insert(sink.clone(), Vec::new());
-        }
-        let Some(buffer) = buffers.get_mut(sink) else { return };
+        // A proxy has one or two.
+        let found = buffers.iter().position(|(known, _)| known == sink).unwrap_or_else(|| {
+            buffers.push((sink.clone(), Vec::with_capacity(FIRST)));
+            buffers.len() - 1
+        });
+        let Some((_, buffer)) = buffers.get_mut(found) else { return };
         write(buffer);
         self.pending.set(true);
         if buffer.len() >= BLOCK {
-            let block = std::mem::take(buffer);
+            // Who fills one block fills another: room for it at once.
+            let block = std::mem::replace(buffer, Vec::with_capacity(BLOCK + FIRST));
             self.hand_over(sink.clone(), block);
         }
     }

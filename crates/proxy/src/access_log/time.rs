@@ -1,7 +1,8 @@
 //! Times as access logs write them: `strftime` in UTC, with fractions of a second.
 
-use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::text::{put_number, put_padded};
 
 /// A compiled `strftime` format.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +74,7 @@ impl TimeFormat {
                 Piece::Field(field) => civil.write(*field, out),
                 Piece::Fraction(digits) => {
                     let value = since.subsec_nanos() / 10u32.pow(9 - digits.min(&9));
-                    let _ = write!(out, "{value:0width$}", width = *digits as usize);
+                    put_padded(out, u64::from(value), *digits as usize);
                 }
             }
         }
@@ -154,28 +155,37 @@ impl Civil {
     }
 
     fn write(&self, field: char, out: &mut Vec<u8>) {
-        let month = MONTHS[self.month as usize - 1];
-        let _ = match field {
-            'Y' => write!(out, "{}", self.year),
-            'y' => write!(out, "{:02}", self.year % 100),
-            'm' => write!(out, "{:02}", self.month),
-            'd' => write!(out, "{:02}", self.day),
-            'e' => write!(out, "{:2}", self.day),
-            'H' => write!(out, "{:02}", self.hour),
-            'M' => write!(out, "{:02}", self.minute),
-            'S' => write!(out, "{:02}", self.second),
-            's' => write!(out, "{}", self.unix),
-            'j' => write!(out, "{:03}", self.day_of_year),
-            'F' => write!(out, "{}-{:02}-{:02}", self.year, self.month, self.day),
-            'T' => write!(out, "{:02}:{:02}:{:02}", self.hour, self.minute, self.second),
-            'R' => write!(out, "{:02}:{:02}", self.hour, self.minute),
-            'D' => write!(out, "{:02}/{:02}/{:02}", self.month, self.day, self.year % 100),
-            'z' => write!(out, "+0000"),
-            'Z' => write!(out, "UTC"),
-            'b' => write!(out, "{}", &month[..3]),
-            'B' => write!(out, "{month}"),
-            _ => write!(out, "{}", &WEEKDAYS[self.weekday][..3]),
+        let month = MONTHS[self.month as usize - 1].as_bytes();
+        let mut parts = |parts: &[(u64, u8)]| {
+            for (value, before) in parts {
+                if *before != 0 {
+                    out.push(*before);
+                }
+                put_padded(out, *value, 2);
+            }
         };
+        match field {
+            'Y' => put_number(out, self.year),
+            'y' => put_padded(out, self.year % 100, 2),
+            'm' => put_padded(out, self.month, 2),
+            'd' => put_padded(out, self.day, 2),
+            'e' if self.day < 10 => out.extend_from_slice(&[b' ', b'0' + self.day as u8]),
+            'e' => put_number(out, self.day),
+            'H' => put_padded(out, self.hour, 2),
+            'M' => put_padded(out, self.minute, 2),
+            'S' => put_padded(out, self.second, 2),
+            's' => put_number(out, self.unix),
+            'j' => put_padded(out, self.day_of_year, 3),
+            'F' => parts(&[(self.year, 0), (self.month, b'-'), (self.day, b'-')]),
+            'T' => parts(&[(self.hour, 0), (self.minute, b':'), (self.second, b':')]),
+            'R' => parts(&[(self.hour, 0), (self.minute, b':')]),
+            'D' => parts(&[(self.month, 0), (self.day, b'/'), (self.year % 100, b'/')]),
+            'z' => out.extend_from_slice(b"+0000"),
+            'Z' => out.extend_from_slice(b"UTC"),
+            'b' => out.extend_from_slice(&month[..3]),
+            'B' => out.extend_from_slice(month),
+            _ => out.extend_from_slice(&WEEKDAYS[self.weekday].as_bytes()[..3]),
+        }
     }
 }
 

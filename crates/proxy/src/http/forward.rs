@@ -156,7 +156,7 @@ fn pick(ctx: &mut Context, plan: &Plan, tried: &[Address]) -> Option<Rc<Destinat
 async fn attempt(ctx: &mut Context, plan: &Plan, to: &Destination) -> Result<Response<Attempt>, Ended> {
     ctx.record.upstream_host = Some(to.endpoint.address.clone());
     if ctx.route.as_ref().is_some_and(|chosen| chosen.vhost().include_request_attempt_count) {
-        ctx.head.set("x-envoy-attempt-count", ctx.record.attempts.to_string());
+        ctx.head.set("x-envoy-attempt-count", itoa::Buffer::new().format(ctx.record.attempts));
     }
     filters::peer_metadata::to_upstream(ctx, plan.cluster.is_mutual(to));
     plan.stats.rq_total.inc();
@@ -277,10 +277,8 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     head.strip_hop_by_hop(switching);
     filters::peer_metadata::of_response(ctx, &mut head, facts.tls.as_deref());
     let begin = ctx.progress.request_end.get().unwrap_or(ctx.record.started);
-    head.set(
-        "x-envoy-upstream-service-time",
-        Instant::now().saturating_duration_since(begin).as_millis().to_string(),
-    );
+    let service_time = Instant::now().saturating_duration_since(begin).as_millis() as u64;
+    head.set("x-envoy-upstream-service-time", itoa::Buffer::new().format(service_time));
     headers::of_response(ctx, &mut head, true);
     ctx.note_response(&head);
     if switching {

@@ -78,15 +78,16 @@ async fn serve_one(conn: &Rc<HttpConnection>, mut h1: ServerConn<Io>) -> After {
     let limit = hcm.config.request_headers_timeout.filter(|limit| !limit.is_zero());
     let read = tokio::select! {
         read = h1.read_head() => read,
-        () = sleep(limit) => return refuse(conn, h1, 408, "request_header_timeout").await,
+        () = sleep(limit) => return Box::pin(refuse(conn, h1, 408, "request_header_timeout")).await,
     };
     let head = match read {
         Ok(Some(head)) => head,
         Ok(None) | Err(ReadError::Io(_) | ReadError::Closed) => return After::Gone,
-        Err(ReadError::Refused(why)) => return refuse(conn, h1, why.status(), why.as_str()).await,
+        Err(ReadError::Refused(why)) => return Box::pin(refuse(conn, h1, why.status(), why.as_str())).await,
     };
     let source = h1.body();
-    let mut ctx = Context::new(conn.clone(), RequestHead::from_h1(head, conn.is_tls()), false);
+    // In a box, as it goes from hand to hand.
+    let mut ctx = Box::new(Context::new(conn.clone(), RequestHead::from_h1(head, conn.is_tls()), false));
     let body = RequestBody::new(Box::new(source), ctx.progress.clone());
     let progress = ctx.progress.clone();
     let served = tokio::select! {
@@ -111,12 +112,18 @@ pub(super) async fn overdue(progress: &Progress, limit: Option<Duration>) {
     }
 }
 
-async fn write(conn: &HttpConnection, mut ctx: Context, mut h1: ServerConn<Io>, answer: Answer) -> After {
+async fn write(
+    conn: &HttpConnection,
+    mut ctx: Box<Context>,
+    mut h1: ServerConn<Io>,
+    answer: Answer,
+) -> After {
     let Answer { head, mut body, upgrade } = answer;
     if let Some(upgraded) = upgrade {
         h1.start(&head.into_h1(), BodyKind::None, false);
         match h1.flush().await {
-            Ok(()) => upgrade::relay(ctx, h1, upgraded).await,
+            // In a box: few requests are upgrades, and every request has room for this one.
+            Ok(()) => Box::pin(upgrade::relay(*ctx, h1, upgraded)).await,
             Err(_) => ctx.client_gone(),
         }
         return After::Gone;

@@ -65,7 +65,7 @@ pub fn of_client(ctx: &mut Context) {
     }
     let keep = !edge || config.preserve_external_request_id;
     if config.generate_request_id && !(keep && head.get("x-request-id").is_some_and(|id| !id.is_empty())) {
-        let id = ctx.conn.worker.with_dice(|dice| uuid(dice.roll(), dice.roll()));
+        let id = ctx.conn.worker.with_dice(|dice| crate::text::uuid(dice.roll(), dice.roll()));
         head.set("x-request-id", id);
     }
     client_certificate(ctx);
@@ -133,7 +133,7 @@ pub fn to_upstream(ctx: &mut Context, cluster_edits: Option<&HeaderEdits>, expec
         rewrite(ctx, forward, &route.matches);
     }
     if let Some(expected) = expected {
-        ctx.head.set("x-envoy-expected-rq-timeout-ms", expected.as_millis().to_string());
+        set_number(&mut ctx.head, "x-envoy-expected-rq-timeout-ms", expected.as_millis() as u64);
     }
 }
 
@@ -232,29 +232,14 @@ fn with_date(f: impl FnOnce(&str)) {
     });
 }
 
-/// A UUID of version 4. Unique enough to name a request, no secret.
-fn uuid(high: u64, low: u64) -> String {
-    let high = (high & !0xf000) | 0x4000;
-    let low = (low & !(0b11 << 62)) | (0b10 << 62);
-    format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xffff,
-        high & 0xffff,
-        low >> 48,
-        low & 0xffff_ffff_ffff
-    )
+/// A number as a header's value.
+fn set_number(head: &mut RequestHead, name: &str, value: u64) {
+    head.set(name, itoa::Buffer::new().format(value));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_uuid_says_its_version() {
-        assert_eq!(uuid(u64::MAX, u64::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
-        assert_eq!(uuid(0, 0), "00000000-0000-4000-8000-000000000000");
-    }
 
     #[test]
     fn believes_only_trusted_proxies() {

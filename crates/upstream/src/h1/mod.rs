@@ -27,7 +27,11 @@ pub(crate) async fn send<B: Body>(
         let (conn, reused) = match (pooled, fresh.take()) {
             (Some(conn), _) => (conn, true),
             (None, Some(dialed)) => (Idle::new(dialed, call), false),
-            (None, None) => (Idle::new(dial(call.to, call.alpn(), call.fallback()).await?, call), false),
+            (None, None) => {
+                // In a box: most requests find a connection, and all would have room for this.
+                let dialed = Box::pin(dial(call.to, call.alpn(), call.fallback())).await?;
+                (Idle::new(dialed, call), false)
+            }
         };
         let mut exchange = Exchange::start(conn, inner, &head, body);
         let error = match std::future::poll_fn(|cx| exchange.poll_head(cx)).await {

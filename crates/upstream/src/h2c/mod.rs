@@ -33,7 +33,7 @@ pub(crate) async fn send<B: Body>(
     loop {
         let request = head.to_h2().map_err(|why| SendError::new(Failure::Unsendable(why)))?;
         let conn = match fresh.take() {
-            Some(dialed) => connection::open(inner, dialed, call).await?,
+            Some(dialed) => Box::pin(connection::open(inner, dialed, call)).await?,
             None => pool::acquire(inner, call).await?,
         };
         let mut reused = false;
