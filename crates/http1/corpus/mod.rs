@@ -8,6 +8,7 @@
 #![allow(dead_code, unused_imports)]
 
 mod chunks;
+pub mod differences;
 mod fields;
 mod framing;
 mod lines;

@@ -222,7 +222,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
             let mut left = LINGER_BYTES;
             while left > 0 {
                 match poll_fn(|cx| rest.poll_frame(cx)).await {
-                    Ok(Some(Frame::Data(data))) => left = left.saturating_sub(data.len()),
+                    Ok(Some(Frame::Data(data))) => {
+                        left = left.saturating_sub(data.len());
+                        crate::pool::recycle(data);
+                    }
                     Ok(Some(Frame::Trailers(_))) => {}
                     Ok(None) => return true,
                     Err(_) => return false,

@@ -1,7 +1,8 @@
 //! The corpus, read by this crate: one verdict for each case, however its bytes arrive.
 
-#[path = "../corpus/mod.rs"]
+#[path = "../../corpus/mod.rs"]
 mod corpus;
+mod hyper_differences;
 mod stream;
 
 use std::future::poll_fn;
