@@ -183,6 +183,16 @@ impl<S> Incoming<S> {
         Incoming { shared, kind }
     }
 
+    /// Of a request that is forwarded with its `Expect: 100-continue`: reading the body sends no
+    /// `100 Continue`. It comes from there, for [`crate::ServerConn::queue_interim`].
+    pub fn forward_expectation(&self) {
+        self.shared.with(|core| {
+            if core.expectation == Expectation::Ours {
+                core.expectation = Expectation::Forwarded;
+            }
+        });
+    }
+
     /// It was read to its end.
     pub fn is_end(&self) -> bool {
         self.shared.with(|core| core.reader.body_done())

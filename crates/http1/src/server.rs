@@ -83,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
 
     /// The body of the request whose head was read last, as a handle that lives beside this one.
     /// Its first poll sends `100 Continue` if the client waits for it, unless that was left to
-    /// somebody else with [`ServerConn::forward_expectation`].
+    /// somebody else with [`Incoming::forward_expectation`].
     pub fn body(&self) -> Incoming<S> {
         Incoming::new(self.shared.clone(), self.body)
     }
@@ -102,16 +102,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
         }
     }
 
-    /// The request is forwarded with its `Expect: 100-continue`: reading its body sends no
-    /// `100 Continue`, which comes from there, for [`ServerConn::queue_interim`].
-    pub fn forward_expectation(&mut self) {
-        self.shared.with(|core| {
-            if core.expectation == Expectation::Ours {
-                core.expectation = Expectation::Forwarded;
-            }
-        });
-    }
-
     /// Queues an interim response (1xx, but not 101), to be sent by [`ServerConn::poll_flush`] or
     /// with whatever is written next. Dropped where it must not be sent: to an HTTP/1.0 client
     /// (RFC 9110, section 15.2), and a 100 for which the client does not wait.
@@ -128,6 +118,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
             }
             head.write(BodyKind::None, core.writer.out());
         });
+    }
+
+    /// Nothing is queued that the socket has not taken.
+    pub fn is_flushed(&self) -> bool {
+        self.shared.with(|core| core.writer.is_flushed())
     }
 
     /// Sends what is queued; may be polled beside any other call.

@@ -46,8 +46,8 @@ async fn somebody_elses_100_is_passed_on_once() {
     let (mut far, mut conn) = server(4096);
     far.write_all(WAITING.as_bytes()).await.unwrap();
     conn.read_head().await.unwrap().unwrap();
-    conn.forward_expectation();
     let mut body = conn.body();
+    body.forward_expectation();
     let interim = async {
         assert_eq!(available(&mut far).await, "", "not ours to send");
         conn.queue_interim(&ResponseHead::new(100));
@@ -72,7 +72,7 @@ async fn a_final_answer_instead_of_the_100_ends_the_connection() {
     let (mut far, mut conn) = server(4096);
     far.write_all(WAITING.as_bytes()).await.unwrap();
     conn.read_head().await.unwrap().unwrap();
-    conn.forward_expectation();
+    conn.body().forward_expectation();
     let mut body = Full::new("no");
     conn.start(&ResponseHead::new(403), body.kind(), false);
     conn.write_body(&mut body).await.unwrap().unwrap();
