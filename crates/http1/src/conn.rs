@@ -20,10 +20,21 @@ pub(crate) struct Core<S> {
     pub(crate) reader: Reader,
     pub(crate) writer: Writer,
     pub(crate) limits: Limits,
-    /// Server: `100 Continue` is owed before the body can be read.
-    pub(crate) owes_continue: bool,
+    /// Server: what becomes of `Expect: 100-continue`.
+    pub(crate) expectation: Expectation,
     /// Server: `100 Continue` is queued and not written yet.
     continuing: bool,
+}
+
+/// Who tells a client that it may send its body (RFC 9110, section 10.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expectation {
+    /// It does not wait, or was told.
+    None,
+    /// We, when the body is first asked for.
+    Ours,
+    /// Whoever the request is forwarded to.
+    Forwarded,
 }
 
 pub(crate) struct Shared<S>(Rc<RefCell<Core<S>>>);
@@ -45,7 +56,7 @@ impl<S> Shared<S> {
             reader: Reader::new(),
             writer: Writer::new(),
             limits,
-            owes_continue: false,
+            expectation: Expectation::None,
             continuing: false,
         })))
     }
@@ -140,15 +151,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Sends `100 Continue` if it is owed. A socket that takes nothing now will take it later.
+    /// Sends `100 Continue` if we owe it. A socket that takes nothing now will take it later.
     fn poll_continue(&self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.with(|core| {
-            if std::mem::take(&mut core.owes_continue) {
-                core.writer.out().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-                core.continuing = true;
+        let flush = self.with(|core| {
+            if core.expectation == Expectation::Ours {
+                core.expectation = Expectation::None;
+                // A client whose body is on its way does not wait.
+                if !core.reader.has_bytes() {
+                    core.writer.out().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                    core.continuing = true;
+                }
             }
+            core.continuing
         });
-        if self.with(|core| core.continuing) && self.poll_flush(cx)?.is_ready() {
+        if flush && self.poll_flush(cx)?.is_ready() {
             self.with(|core| core.continuing = false);
         }
         Ok(())
@@ -167,6 +183,16 @@ impl<S> Incoming<S> {
         Incoming { shared, kind }
     }
 
+    /// Of a request that is forwarded with its `Expect: 100-continue`: reading the body sends no
+    /// `100 Continue`. It comes from there, for [`crate::ServerConn::queue_interim`].
+    pub fn forward_expectation(&self) {
+        self.shared.with(|core| {
+            if core.expectation == Expectation::Ours {
+                core.expectation = Expectation::Forwarded;
+            }
+        });
+    }
+
     /// It was read to its end.
     pub fn is_end(&self) -> bool {
         self.shared.with(|core| core.reader.body_done())
@@ -176,7 +202,10 @@ impl<S> Incoming<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Body for Incoming<S> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
         self.shared.poll_continue(cx)?;
-        self.shared.poll_reading(|reader, io, limits| reader.poll_frame(io, cx, limits))
+        let frame = ready!(self.shared.poll_reading(|reader, io, limits| reader.poll_frame(io, cx, limits)));
+        // It comes without being asked for: so its end is known.
+        self.shared.with(|core| core.expectation = Expectation::None);
+        Poll::Ready(frame)
     }
 
     fn kind(&self) -> BodyKind {

@@ -2,12 +2,12 @@
 //! edit marks a line dead or appends one, and writing out copies runs of living lines.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
 use std::ops::Range;
 
 use bytes::BytesMut;
 
-use crate::tokens::{Known, is_token, known};
+use crate::spare;
+use crate::tokens::{Known, elements, is_token, known};
 
 /// The fields of a head. Names keep their case and compare without it.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub struct Headers {
 
 /// One field line, as offsets into the arena.
 #[derive(Clone, Copy, Debug)]
-struct Line {
+pub(crate) struct Line {
     start: u32,
     name_end: u32,
     value_start: u32,
@@ -33,18 +33,10 @@ struct Line {
     alive: bool,
 }
 
-/// Heads that a thread keeps for the next request, and how large they may be for that.
-const KEPT: usize = 64;
-const KEPT_BYTES: usize = 8 * 1024;
-
-thread_local! {
-    static SPARE: RefCell<Vec<(Vec<u8>, Vec<Line>)>> = const { RefCell::new(Vec::new()) };
-}
-
 impl Headers {
     /// Starts with these bytes and no fields.
     pub(crate) fn with_bytes(bytes: &[u8]) -> Self {
-        let (mut arena, lines) = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
+        let (mut arena, lines) = spare::take();
         arena.extend_from_slice(bytes);
         Headers { arena, lines, seen: 0 }
     }
@@ -141,19 +133,23 @@ impl Headers {
 
     /// Removes all values; whether there were any.
     pub fn remove(&mut self, name: &str) -> bool {
-        self.remove_bytes(name.as_bytes())
+        remove_lines(&self.arena, &mut self.lines, name.as_bytes())
     }
 
-    pub(crate) fn remove_bytes(&mut self, name: &[u8]) -> bool {
+    /// Removes what Connection names, but fields without which the message would mean something else.
+    pub(crate) fn remove_named_by_connection(&mut self) {
         let Headers { arena, lines, .. } = self;
-        let mut found = false;
-        for line in lines.iter_mut().filter(|line| line.alive) {
-            if arena[line.start as usize..line.name_end as usize].eq_ignore_ascii_case(name) {
-                line.alive = false;
-                found = true;
+        for at in 0..lines.len() {
+            if !lines[at].alive || lines[at].known != Known::Connection {
+                continue;
+            }
+            for name in elements(&arena[lines[at].value_start as usize..lines[at].value_end as usize]) {
+                // Connection itself stays until all its lines were read.
+                if !matches!(known(name), Known::Host | Known::ContentLength | Known::Connection) {
+                    remove_lines(arena, lines, name);
+                }
             }
         }
-        found
     }
 
     pub(crate) fn remove_known(&mut self, known: Known) {
@@ -215,6 +211,18 @@ impl Headers {
     }
 }
 
+/// Marks the lines of that name dead; whether there were any.
+fn remove_lines(arena: &[u8], lines: &mut [Line], name: &[u8]) -> bool {
+    let mut found = false;
+    for line in lines.iter_mut().filter(|line| line.alive) {
+        if arena[line.start as usize..line.name_end as usize].eq_ignore_ascii_case(name) {
+            line.alive = false;
+            found = true;
+        }
+    }
+    found
+}
+
 impl Clone for Headers {
     fn clone(&self) -> Self {
         let mut copy = Headers::with_bytes(&self.arena);
@@ -226,19 +234,7 @@ impl Clone for Headers {
 
 impl Drop for Headers {
     fn drop(&mut self) {
-        if self.arena.capacity() == 0 || self.arena.capacity() > KEPT_BYTES {
-            return;
-        }
-        let (mut arena, mut lines) = (std::mem::take(&mut self.arena), std::mem::take(&mut self.lines));
-        arena.clear();
-        lines.clear();
-        // While the thread ends there is no store.
-        let _ = SPARE.try_with(|spare| {
-            let mut spare = spare.borrow_mut();
-            if spare.len() < KEPT {
-                spare.push((arena, lines));
-            }
-        });
+        spare::give(std::mem::take(&mut self.arena), std::mem::take(&mut self.lines));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where a body ends (RFC 9112, section 6), and what is refused because two recipients could
 //! disagree about it.
 
-use crate::tokens::{Known, elements};
+use crate::tokens::{Known, trim};
 use crate::{Headers, Refusal, Version};
 
 /// How a body is delimited.
@@ -38,20 +38,16 @@ pub(crate) fn announced(headers: &Headers, version: Version) -> Result<Option<Bo
     }
 }
 
-/// `chunked` once and nothing else: we undo no other coding, and pass none on by one hop.
+/// `chunked` once and nothing else: we undo no other coding, and pass none on by one hop. Empty
+/// elements of the list count as unknown ones: others do not skip them.
 fn only_chunked<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<(), Refusal> {
+    let elements = values.flat_map(|value| value.split(|b| *b == b',')).map(trim);
     let mut seen = 0;
-    for value in values {
-        let before = seen;
-        for element in elements(value) {
-            if !element.eq_ignore_ascii_case(b"chunked") {
-                return Err(Refusal::TransferEncodingUnknown);
-            }
-            seen += 1;
-        }
-        if seen == before {
+    for element in elements {
+        if !element.eq_ignore_ascii_case(b"chunked") {
             return Err(Refusal::TransferEncodingUnknown);
         }
+        seen += 1;
     }
     if seen == 1 { Ok(()) } else { Err(Refusal::TransferEncodingDuplicate) }
 }

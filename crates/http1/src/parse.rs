@@ -82,7 +82,8 @@ impl Patience {
         let new = section.get(self.scanned.saturating_sub(3)..).unwrap_or(section);
         let may_be_complete = new.windows(2).any(|w| w == b"\n\n")
             || new.windows(3).any(|w| w == b"\n\r\n")
-            || section.starts_with(b"\r\n");
+            || section.starts_with(b"\r\n")
+            || section.starts_with(b"\n");
         self.scanned = section.len();
         let worth = may_be_complete || section.len() >= self.attempted * 2;
         if worth {

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 /// What a head and most bodies fit into.
 pub(crate) const SMALL: usize = 16 * 1024;
@@ -57,6 +57,14 @@ pub(crate) fn give(mut buffer: BytesMut) {
     }
 }
 
+/// Takes a piece of a body back that is of no more use. If it was the last of its buffer, that
+/// serves again; dropping it instead frees the memory.
+pub fn recycle(piece: Bytes) {
+    if let Ok(buffer) = piece.try_into_mut() {
+        give(buffer);
+    }
+}
+
 /// Makes room for a read into an empty or partly filled buffer.
 pub(crate) fn make_room(buffer: &mut BytesMut, size: usize) {
     if buffer.capacity() - buffer.len() >= size / 4 && buffer.capacity() > 0 {
@@ -94,5 +102,7 @@ mod tests {
         give(buffer);
         assert_eq!(kept(), before);
         assert_eq!(&piece[..], b"hello");
+        recycle(piece);
+        assert_eq!(kept(), (before.0 + 1, before.1), "the last piece is the whole buffer");
     }
 }

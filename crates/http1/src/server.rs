@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use crate::conn::Shared;
+use crate::conn::{Core, Expectation, Shared};
 use crate::response::bodiless;
 use crate::{
     Body, BodyError, BodyKind, Frame, Incoming, Limits, ReadError, RequestHead, ResponseHead, Version,
@@ -75,13 +75,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
         self.keep_alive = head.keep_alive();
         self.shared.with(|core| {
             core.reader.expect(self.body);
-            core.owes_continue = head.expects_continue() && !core.reader.body_done();
+            let waits = head.expects_continue() && !core.reader.body_done();
+            core.expectation = if waits { Expectation::Ours } else { Expectation::None };
         });
         Ok(Some(head))
     }
 
     /// The body of the request whose head was read last, as a handle that lives beside this one.
-    /// Its first poll sends `100 Continue` if the client waits for it.
+    /// Its first poll sends `100 Continue` if the client waits for it, unless that was left to
+    /// somebody else with [`Incoming::forward_expectation`].
     pub fn body(&self) -> Incoming<S> {
         Incoming::new(self.shared.clone(), self.body)
     }
@@ -100,16 +102,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
         }
     }
 
-    /// Sends an interim response (1xx, but not 101).
+    /// Queues an interim response (1xx, but not 101), to be sent by [`ServerConn::poll_flush`] or
+    /// with whatever is written next. Dropped where it must not be sent: to an HTTP/1.0 client
+    /// (RFC 9110, section 15.2), and a 100 for which the client does not wait.
+    pub fn queue_interim(&self, head: &ResponseHead) {
+        let status = head.status();
+        if self.version == Version::Http10 || status == 101 || status >= 200 {
+            return;
+        }
+        self.shared.with(|core| {
+            if status == 100
+                && std::mem::replace(&mut core.expectation, Expectation::None) == Expectation::None
+            {
+                return;
+            }
+            head.write(BodyKind::None, core.writer.out());
+        });
+    }
+
+    /// Nothing is queued that the socket has not taken.
+    pub fn is_flushed(&self) -> bool {
+        self.shared.with(|core| core.writer.is_flushed())
+    }
+
+    /// Sends what is queued; may be polled beside any other call.
     ///
     /// # Errors
     /// The socket failed.
-    pub async fn write_interim(&mut self, head: &ResponseHead) -> io::Result<()> {
-        if self.version == Version::Http10 {
-            return Ok(());
-        }
-        self.shared.with(|core| head.write(BodyKind::None, core.writer.out()));
-        self.flush().await
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.poll_flush(cx)
     }
 
     /// Queues the response's head; it goes out with the first bytes of the body, or with
@@ -121,6 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
         let status = head.status();
         let upgraded = status == 101 || (self.connect && (200..300).contains(&status));
         let no_body = self.head_request || upgraded || bodiless(status) || status == 304;
+        let discard = no_body && !upgraded && body != BodyKind::None;
         let body = match body {
             _ if upgraded || bodiless(status) => BodyKind::None,
             BodyKind::None if !no_body => BodyKind::Length(0),
@@ -129,8 +151,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
             body => body,
         };
         // Nobody can tell whether a body comes for which we did not ask.
-        let owed = self.shared.with(|core| std::mem::take(&mut core.owes_continue));
-        self.keep_alive &= !close && !owed && body != BodyKind::UntilClose && !upgraded;
+        let expectation = |core: &mut Core<S>| std::mem::replace(&mut core.expectation, Expectation::None);
+        let waits = self.shared.with(expectation) != Expectation::None;
+        self.keep_alive &= !close && !waits && body != BodyKind::UntilClose && !upgraded;
         self.shared.with(|core| {
             let out = core.writer.out();
             head.write(body, out);
@@ -146,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
                 out.extend_from_slice(persistence);
                 out.extend_from_slice(b"\r\n");
             }
-            core.writer.expect(body, no_body && !upgraded);
+            core.writer.expect(body, discard);
         });
     }
 
@@ -173,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
     /// # Errors
     /// The socket failed.
     pub async fn flush(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.shared.poll_flush(cx)).await
+        poll_fn(|cx| self.poll_flush(cx)).await
     }
 
     /// After the response: `true` if a next request may be read. An unread rest of the request's
@@ -194,7 +217,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
             let mut left = LINGER_BYTES;
             while left > 0 {
                 match poll_fn(|cx| rest.poll_frame(cx)).await {
-                    Ok(Some(Frame::Data(data))) => left = left.saturating_sub(data.len()),
+                    Ok(Some(Frame::Data(data))) => {
+                        left = left.saturating_sub(data.len());
+                        crate::pool::recycle(data);
+                    }
                     Ok(Some(Frame::Trailers(_))) => {}
                     Ok(None) => return true,
                     Err(_) => return false,
@@ -221,7 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
     /// may overtake the response.
     pub async fn close(self) {
         let lingering = async {
-            self.shared_flush().await?;
+            poll_fn(|cx| self.poll_flush(cx)).await?;
             let (mut io, _) = self.shared.upgrade()?;
             io.shutdown().await?;
             let mut left = LINGER_BYTES;
@@ -235,10 +261,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
             io::Result::Ok(())
         };
         let _ = tokio::time::timeout(LINGER, lingering).await;
-    }
-
-    async fn shared_flush(&self) -> io::Result<()> {
-        poll_fn(|cx| self.shared.poll_flush(cx)).await
     }
 
     /// After a 101 or a CONNECT's 2xx that was flushed: the stream, and what was read of it

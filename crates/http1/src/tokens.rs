@@ -100,14 +100,7 @@ pub(crate) fn strip(headers: &mut Headers) {
     if !hop_by_hop.iter().any(|known| headers.may_have(*known)) {
         return;
     }
-    if let Some(named) = headers.joined("connection") {
-        let named = named.into_owned();
-        for name in elements(&named) {
-            if !matches!(known(name), Known::Host | Known::ContentLength) {
-                headers.remove_bytes(name);
-            }
-        }
-    }
+    headers.remove_named_by_connection();
     hop_by_hop.into_iter().for_each(|known| headers.remove_known(known));
 }
 

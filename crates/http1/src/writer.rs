@@ -117,7 +117,10 @@ impl Writer {
         self.unreleased += data.len();
         match &mut self.body {
             BodyState::Done => return Err(BodyError::Stopped("body longer than announced")),
-            BodyState::Discard => return Ok(()),
+            BodyState::Discard => {
+                pool::recycle(data);
+                return Ok(());
+            }
             BodyState::UntilClose => {}
             BodyState::Length(left) => match left.checked_sub(data.len() as u64) {
                 Some(0) => self.body = BodyState::Done,
@@ -140,6 +143,7 @@ impl Writer {
     fn push(&mut self, data: Bytes) {
         if data.len() <= COPIED {
             self.out().extend_from_slice(&data);
+            pool::recycle(data);
         } else {
             self.large = data;
         }
@@ -220,7 +224,7 @@ impl Writer {
     }
 
     fn give_back(&mut self) {
-        self.large = Bytes::new();
+        pool::recycle(std::mem::take(&mut self.large));
         pool::give(std::mem::take(&mut self.out));
     }
 }

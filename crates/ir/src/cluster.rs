@@ -31,6 +31,12 @@ pub struct Cluster {
     pub tcp_keepalive: Option<TcpKeepalive>,
     /// Upstream connections are closed after this many requests. `None`: no limit.
     pub max_requests_per_connection: Option<u32>,
+    /// Header lines of a response. `None` is Envoy's default of 100.
+    pub max_headers_count: Option<u32>,
+    /// KiB of a response's head. `None` is Envoy's default of 60.
+    pub max_response_headers_kb: Option<u32>,
+    /// After this time an upstream connection takes no more requests. Zero or `None`: no limit.
+    pub max_connection_duration: Option<Duration>,
     /// Of an upstream connection without requests. `None` is Envoy's default of 1 h, zero is off.
     pub idle_timeout: Option<Duration>,
     /// Services behind the cluster, from Istio's metadata, for metrics.
@@ -55,6 +61,9 @@ impl Cluster {
             socket_mark: None,
             tcp_keepalive: None,
             max_requests_per_connection: None,
+            max_headers_count: None,
+            max_response_headers_kb: None,
+            max_connection_duration: None,
             idle_timeout: None,
             services: Vec::new(),
             origin: None,

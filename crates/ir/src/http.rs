@@ -40,11 +40,18 @@ pub struct HttpConnectionManager {
     /// Of a connection without streams. `None` is Envoy's default of 1 h, zero is off.
     pub idle_timeout: Option<Duration>,
     pub max_connection_duration: Option<Duration>,
+    /// An HTTP/1 connection that has reached `max_connection_duration` ends with its next response,
+    /// told by `connection: close`; without it, also while it is idle.
+    pub http1_safe_max_connection_duration: bool,
     pub max_requests_per_connection: Option<u32>,
     /// Time between the announcement of a drain and the last GOAWAY. `None` is 5 s.
     pub drain_timeout: Option<Duration>,
     /// KiB. `None` is Envoy's default of 60.
     pub max_request_headers_kb: Option<u32>,
+    /// Header lines of a request. `None` is Envoy's default of 100.
+    pub max_headers_count: Option<u32>,
+    /// `Expect: 100-continue` is forwarded, and so is the upstream's 100. Otherwise we say it.
+    pub proxy_100_continue: bool,
     /// HTTP/1.0 is answered, else refused with 426.
     pub accept_http_10: bool,
 }
@@ -74,9 +81,12 @@ impl Default for HttpConnectionManager {
             request_headers_timeout: None,
             idle_timeout: None,
             max_connection_duration: None,
+            http1_safe_max_connection_duration: false,
             max_requests_per_connection: None,
             drain_timeout: None,
             max_request_headers_kb: None,
+            max_headers_count: None,
+            proxy_100_continue: false,
             accept_http_10: false,
         }
     }

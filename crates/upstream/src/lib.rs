@@ -22,5 +22,5 @@ pub use error::{Failure, SendError};
 pub use head::{RequestHead, ResponseHead};
 pub use http1::{Body, BodyError, BodyKind, Empty, Frame, Full, Trailers};
 pub use response::{Facts, Response, ResponseBody};
-pub use send::{Destination, SendOptions, Upstream};
+pub use send::{Destination, Interim, SendOptions, Upstream};
 pub use state::{ClusterState, EndpointState, InFlight, InFlightAt, Registry};

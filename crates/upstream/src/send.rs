@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http1::Limits;
 use identity::{ClientTls, TlsInfo};
@@ -13,7 +13,9 @@ use stdx::Str;
 
 use crate::dial::{DEFAULT_THRESHOLD, dial};
 use crate::sweep::Sweeper;
-use crate::{Body, ClusterState, EndpointState, Failure, RequestHead, Response, SendError, h1, h2c};
+use crate::{
+    Body, ClusterState, EndpointState, Failure, RequestHead, Response, ResponseHead, SendError, h1, h2c,
+};
 
 /// Where a request goes: an endpoint of a cluster, and how it is talked to.
 #[derive(Clone)]
@@ -34,6 +36,8 @@ pub struct SendOptions {
     pub alpn: Option<Arc<[Str]>>,
     /// The client speaks HTTP/2, for clusters that use the client's protocol.
     pub downstream_http2: bool,
+    /// Without it interim responses over HTTP/1 are dropped; over HTTP/2 they always are.
+    pub interim: Option<Rc<dyn Interim>>,
 }
 
 /// A worker's connections to endpoints. Needs a `tokio::task::LocalSet` around it.
@@ -86,9 +90,10 @@ enum Protocol {
 /// Envoy's default of `idle_timeout`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// Of responses: Envoy's defaults.
-pub(crate) fn limits() -> Limits {
-    Limits::default()
+/// Takes interim responses (1xx, but not 101) as they come. They belong to the client, unless we
+/// asked for them ourselves (RFC 9110, section 15.2).
+pub trait Interim {
+    fn interim(&self, head: ResponseHead);
 }
 
 impl Upstream {
@@ -128,6 +133,11 @@ impl Upstream {
             Protocol::Http2 => h2c::send(inner, &call, head, body, None).await,
             Protocol::Auto => send_auto(inner, &call, head, body).await,
         }?;
+        // HTTP/1 refuses them while it reads.
+        let http2 = response.facts.protocol == "HTTP/2";
+        if http2 && response.head.field_count() > call.limits().max_headers_count as usize {
+            return Err(SendError { request_started: true, ..SendError::new(Failure::Protocol) });
+        }
         Ok(Response { body: response.body.counted(in_flight), ..response })
     }
 
@@ -237,7 +247,26 @@ impl Call<'_> {
         }
     }
 
-    /// `None`: connections do not get too old.
+    /// Of responses.
+    pub(crate) fn limits(&self) -> Limits {
+        let (config, default) = (&self.to.config, Limits::default());
+        Limits {
+            max_headers_kb: config.max_response_headers_kb.unwrap_or(default.max_headers_kb),
+            max_headers_count: config.max_headers_count.unwrap_or(default.max_headers_count),
+        }
+    }
+
+    /// When a connection that is made now takes no more requests; `None`: never.
+    pub(crate) fn end_of_life(&self) -> Option<Instant> {
+        let max = self.to.config.max_connection_duration.filter(|max| !max.is_zero())?;
+        Instant::now().checked_add(max)
+    }
+
+    pub(crate) fn interim(&self) -> Option<Rc<dyn Interim>> {
+        self.options.interim.clone()
+    }
+
+    /// `None`: connections without requests do not get too old.
     pub(crate) fn idle_timeout(&self) -> Option<Duration> {
         let timeout = self.to.config.idle_timeout.unwrap_or(IDLE_TIMEOUT);
         (!timeout.is_zero()).then_some(timeout)

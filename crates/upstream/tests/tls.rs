@@ -120,7 +120,7 @@ fn alpn_decides() {
             let (address, connections) = server(&store, offered_by_server).await;
             let (upstream, to) = (Upstream::new(), secure(address, &store, ours, protocol));
             let alpn = overridden.map(|list| list.iter().map(|name| (*name).into()).collect());
-            let options = SendOptions { alpn, downstream_http2: false };
+            let options = SendOptions { alpn, ..SendOptions::default() };
             for _ in 0..3 {
                 let response = upstream.send(&to, &get("/"), Empty, &options).await.unwrap();
                 let protocol = if expected == "h2" { "HTTP/2" } else { "HTTP/1.1" };

@@ -88,8 +88,20 @@ fn what_is_not_honoured_is_refused_by_name() {
         &["upgrade_configs[0].upgrade_type: CONNECT is not supported"],
     );
     check_manager(
-        "common_http_protocol_options: {max_headers_count: 5, idle_timeout: 1s}",
-        &["common_http_protocol_options.max_headers_count: is not supported"],
+        "common_http_protocol_options: {headers_with_underscores_action: DROP_HEADER, idle_timeout: 1s}",
+        &["common_http_protocol_options.headers_with_underscores_action: is not supported"],
+    );
+    check_manager(
+        "common_http_protocol_options: {max_headers_count: 0, max_response_headers_kb: 1}",
+        &[
+            "common_http_protocol_options.max_headers_count: must not be 0",
+            "common_http_protocol_options.max_response_headers_kb: has no effect towards clients",
+        ],
+    );
+    check_manager("max_request_headers_kb: 8193", &["max_request_headers_kb: 8193 is not from 1 to 8192"]);
+    check_manager(
+        "proxy_100_continue: true\n          common_http_protocol_options: {max_headers_count: 5}",
+        &[],
     );
     check_manager(
         "http_protocol_options: {allow_absolute_url: false}",

@@ -155,6 +155,7 @@ fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Prob
         access_log: access_log::compile(&config.access_log)?,
         inline_routes,
         max_headers_kb: config.max_request_headers_kb.unwrap_or(60),
+        max_headers_count: config.max_headers_count.unwrap_or(100),
         server_name: config.server_name.clone().unwrap_or_else(|| Str::from("envoy")),
         direction,
         istio_stats,

@@ -117,6 +117,7 @@ pub struct Hcm {
     /// Where the routes are part of the listener.
     pub inline_routes: Option<Arc<RouteTable>>,
     pub max_headers_kb: u32,
+    pub max_headers_count: u32,
     pub server_name: Str,
     pub direction: Direction,
     /// `istio.stats`, if it is among the filters.

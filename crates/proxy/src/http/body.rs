@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use upstream::{Body, BodyError, BodyKind, Frame, Trailers};
+use upstream::{Body, BodyError, BodyKind, Frame, Interim, ResponseHead, Trailers};
 
 /// A body whose origin does not matter any more.
 pub type BoxBody = Box<dyn Body>;
@@ -29,6 +29,15 @@ pub struct Progress {
     pub trailers: RefCell<Option<Trailers>>,
     /// Messages of gRPC could be counted here; status comes with the trailers.
     pub grpc_status: Cell<Option<u32>>,
+    /// Interim responses that the client has still to be given.
+    pub interim: RefCell<Vec<ResponseHead>>,
+}
+
+impl Interim for Progress {
+    fn interim(&self, head: ResponseHead) {
+        self.interim.borrow_mut().push(head);
+        self.touch();
+    }
 }
 
 impl Progress {

@@ -36,6 +36,8 @@ pub struct Context {
     /// There is no request: its head could not be read.
     pub unread: bool,
     pub is_http2: bool,
+    /// The client waits for a 100, which the upstream may give.
+    pub expectation: Option<http1::Incoming<net::Io>>,
     /// Who the peers are, where that is known: the client, and whoever answered.
     pub downstream_peer: Option<Rc<Peer>>,
     pub upstream_peer: Option<Rc<Peer>>,
@@ -99,6 +101,7 @@ impl Context {
             cluster: None,
             alpn: None,
             is_http2,
+            expectation: None,
             unread: false,
             downstream_peer: None,
             upstream_peer: None,
@@ -135,6 +138,13 @@ impl Context {
         self.record.flag(Flag::DC);
         self.record.details = "downstream_remote_disconnect".into();
         self.conn.stats.rq_rx_reset.inc();
+    }
+
+    /// The client takes nothing of its response any more.
+    pub fn client_stalled(&mut self) {
+        self.record.flag(Flag::SI);
+        self.record.details = "stream_idle_timeout".into();
+        self.conn.stats.rq_idle_timeout.inc();
     }
 
     /// The response's head is out, but its body broke.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use engine::retry::{Decision, Outcome, Retries};
 use ir::route::Forward;
-use ir::{Address, ClusterDiscovery, HttpProtocol};
-use upstream::{Destination, Failure, Response, SendError, SendOptions};
+use ir::{Address, ClusterDiscovery, HttpProtocol, RouteAction};
+use upstream::{Destination, Failure, Interim, Response, SendError, SendOptions};
 
 use super::body::{Attempt, RequestBody, number};
 use super::context::Context;
@@ -94,21 +94,41 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
         HttpProtocol::UseDownstream => ctx.is_http2,
         HttpProtocol::Http1 | HttpProtocol::Auto => false,
     };
+    forward_expectation(ctx, cluster.config.protocol);
     let http10 = ctx.head.protocol() == "HTTP/1.0";
     let alpn = ctx.alpn.as_ref().map(|alpn| filters::alpn::resolve(alpn, http2, http10));
-    let idle = match forward.idle_timeout {
-        Some(limit) => (!limit.is_zero()).then_some(limit),
-        None => stream_idle_timeout(&ctx.hcm),
-    };
+    let interim: Option<Rc<dyn Interim>> = if ctx.is_http2 { None } else { Some(ctx.progress.clone()) };
     Ok(Plan {
         stats: ctx.conn.worker.stats.cluster(&cluster.config.name),
         cluster,
         body,
-        options: SendOptions { alpn, downstream_http2: ctx.is_http2 },
+        options: SendOptions { alpn, downstream_http2: ctx.is_http2, interim },
         timeout,
         per_try,
-        idle,
+        idle: idle_timeout(ctx),
     })
+}
+
+/// How long nothing may move on this request: as its route says, or else the connection manager.
+pub fn idle_timeout(ctx: &Context) -> Option<Duration> {
+    let of_route = ctx.route.as_ref().and_then(|chosen| match &chosen.route().action {
+        RouteAction::Forward(forward) => forward.idle_timeout,
+        RouteAction::Direct(_) | RouteAction::Redirect(_) => None,
+    });
+    match of_route {
+        Some(limit) => (!limit.is_zero()).then_some(limit),
+        None => stream_idle_timeout(&ctx.hcm),
+    }
+}
+
+/// Lets the upstream say 100, where HTTP/1 is spoken to it. Otherwise we say it, as soon as the body
+/// is wanted.
+fn forward_expectation(ctx: &mut Context, protocol: HttpProtocol) {
+    let http1 = matches!(protocol, HttpProtocol::Http1 | HttpProtocol::UseDownstream);
+    if let Some(body) = ctx.expectation.take().filter(|_| http1) {
+        body.forward_expectation();
+        ctx.head.set("expect", "100-continue");
+    }
 }
 
 /// The time for the whole exchange and for one attempt.

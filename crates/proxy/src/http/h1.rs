@@ -1,7 +1,9 @@
 //! Serving HTTP/1 connections: one request after the other, nothing held in between.
 
 use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use http1::{BodyKind, Limits, ReadError, ServerConn};
@@ -11,9 +13,9 @@ use upstream::{Body, RequestHead};
 use super::HttpConnection;
 use super::body::{Progress, RequestBody};
 use super::context::Context;
-use super::phases;
 use super::respond::{self, Answer, Stop};
-use super::upgrade;
+use super::stall::Stall;
+use super::{forward, phases, upgrade};
 
 /// What becomes of the connection after a request.
 enum After {
@@ -25,7 +27,7 @@ enum After {
 /// Serves requests until the connection ends.
 pub async fn serve(conn: Rc<HttpConnection>, io: Io) {
     let hcm = conn.hcm();
-    let limits = Limits { max_headers_kb: hcm.max_headers_kb, ..Limits::default() };
+    let limits = Limits { max_headers_kb: hcm.max_headers_kb, max_headers_count: hcm.max_headers_count };
     drop(hcm);
     let mut h1 = ServerConn::new(io, limits);
     loop {
@@ -68,8 +70,11 @@ async fn sleep(limit: Option<Duration>) {
     }
 }
 
+/// `None`: the connection does not end while it is idle.
 fn rest_of_life(conn: &HttpConnection) -> Option<Duration> {
-    let max = conn.hcm().config.max_connection_duration.filter(|max| !max.is_zero())?;
+    let hcm = conn.hcm();
+    let ends = !hcm.config.http1_safe_max_connection_duration;
+    let max = hcm.config.max_connection_duration.filter(|max| ends && !max.is_zero())?;
     Some(max.saturating_sub(conn.started.elapsed()))
 }
 
@@ -86,13 +91,16 @@ async fn serve_one(conn: &Rc<HttpConnection>, mut h1: ServerConn<Io>) -> After {
         Err(ReadError::Refused(why)) => return Box::pin(refuse(conn, h1, why.status(), why.as_str())).await,
     };
     let source = h1.body();
+    let expectation = (hcm.config.proxy_100_continue && head.expects_continue()).then(|| h1.body());
     // In a box, as it goes from hand to hand.
     let mut ctx = Box::new(Context::new(conn.clone(), RequestHead::from_h1(head, conn.is_tls()), false));
+    ctx.expectation = expectation;
     let body = RequestBody::new(Box::new(source), ctx.progress.clone());
     let progress = ctx.progress.clone();
     let served = tokio::select! {
         biased;
         answer = phases::serve_request(&mut ctx, body) => Some(answer),
+        () = poll_fn(|cx| poll_interim(&h1, &progress, cx)) => None,
         () = overdue(&progress, hcm.config.request_timeout) => None,
         () = poll_fn(|cx| h1.poll_closed(cx)) => {
             ctx.client_gone();
@@ -101,6 +109,22 @@ async fn serve_one(conn: &Rc<HttpConnection>, mut h1: ServerConn<Io>) -> After {
     };
     let answer = served.unwrap_or_else(|| respond::local(&mut ctx, Stop::RequestTimeout));
     write(conn, ctx, h1, answer).await
+}
+
+/// Passes interim responses on as they come. Never resolves.
+fn poll_interim(h1: &ServerConn<Io>, progress: &Progress, cx: &mut TaskContext<'_>) -> Poll<()> {
+    queue_interim(h1, progress);
+    if !h1.is_flushed() {
+        // A client that is gone is noticed by others.
+        let _ = h1.poll_flush(cx);
+    }
+    Poll::Pending
+}
+
+fn queue_interim(h1: &ServerConn<Io>, progress: &Progress) {
+    for head in progress.interim.borrow_mut().drain(..) {
+        h1.queue_interim(&head.into_h1());
+    }
 }
 
 /// Resolves when the whole request should have been here, and is not.
@@ -119,6 +143,7 @@ async fn write(
     answer: Answer,
 ) -> After {
     let Answer { head, mut body, upgrade } = answer;
+    queue_interim(&h1, &ctx.progress);
     if let Some(upgraded) = upgrade {
         h1.start(&head.into_h1(), BodyKind::None, false);
         match h1.flush().await {
@@ -130,7 +155,12 @@ async fn write(
     }
     let last = conn.is_last(&ctx.hcm);
     h1.start(&head.into_h1(), body.kind(), last);
-    let written = h1.write_body(&mut body).await;
+    let mut stall = Stall::new(forward::idle_timeout(&ctx));
+    let written = poll_fn(|cx| match h1.poll_write_body(&mut body, cx) {
+        Poll::Pending => stall.poll(&h1, cx).map(Err),
+        written => written,
+    })
+    .await;
     drop(body);
     match written {
         Ok(Ok(())) => drop(ctx),
@@ -139,8 +169,12 @@ async fn write(
             h1.with_io(Io::abort_on_drop);
             return After::Gone;
         }
-        Err(_) => {
-            ctx.client_gone();
+        Err(error) => {
+            match error.kind() {
+                io::ErrorKind::TimedOut => ctx.client_stalled(),
+                _ => ctx.client_gone(),
+            }
+            h1.with_io(Io::abort_on_drop);
             return After::Gone;
         }
     }

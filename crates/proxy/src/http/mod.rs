@@ -9,6 +9,7 @@ pub mod headers;
 pub mod outgoing;
 pub mod phases;
 pub mod respond;
+mod stall;
 pub mod upgrade;
 
 mod filters;

@@ -53,6 +53,10 @@ fn check(ctx: &mut Context) -> Result<(), Stop> {
     if head.protocol() == "HTTP/1.0" && !ctx.hcm.config.accept_http_10 {
         return Err(Stop::Malformed { status: 426, details: "low_version" });
     }
+    // HTTP/1 refuses them while it reads.
+    if ctx.is_http2 && head.field_count() > ctx.hcm.max_headers_count as usize {
+        return Err(Stop::Malformed { status: 431, details: "http2.too_many_headers" });
+    }
     let path = head.path();
     if path.first() != Some(&b'/') && !(path == b"*" && head.method() == b"OPTIONS") {
         return Err(Stop::Refused { status: 404, details: "missing_path_rejected", body: "" });

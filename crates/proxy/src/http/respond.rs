@@ -184,7 +184,9 @@ fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
         }
         Stop::StreamIdle => {
             stats.rq_idle_timeout.inc();
-            Reply::new(408, Some(Flag::SI), "stream_idle_timeout").body("stream timeout")
+            // Whom nothing was heard of: the client, or the upstream.
+            let status = if ctx.progress.request_end.get().is_some() { 504 } else { 408 };
+            Reply::new(status, Some(Flag::SI), "stream_idle_timeout").body("stream timeout")
         }
         Stop::Draining => Reply::new(503, None, "draining"),
     }

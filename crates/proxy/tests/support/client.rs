@@ -61,7 +61,7 @@ impl Client {
         let mut reply = self.read_head()?;
         let chunked = reply.header("transfer-encoding").is_some_and(|v| v == "chunked");
         let length = reply.header("content-length").map(|v| v.parse::<usize>().unwrap());
-        if reply.status == 101 || reply.status == 204 || reply.status == 304 {
+        if reply.status < 200 || reply.status == 204 || reply.status == 304 {
         } else if chunked {
             self.read_chunks(&mut reply)?;
         } else if let Some(length) = length {

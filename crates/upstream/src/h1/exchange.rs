@@ -11,10 +11,14 @@ use net::Io;
 
 use super::Idle;
 use crate::response::Inside;
-use crate::send::Inner;
+use crate::send::{Call, Inner};
 use crate::{
-    Body, BodyError, BodyKind, Facts, Failure, Frame, Response, ResponseBody, ResponseHead, SendError,
+    Body, BodyError, BodyKind, Facts, Failure, Frame, Interim, Response, ResponseBody, ResponseHead,
+    SendError,
 };
+
+/// Interim responses to one request. A client may be slow to take them.
+const MAX_INTERIM: u32 = 16;
 
 /// The connection while it is in use; the request's body as far as it has to be sent.
 pub(crate) struct Exchange<B> {
@@ -24,6 +28,11 @@ pub(crate) struct Exchange<B> {
     request: B,
     sending: Sending,
     incoming: Option<Incoming<Io>>,
+    /// The request asks for an upgrade.
+    upgrading: bool,
+    /// Who takes interim responses, and how many there were.
+    interim: Option<Rc<dyn Interim>>,
+    interims: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,9 +44,24 @@ enum Sending {
 }
 
 impl<B: Body> Exchange<B> {
-    pub(super) fn start(mut conn: Idle, inner: &Rc<Inner>, head: &http1::RequestHead, request: B) -> Self {
+    pub(super) fn start(
+        mut conn: Idle,
+        inner: &Rc<Inner>,
+        call: &Call<'_>,
+        head: &http1::RequestHead,
+        request: B,
+    ) -> Self {
         conn.conn.start(head, request.kind());
-        Exchange { conn: Some(conn), inner: inner.clone(), request, sending: Sending::Active, incoming: None }
+        Exchange {
+            conn: Some(conn),
+            inner: inner.clone(),
+            request,
+            sending: Sending::Active,
+            incoming: None,
+            upgrading: head.upgrade().is_some(),
+            interim: call.interim(),
+            interims: 0,
+        }
     }
 
     /// Sends the request as far as it goes, until the response's head is there.
@@ -49,13 +73,36 @@ impl<B: Body> Exchange<B> {
             let Some(conn) = &mut self.conn else {
                 return Poll::Ready(Err(SendError::new(Failure::Closed)));
             };
-            match ready!(conn.conn.poll_head(cx)) {
-                // Interim responses are meant for us: nobody waits for a 100 behind us.
-                Ok(head) if head.status() < 200 && head.status() != 101 => {}
-                Ok(head) => return Poll::Ready(Ok(head)),
+            let head = match ready!(conn.conn.poll_head(cx)) {
+                Ok(head) => head,
                 Err(error) => return Poll::Ready(Err(self.unread(error))),
+            };
+            match head.status() {
+                101 if !self.upgrading => {
+                    let detail = "101 without an upgrade".to_owned();
+                    return Poll::Ready(Err(self.failed(Failure::Protocol, detail)));
+                }
+                100 | 102..=199 => {
+                    if let Err(detail) = self.pass_on(head) {
+                        return Poll::Ready(Err(self.failed(Failure::Protocol, detail.to_owned())));
+                    }
+                }
+                _ => return Poll::Ready(Ok(head)),
             }
         }
+    }
+
+    /// Gives an interim response to the client's side.
+    fn pass_on(&mut self, mut head: http1::ResponseHead) -> Result<(), &'static str> {
+        self.interims += 1;
+        if self.interims > MAX_INTERIM {
+            return Err("too many interim responses");
+        }
+        if let Some(taker) = &self.interim {
+            head.strip_hop_by_hop(false);
+            taker.interim(ResponseHead::from_h1(head));
+        }
+        Ok(())
     }
 
     /// Sends what there is of the request.

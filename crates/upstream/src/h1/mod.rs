@@ -33,7 +33,7 @@ pub(crate) async fn send<B: Body>(
                 (Idle::new(dialed, call), false)
             }
         };
-        let mut exchange = Exchange::start(conn, inner, &head, body);
+        let mut exchange = Exchange::start(conn, inner, call, &head, body);
         let error = match std::future::poll_fn(|cx| exchange.poll_head(cx)).await {
             Ok(head) => return Ok(exchange.respond(head, reused)),
             Err(error) => error,

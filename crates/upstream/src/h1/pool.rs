@@ -13,7 +13,7 @@ use net::Io;
 
 use crate::Facts;
 use crate::dial::Dialed;
-use crate::send::{Call, Key, limits};
+use crate::send::{Call, Key};
 use crate::state::{EndpointState, InFlight};
 
 /// Idle connections by where they lead. The one used last is used next, so that the others grow
@@ -31,6 +31,7 @@ pub(crate) struct Idle {
     served: u32,
     max_requests: Option<u32>,
     idle_timeout: Option<Duration>,
+    end_of_life: Option<Instant>,
     since: Instant,
     endpoint: Weak<EndpointState>,
     /// No configuration named the endpoint when it was looked at last.
@@ -42,12 +43,13 @@ impl Idle {
     pub(crate) fn new(dialed: Dialed, call: &Call<'_>) -> Self {
         let Dialed { io, tls, local, counted } = dialed;
         Idle {
-            conn: ClientConn::new(io, limits()),
+            conn: ClientConn::new(io, call.limits()),
             facts: Facts { protocol: "HTTP/1.1", local, tls, reused: false },
             key: call.key.clone(),
             served: 0,
             max_requests: call.to.config.max_requests_per_connection.filter(|max| *max > 0),
             idle_timeout: call.idle_timeout(),
+            end_of_life: call.end_of_life(),
             since: Instant::now(),
             endpoint: Arc::downgrade(&call.to.endpoint),
             orphaned: false,
@@ -68,9 +70,10 @@ impl Idle {
         Ok((io, first))
     }
 
-    /// When it has been idle for too long; `None`: never.
+    /// When it has been idle for too long, or lived too long; `None`: never.
     pub(crate) fn expires(&self) -> Option<Instant> {
-        self.since.checked_add(self.idle_timeout?)
+        let idle = self.idle_timeout.and_then(|limit| self.since.checked_add(limit));
+        idle.into_iter().chain(self.end_of_life).min()
     }
 
     /// The endpoint is still where it was, and time is left.

@@ -34,6 +34,7 @@ pub(crate) struct Connection {
     served: Cell<u32>,
     max_requests: Option<u32>,
     idle_timeout: Option<Duration>,
+    end_of_life: Option<Instant>,
     idle_since: Cell<Instant>,
     endpoint: Weak<EndpointState>,
     orphaned: Cell<bool>,
@@ -73,7 +74,7 @@ pub(crate) async fn open(
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(SEND_BUFFER)
-        .max_header_list_size(crate::send::limits().max_head_bytes() as u32)
+        .max_header_list_size(call.limits().max_head_bytes() as u32)
         .initial_max_send_streams(max_streams)
         .enable_push(false)
         .handshake::<_, Bytes>(io);
@@ -91,6 +92,7 @@ pub(crate) async fn open(
         served: Cell::new(0),
         max_requests: call.to.config.max_requests_per_connection.filter(|max| *max > 0),
         idle_timeout: call.idle_timeout(),
+        end_of_life: call.end_of_life(),
         idle_since: Cell::new(Instant::now()),
         endpoint: Arc::downgrade(&call.to.endpoint),
         orphaned: Cell::new(false),
@@ -136,7 +138,9 @@ impl Connection {
 
     /// Another stream may be opened.
     pub(crate) fn is_usable(&self) -> bool {
-        !self.dead.get() && self.max_requests.is_none_or(|max| self.served.get() < max)
+        !self.dead.get()
+            && self.max_requests.is_none_or(|max| self.served.get() < max)
+            && self.end_of_life.is_none_or(|end| Instant::now() < end)
     }
 
     /// A response came: the settings that came before it are in force.
@@ -160,7 +164,8 @@ impl Connection {
         if self.streams.get() > 0 {
             return None;
         }
-        self.idle_since.get().checked_add(self.idle_timeout?)
+        let idle = self.idle_timeout.and_then(|limit| self.idle_since.get().checked_add(limit));
+        idle.into_iter().chain(self.end_of_life).min()
     }
 
     /// To be let go of: too old, or leading where no configuration does any more.

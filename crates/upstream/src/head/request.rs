@@ -105,6 +105,14 @@ impl RequestHead {
         }
     }
 
+    /// How many field lines there are, without pseudo-headers.
+    pub fn field_count(&self) -> usize {
+        match &self.form {
+            RequestForm::H1(head) => head.len(),
+            RequestForm::H2(head) => head.parts.headers.len(),
+        }
+    }
+
     /// Without pseudo-headers and Host.
     pub fn for_each(&self, mut f: impl FnMut(&[u8], &[u8])) {
         match &self.form {
@@ -178,7 +186,8 @@ impl RequestHead {
     /// The protocol of an upgrade (HTTP/1's Upgrade or HTTP/2's `:protocol`).
     pub fn upgrade(&self) -> Option<&[u8]> {
         match &self.form {
-            RequestForm::H1(head) => head.upgrade(),
+            // RFC 9113, section 3.1: nobody has to take an upgrade to h2c, and it goes one hop only.
+            RequestForm::H1(head) => head.upgrade().filter(|wanted| !wanted.eq_ignore_ascii_case(b"h2c")),
             RequestForm::H2(head) => {
                 head.parts.extensions.get::<h2::ext::Protocol>().map(|protocol| protocol.as_str().as_bytes())
             }

@@ -86,6 +86,14 @@ impl ResponseHead {
         }
     }
 
+    /// How many field lines there are.
+    pub fn field_count(&self) -> usize {
+        match &self.form {
+            ResponseForm::H1(head) => head.len(),
+            ResponseForm::H2(parts) => parts.headers.len(),
+        }
+    }
+
     pub fn for_each(&self, mut f: impl FnMut(&[u8], &[u8])) {
         match &self.form {
             ResponseForm::H1(head) => head.iter().for_each(|(name, value)| f(name, value)),

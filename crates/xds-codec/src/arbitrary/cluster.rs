@@ -24,8 +24,9 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
         option::of(text::duration()),
         protocol(),
     );
-    (names, discovery(), transport, socket, limits)
-        .prop_map(|(names, (discovery, lb_policy), (tls, transport_matches), socket, limits)| {
+    let more = (option::of(1..=u32::MAX), option::of(1..=8192u32), option::of(text::duration()));
+    (names, discovery(), transport, socket, limits, more)
+        .prop_map(|(names, (discovery, lb_policy), (tls, transport_matches), socket, limits, more)| {
             let (name, alt_stat_name, origin, services) = names;
             let (bind_source, socket_mark, tcp_keepalive) = socket;
             let (connect_timeout, thresholds, max_requests_per_connection, idle_timeout, protocol) = limits;
@@ -43,6 +44,9 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
                 socket_mark,
                 tcp_keepalive,
                 max_requests_per_connection,
+                max_headers_count: more.0,
+                max_response_headers_kb: more.1,
+                max_connection_duration: more.2,
                 idle_timeout,
                 services,
                 origin,

@@ -165,10 +165,10 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
     let names = (text::maybe_empty(), codec, routes, option::of(text::name()));
     let lists = (vec(http_filter(), 0..4), access_logs(), vec(text::name(), 0..2));
     let peer = (any::<bool>(), any::<u32>(), forward_client_cert(), client_cert_details(), server_header());
-    let flags = any::<(bool, bool, bool, bool, bool)>();
+    let flags = any::<(bool, bool, bool, bool, bool, bool, bool)>();
     let time = || option::of(text::duration());
     let times = (time(), time(), time(), time(), time(), time());
-    let limits = (option::of(any::<u32>()), option::of(any::<u32>()));
+    let limits = (option::of(any::<u32>()), option::of(1..=8192u32), option::of(1..=u32::MAX));
     (names, lists, peer, flags, times, limits)
         .prop_map(|(names, lists, peer, flags, times, limits)| {
             let (stat_prefix, codec, routes, server_name) = names;
@@ -201,6 +201,9 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
                 drain_timeout: times.5,
                 max_requests_per_connection: limits.0,
                 max_request_headers_kb: limits.1,
+                max_headers_count: limits.2,
+                proxy_100_continue: flags.5,
+                http1_safe_max_connection_duration: flags.6,
             }
         })
         .boxed()

@@ -121,6 +121,9 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
         tcp_keepalive: upstream_connection_options
             .and_then(|it| keepalive(at.field("upstream_connection_options"), it)),
         max_requests_per_connection: options.max_requests_per_connection,
+        max_headers_count: options.max_headers_count,
+        max_response_headers_kb: options.max_response_headers_kb,
+        max_connection_duration: options.max_connection_duration,
         idle_timeout: options.idle_timeout,
         services: keys.services(),
         origin: keys.origin(),

@@ -77,11 +77,11 @@ pub(super) fn connection_manager(
         route_specifier,
         strip_port_mode,
     } = it;
-    refuse!(at; tracing, http1_safe_max_connection_duration, http3_protocol_options,
+    refuse!(at; tracing, http3_protocol_options,
         scheme_header_transformation, stream_flush_timeout, drain_timeout_jitter, delayed_close_timeout,
         access_log_flush_interval, flush_access_log_on_new_request, access_log_options,
         original_ip_detection_extensions, early_header_mutation_extensions, internal_address_config,
-        skip_xff_append, via, always_set_request_id_in_response, forward_client_cert_matcher, proxy_100_continue,
+        skip_xff_append, via, always_set_request_id_in_response, forward_client_cert_matcher,
         represent_ipv4_remote_address_as_ipv4_mapped_ipv6, request_id_extension, local_reply_config,
         strip_matching_host_port, path_normalization_options, strip_trailing_host_dot, proxy_status_config,
         typed_header_validation_config, append_x_forwarded_port, append_local_overload, forward_proto_config);
@@ -95,6 +95,10 @@ pub(super) fn connection_manager(
     }
     let limits =
         protocol::common_options(at.field("common_http_protocol_options"), common_http_protocol_options);
+    if limits.max_response_headers_kb.is_some() {
+        at.field("common_http_protocol_options.max_response_headers_kb")
+            .refuse("has no effect towards clients");
+    }
     let duration = |name, it| wire::optional_duration(at.field(name), it);
     HttpConnectionManager {
         stat_prefix: stat_prefix.into(),
@@ -118,9 +122,12 @@ pub(super) fn connection_manager(
         request_headers_timeout: duration("request_headers_timeout", request_headers_timeout),
         idle_timeout: limits.idle_timeout,
         max_connection_duration: limits.max_connection_duration,
+        http1_safe_max_connection_duration,
         max_requests_per_connection: limits.max_requests_per_connection,
         drain_timeout: duration("drain_timeout", drain_timeout),
-        max_request_headers_kb: wire::optional_number(max_request_headers_kb),
+        max_request_headers_kb: protocol::head_kb(at.field("max_request_headers_kb"), max_request_headers_kb),
+        max_headers_count: limits.max_headers_count,
+        proxy_100_continue,
         accept_http_10: http_protocol_options
             .is_some_and(|it| protocol::http1(at.field("http_protocol_options"), it).accept_http_10),
     }

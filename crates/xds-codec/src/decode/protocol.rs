@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
 use super::wire;
-use crate::pb::core;
+use crate::pb::{core, google};
+
+/// Of Envoy's `max_request_headers_kb` and `max_response_headers_kb`.
+const MAX_HEAD_KB: u32 = 8192;
 
 /// What of `core.v3.HttpProtocolOptions` is honoured, for listeners and clusters alike.
 #[derive(Default)]
@@ -13,6 +16,8 @@ pub(super) struct CommonOptions {
     pub idle_timeout: Option<Duration>,
     pub max_connection_duration: Option<Duration>,
     pub max_requests_per_connection: Option<u32>,
+    pub max_headers_count: Option<u32>,
+    pub max_response_headers_kb: Option<u32>,
 }
 
 pub(super) fn common_options(at: At<'_>, it: Option<core::HttpProtocolOptions>) -> CommonOptions {
@@ -29,7 +34,7 @@ pub(super) fn common_options(at: At<'_>, it: Option<core::HttpProtocolOptions>) 
     else {
         return CommonOptions::default();
     };
-    refuse!(at; max_connection_duration_jitter, max_headers_count, max_response_headers_kb, max_stream_duration,
+    refuse!(at; max_connection_duration_jitter, max_stream_duration,
         headers_with_underscores_action);
     CommonOptions {
         idle_timeout: wire::optional_duration(at.field("idle_timeout"), idle_timeout),
@@ -38,7 +43,27 @@ pub(super) fn common_options(at: At<'_>, it: Option<core::HttpProtocolOptions>) 
             max_connection_duration,
         ),
         max_requests_per_connection: wire::optional_number(max_requests_per_connection),
+        max_headers_count: at_least_one(at.field("max_headers_count"), max_headers_count),
+        max_response_headers_kb: head_kb(at.field("max_response_headers_kb"), max_response_headers_kb),
     }
+}
+
+/// Zero would refuse every message; Envoy refuses it, too.
+fn at_least_one(at: At<'_>, it: Option<google::UInt32Value>) -> Option<u32> {
+    let count = wire::optional_number(it);
+    if count == Some(0) {
+        at.refuse("must not be 0");
+    }
+    count
+}
+
+/// The size of a head in KiB, within Envoy's bounds.
+pub(super) fn head_kb(at: At<'_>, it: Option<google::UInt32Value>) -> Option<u32> {
+    let kb = wire::optional_number(it);
+    if let Some(kb) = kb.filter(|kb| !(1..=MAX_HEAD_KB).contains(kb)) {
+        at.refuse(format!("{kb} is not from 1 to {MAX_HEAD_KB}"));
+    }
+    kb
 }
 
 /// What of `core.v3.Http1ProtocolOptions` is honoured.
@@ -60,10 +85,11 @@ pub(super) fn http1(at: At<'_>, it: core::Http1ProtocolOptions) -> Http1Options 
         allow_custom_methods,
         ignore_http_11_upgrade,
     } = it;
-    refuse!(at; default_host_for_http_10, header_key_format, enable_trailers, allow_chunked_length,
+    refuse!(at; default_host_for_http_10, header_key_format, allow_chunked_length,
         send_fully_qualified_url, ignore_http_11_upgrade);
     refuse_true!(at; override_stream_error_on_invalid_http_message);
-    // Our parser takes any method that is a token.
+    // Trailers are always read and passed on. Our parser takes any method that is a token.
+    let _ = enable_trailers;
     harmless!(NoSuchMechanism; use_balsa_parser, allow_custom_methods);
     if !wire::flag(allow_absolute_url, true) {
         at.field("allow_absolute_url").refuse("false is not supported");

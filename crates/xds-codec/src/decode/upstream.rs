@@ -25,6 +25,9 @@ pub(super) struct Options {
     pub protocol: HttpProtocol,
     pub idle_timeout: Option<Duration>,
     pub max_requests_per_connection: Option<u32>,
+    pub max_headers_count: Option<u32>,
+    pub max_response_headers_kb: Option<u32>,
+    pub max_connection_duration: Option<Duration>,
 }
 
 /// The deprecated fields of a cluster that say the same.
@@ -82,17 +85,13 @@ fn typed(at: At<'_>, it: HttpProtocolOptions) -> Options {
     tls_from_authority(at.field("upstream_http_protocol_options"), upstream_http_protocol_options);
     let common =
         options::common_options(at.field("common_http_protocol_options"), common_http_protocol_options);
-    connection_duration(at.field("common_http_protocol_options"), common.max_connection_duration);
     Options {
         protocol: protocol(at, upstream_protocol_options),
         idle_timeout: common.idle_timeout,
         max_requests_per_connection: common.max_requests_per_connection,
-    }
-}
-
-fn connection_duration(at: At<'_>, it: Option<Duration>) {
-    if it.is_some() {
-        at.unsupported("max_connection_duration");
+        max_headers_count: common.max_headers_count,
+        max_response_headers_kb: common.max_response_headers_kb,
+        max_connection_duration: common.max_connection_duration,
     }
 }
 
@@ -177,7 +176,6 @@ fn http1(at: At<'_>, it: Option<core::Http1ProtocolOptions>) {
 fn from_legacy(at: At<'_>, it: Legacy) -> Options {
     tls_from_authority(at.field("upstream_http_protocol_options"), it.upstream);
     let common = options::common_options(at.field("common_http_protocol_options"), it.common);
-    connection_duration(at.field("common_http_protocol_options"), common.max_connection_duration);
     http1(at, it.http1);
     let http2 = it.http2.map(|it| options::http2(at.field("http2_protocol_options"), it)).is_some();
     let selection = wire::enumeration(at.field("protocol_selection"), it.protocol_selection);
@@ -191,6 +189,9 @@ fn from_legacy(at: At<'_>, it: Legacy) -> Options {
         max_requests_per_connection: common
             .max_requests_per_connection
             .or(wire::optional_number(it.max_requests_per_connection)),
+        max_headers_count: common.max_headers_count,
+        max_response_headers_kb: common.max_response_headers_kb,
+        max_connection_duration: common.max_connection_duration,
     }
 }
 

@@ -110,6 +110,9 @@ fn protocol_options(it: &Cluster) -> Option<(String, crate::Any)> {
     let common = core::HttpProtocolOptions {
         idle_timeout: wire::optional_duration(it.idle_timeout),
         max_requests_per_connection: wire::optional_number(it.max_requests_per_connection),
+        max_headers_count: wire::optional_number(it.max_headers_count),
+        max_response_headers_kb: wire::optional_number(it.max_response_headers_kb),
+        max_connection_duration: wire::optional_duration(it.max_connection_duration),
         ..Default::default()
     };
     let common = (common != core::HttpProtocolOptions::default()).then_some(common);

@@ -20,6 +20,8 @@ pub(super) fn connection_manager(it: &HttpConnectionManager) -> pb::HttpConnecti
             .then(|| core::Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
         server_name: wire::optional_text(&it.server_name),
         server_header_transformation: server_header(it.server_header).into(),
+        http1_safe_max_connection_duration: it.http1_safe_max_connection_duration,
+        proxy_100_continue: it.proxy_100_continue,
         max_request_headers_kb: wire::optional_number(it.max_request_headers_kb),
         stream_idle_timeout: wire::optional_duration(it.stream_idle_timeout),
         request_timeout: wire::optional_duration(it.request_timeout),
@@ -53,6 +55,7 @@ fn connection_limits(it: &HttpConnectionManager) -> Option<core::HttpProtocolOpt
         idle_timeout: wire::optional_duration(it.idle_timeout),
         max_connection_duration: wire::optional_duration(it.max_connection_duration),
         max_requests_per_connection: wire::optional_number(it.max_requests_per_connection),
+        max_headers_count: wire::optional_number(it.max_headers_count),
         ..Default::default()
     };
     (options != core::HttpProtocolOptions::default()).then_some(options)

@@ -1,5 +1,11 @@
 //! HTTP/1 through a proxy.
 
+#[path = "../../../http1/corpus/mod.rs"]
+mod corpus;
+mod interim;
+mod limits;
+mod smuggling;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};
