@@ -49,6 +49,7 @@ pub enum Stop {
     Redirect {
         status: u16,
         location: Vec<u8>,
+        details: &'static str,
     },
     /// The last attempt yielded no response.
     Upstream {
@@ -170,8 +171,8 @@ fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
             }
         }
         Stop::Direct { status, body } => Reply::new(status, None, "direct_response").body(body.to_string()),
-        Stop::Redirect { status, location } => {
-            Reply { location: Some(location), ..Reply::new(status, None, "direct_response") }
+        Stop::Redirect { status, location, details } => {
+            Reply { location: Some(location), ..Reply::new(status, None, details) }
         }
         Stop::Upstream { error, retried } => upstream(ctx, &error, retried),
         Stop::Timeout => Reply::new(504, Some(Flag::UT), "response_timeout").body("upstream request timeout"),

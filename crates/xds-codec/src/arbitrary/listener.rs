@@ -2,7 +2,9 @@
 
 use ir::access_log::AccessLogFilter;
 use ir::filter::Reporter;
-use ir::http::{ClientCertDetails, CodecType, ForwardClientCert, RouteSource, ServerHeader};
+use ir::http::{
+    ClientCertDetails, CodecType, EscapedSlashes, ForwardClientCert, Http2Options, RouteSource, ServerHeader,
+};
 use ir::listener::{ListenerFilter, TransportProtocol};
 use ir::tcp::TcpClusters;
 use ir::{
@@ -13,7 +15,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{address, rbac, route_config, text, tls};
+use super::{address, http2, rbac, route_config, text, tls};
 
 /// Any listener.
 pub fn listener() -> BoxedStrategy<Listener> {
@@ -167,8 +169,8 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
     let peer = (any::<bool>(), any::<u32>(), forward_client_cert(), client_cert_details(), server_header());
     let flags = any::<(bool, bool, bool, bool, bool)>();
     let time = || option::of(text::duration());
-    let times = (time(), time(), time(), time(), time(), time());
-    let limits = (option::of(any::<u32>()), option::of(any::<u32>()));
+    let times = (time(), time(), time(), time(), time(), time(), time());
+    let limits = (option::of(any::<u32>()), option::of(any::<u32>()), escaped_slashes(), http2_options());
     (names, lists, peer, flags, times, limits)
         .prop_map(|(names, lists, peer, flags, times, limits)| {
             let (stat_prefix, codec, routes, server_name) = names;
@@ -192,6 +194,8 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
                 preserve_external_request_id: flags.1,
                 normalize_path: flags.2,
                 merge_slashes: flags.3,
+                escaped_slashes: limits.2,
+                http2: limits.3,
                 accept_http_10: flags.4,
                 stream_idle_timeout: times.0,
                 request_timeout: times.1,
@@ -199,11 +203,25 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
                 idle_timeout: times.3,
                 max_connection_duration: times.4,
                 drain_timeout: times.5,
+                max_stream_duration: times.6,
                 max_requests_per_connection: limits.0,
                 max_request_headers_kb: limits.1,
             }
         })
         .boxed()
+}
+
+fn escaped_slashes() -> impl Strategy<Value = EscapedSlashes> {
+    prop_oneof![
+        Just(EscapedSlashes::KeepUnchanged),
+        Just(EscapedSlashes::RejectRequest),
+        Just(EscapedSlashes::UnescapeAndRedirect),
+        Just(EscapedSlashes::UnescapeAndForward),
+    ]
+}
+
+fn http2_options() -> impl Strategy<Value = Http2Options> {
+    prop_oneof![Just(Http2Options::default()), http2::options()]
 }
 
 fn forward_client_cert() -> impl Strategy<Value = ForwardClientCert> {

@@ -122,6 +122,7 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
             .and_then(|it| keepalive(at.field("upstream_connection_options"), it)),
         max_requests_per_connection: options.max_requests_per_connection,
         idle_timeout: options.idle_timeout,
+        http2: options.http2,
         services: keys.services(),
         origin: keys.origin(),
         name,
