@@ -49,9 +49,7 @@ fn resources(
         Unit::VirtualOutbound => {
             listener(Some(outbound::virtual_outbound::build(scope.wildcard(), settings, scope.data_plane)))
         }
-        Unit::VirtualInbound => {
-            listener(Some(inbound::listener::build(view, scope, settings, findings)))
-        }
+        Unit::VirtualInbound => listener(Some(inbound::listener::build(view, scope, settings, findings))),
         Unit::OutboundListener { address, port, entry } => {
             let origin =
                 |host: &Host| service(host).map(|s| Origin { object: s.object.clone(), field: "".into() });

@@ -110,11 +110,7 @@ fn io_error(error: h2::Error) -> io::Error {
 }
 
 impl AsyncRead for Tunnel {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Tunnel::Io(io) => Pin::new(io).poll_read(cx, buf),
             Tunnel::H2(stream) => Pin::new(stream).poll_read(cx, buf),

@@ -83,9 +83,14 @@ fn normalize(ctx: &mut Context) -> Result<(), Stop> {
         Verdict::Forward(Cow::Borrowed(_)) => return Ok(()),
         Verdict::Forward(Cow::Owned(path)) => path,
         // Clients of gRPC do not follow a redirect.
-        Verdict::Redirect(_) if ctx.is_grpc => return Err(reject),
-        Verdict::Redirect(location) => return Err(Stop::Redirect { status: 307, location, details }),
-        Verdict::Reject => return Err(reject),
+        Verdict::Redirect(location) if !ctx.is_grpc => {
+            ctx.conn.stats.rq_redirected_with_normalized_path.inc();
+            return Err(Stop::Redirect { status: 307, location, details });
+        }
+        Verdict::Redirect(_) | Verdict::Reject => {
+            ctx.conn.stats.rq_failed_path_normalization.inc();
+            return Err(reject);
+        }
     };
     ctx.head.set_path(path);
     Ok(())

@@ -61,6 +61,8 @@ pub enum Stop {
     /// The request's body took too long or was too slow.
     RequestTimeout,
     StreamIdle,
+    /// `max_stream_duration`, or what a gRPC client allowed.
+    MaxDuration,
     Draining,
 }
 
@@ -185,10 +187,21 @@ fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
         }
         Stop::StreamIdle => {
             stats.rq_idle_timeout.inc();
-            Reply::new(408, Some(Flag::SI), "stream_idle_timeout").body("stream timeout")
+            Reply::new(timeout_status(ctx), Some(Flag::SI), "stream_idle_timeout").body("stream timeout")
+        }
+        Stop::MaxDuration => {
+            stats.rq_max_duration_reached.inc();
+            let reply = Reply::new(timeout_status(ctx), None, "max_duration_timeout");
+            // DEADLINE_EXCEEDED
+            Reply { grpc_status: Some(4), ..reply.body("downstream duration timeout") }
         }
         Stop::Draining => Reply::new(503, None, "draining"),
     }
+}
+
+/// Who was too slow: the client, as long as its request is not wholly here.
+fn timeout_status(ctx: &Context) -> u16 {
+    if ctx.progress.request_end.get().is_some() { 504 } else { 408 }
 }
 
 /// No response came from upstream.

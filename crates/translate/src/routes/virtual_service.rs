@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ir::route::{
-    Forward, HeaderEdits, MaxStreamDuration, PathMatch, Route, RouteAction, RouteClusters, RouteMatch, WeightedCluster,
+    Forward, HeaderEdits, MaxStreamDuration, PathMatch, Route, RouteAction, RouteClusters, RouteMatch,
+    WeightedCluster,
 };
 use istio_api::networking::{Destination, HttpRoute, VirtualService};
 use model::{Host, ObjectRef, Origin};

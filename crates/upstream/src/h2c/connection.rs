@@ -91,7 +91,8 @@ pub(crate) async fn open(
         ..SendError::new(Failure::Connect { timeout: false, tls: false })
     })?;
     let ping = Rc::new(Notify::new());
-    let keepalive = options.keepalive.and_then(|settings| Some((driver.ping_pong()?, settings, ping.clone())));
+    let keepalive =
+        options.keepalive.and_then(|settings| Some((driver.ping_pong()?, settings, ping.clone())));
     let conn = Rc::new(Connection {
         send,
         spare: Cell::new(None),
@@ -163,7 +164,9 @@ pub(super) async fn start(
     ends: bool,
 ) -> Result<Stream, StreamError> {
     let mut handle = conn.spare.take().unwrap_or_else(|| conn.send.clone());
-    if conn.streams.get() == 0 && conn.ping_after.is_some_and(|limit| conn.idle_since.get().elapsed() >= limit) {
+    if conn.streams.get() == 0
+        && conn.ping_after.is_some_and(|limit| conn.idle_since.get().elapsed() >= limit)
+    {
         conn.ping.notify_one();
     }
     conn.streams.set(conn.streams.get() + 1);

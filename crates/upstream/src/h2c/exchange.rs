@@ -93,7 +93,8 @@ impl<B: Body> Exchange<B> {
                 detail: String::new(),
             }));
         }
-        let response = ready!(Pin::new(&mut self.response).poll(cx)).map_err(|error| StreamError::of(&error))?;
+        let response =
+            ready!(Pin::new(&mut self.response).poll(cx)).map_err(|error| StreamError::of(&error))?;
         let (parts, recv) = response.into_parts();
         self.recv = Some(recv);
         Poll::Ready(Ok(parts))

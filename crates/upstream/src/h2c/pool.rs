@@ -118,7 +118,8 @@ impl Pool {
         let mut with_room = connections.iter().filter(|conn| conn.has_room());
         // The first as a rule: fewer, fuller connections write less often.
         let first = with_room.next()?;
-        if is_other(first) { with_room.find(|conn| !is_other(conn)).or(Some(first)) } else { Some(first) }.cloned()
+        if is_other(first) { with_room.find(|conn| !is_other(conn)).or(Some(first)) } else { Some(first) }
+            .cloned()
     }
 
     fn usable(&self, key: &Key) -> Option<Rc<Connection>> {

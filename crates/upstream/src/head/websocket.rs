@@ -75,7 +75,10 @@ mod tests {
         assert_eq!(answer.get("sec-websocket-accept"), Some(&b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="[..]));
 
         let two = RequestHead::from_h2(request.into_parts().0);
-        assert_eq!((two.method(), two.is_connect(), two.upgrade()), (&b"GET"[..], false, Some(&b"websocket"[..])));
+        assert_eq!(
+            (two.method(), two.is_connect(), two.upgrade()),
+            (&b"GET"[..], false, Some(&b"websocket"[..]))
+        );
         let back = two.to_h1().unwrap();
         assert_eq!((back.method(), back.get("upgrade")), (&b"GET"[..], Some(&b"websocket"[..])));
         assert_eq!(back.get("sec-websocket-key").unwrap().len(), 24);

@@ -65,7 +65,8 @@ fn discovery() -> impl Strategy<Value = (ClusterDiscovery, LbPolicy)> {
 }
 
 fn protocol() -> impl Strategy<Value = (HttpProtocol, Http2Options)> {
-    let two = prop_oneof![Just(HttpProtocol::Http2), Just(HttpProtocol::UseDownstream), Just(HttpProtocol::Auto)];
+    let two =
+        prop_oneof![Just(HttpProtocol::Http2), Just(HttpProtocol::UseDownstream), Just(HttpProtocol::Auto)];
     prop_oneof![
         1 => Just((HttpProtocol::Http1, Http2Options::default())),
         3 => (two, http2::options()),

@@ -28,7 +28,12 @@ fn keepalive() -> impl Strategy<Value = Http2Keepalive> {
         (time(), option::of(time())).prop_map(|(interval, idle)| (Some(interval), idle)),
         time().prop_map(|idle| (None, Some(idle))),
     ];
-    (intervals, time(), option::of(0u32..=100)).prop_map(|((interval, idle_interval), timeout, jitter_percent)| {
-        Http2Keepalive { interval, timeout, jitter_percent, idle_interval }
-    })
+    (intervals, time(), option::of(0u32..=100)).prop_map(
+        |((interval, idle_interval), timeout, jitter_percent)| Http2Keepalive {
+            interval,
+            timeout,
+            jitter_percent,
+            idle_interval,
+        },
+    )
 }

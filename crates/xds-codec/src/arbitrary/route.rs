@@ -5,8 +5,8 @@ use std::time::Duration;
 use ir::fault::{AbortStatus, FaultAbort, FaultDelay};
 use ir::retry::RetryOn;
 use ir::route::{
-    AppendAction, DirectResponse, Forward, HeaderEdits, HeaderValue, MaxStreamDuration, PathMatch, QueryMatcher, Redirect,
-    RouteClusters, RouteMatch, WeightedCluster,
+    AppendAction, DirectResponse, Forward, HeaderEdits, HeaderValue, MaxStreamDuration, PathMatch,
+    QueryMatcher, Redirect, RouteClusters, RouteMatch, WeightedCluster,
 };
 use ir::{Fault, RetryPolicy, Route, RouteAction, RouteConfig, Str, VirtualHost};
 use proptest::collection::{btree_set, vec};
@@ -101,7 +101,13 @@ fn forward() -> BoxedStrategy<Forward> {
     let times = (time(), time(), time(), option::of(stream));
     (clusters, times, option::of(retry()), option::of(text::name()), option::of(text::path()))
         .prop_map(
-            |(clusters, (timeout, idle_timeout, max_grpc_timeout, max_stream_duration), retry, host_rewrite, prefix_rewrite)| {
+            |(
+                clusters,
+                (timeout, idle_timeout, max_grpc_timeout, max_stream_duration),
+                retry,
+                host_rewrite,
+                prefix_rewrite,
+            )| {
                 Forward {
                     clusters,
                     timeout,

@@ -21,7 +21,9 @@ fn keepalive(it: &Http2Keepalive) -> core::KeepaliveSettings {
     core::KeepaliveSettings {
         interval: wire::optional_duration(it.interval),
         timeout: Some(wire::duration(it.timeout)),
-        interval_jitter: it.jitter_percent.map(|percent| crate::pb::envoy_type::Percent { value: percent.into() }),
+        interval_jitter: it
+            .jitter_percent
+            .map(|percent| crate::pb::envoy_type::Percent { value: percent.into() }),
         connection_idle_interval: wire::optional_duration(it.idle_interval),
     }
 }

@@ -9,9 +9,8 @@ use ir::http::RouteSource;
 use ir::matcher::HeaderMatch;
 use ir::retry::RetryOn;
 use ir::route::{
-    MaxStreamDuration,
-    AppendAction, DirectResponse, Forward, HeaderEdits, HeaderValue, PathMatch, QueryMatcher, Redirect,
-    RouteClusters, RouteMatch, WeightedCluster,
+    AppendAction, DirectResponse, Forward, HeaderEdits, HeaderValue, MaxStreamDuration, PathMatch,
+    QueryMatcher, Redirect, RouteClusters, RouteMatch, WeightedCluster,
 };
 use ir::*;
 
