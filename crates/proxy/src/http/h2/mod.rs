@@ -2,28 +2,27 @@
 
 mod body;
 mod flood;
+mod life;
 mod resets;
+mod session;
 mod stream;
 
-use std::cell::{Cell, RefCell};
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::future::LocalBoxFuture;
-use futures_util::stream::FuturesUnordered;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use ir::http::Http2Options;
 use net::Io;
 use tokio::sync::Notify;
-use upstream::{Metered, Outbox};
+use upstream::Metered;
 
 use self::flood::{Guarded, Wire};
-use self::resets::Resets;
+use self::session::Session;
 use self::stream::Stream;
 use super::HttpConnection;
 
@@ -38,25 +37,10 @@ const MAX_UNSEEN_RESETS: usize = 100;
 /// Streams that we reset are remembered for a second, while their clients go on sending.
 const MAX_RESET_STREAMS: usize = 1024;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a peer has to let its last streams come in after it was told of the end.
-const IDLE_GRACE: Duration = Duration::from_secs(5);
 /// How long the last words may take.
 const CLOSING: Duration = Duration::from_secs(1);
 
 type Served = Connection<Metered<Guarded>, Bytes>;
-
-/// What the streams of a connection have in common.
-struct Session {
-    streams: Cell<usize>,
-    /// When the last one ended.
-    last: Cell<Instant>,
-    resets: Cell<Resets>,
-    /// Too much is enough: the connection is to end.
-    abused: Cell<bool>,
-    outbox: Rc<Outbox>,
-    /// Wakes the connection's own task.
-    waker: RefCell<Option<Waker>>,
-}
 
 /// What the connection has to heed besides its frames.
 enum Event {
@@ -89,7 +73,7 @@ pub async fn serve(conn: Rc<HttpConnection>, io: Io) {
     };
     let session = Rc::new(Session::new(outbox));
     let ending = Rc::new(Notify::new());
-    let mut others = others(&conn, &session, &options, &mut connection, &ending);
+    let mut others = life::others(&conn, &session, &options, &mut connection, &ending);
     let (mut accepted, mut announced) = (0, false);
     loop {
         let event = poll_fn(|cx| {
@@ -117,6 +101,8 @@ pub async fn serve(conn: Rc<HttpConnection>, io: Io) {
                     conn.stats.cx_protocol_error.inc();
                 }
                 tracing::debug!(%error, "HTTP/2 connection ended");
+                drop(connection);
+                let _ = tokio::time::timeout(CLOSING, wire.discard()).await;
                 return;
             }
             Event::Accepted(None) | Event::Forced => return,
@@ -173,112 +159,4 @@ async fn close(mut connection: Served, wire: &Wire, reason: Reason) {
         wire.discard().await;
     })
     .await;
-}
-
-/// Everything but frames that a connection waits for. In one place, so that a frame does not look
-/// at each of them.
-fn others(
-    conn: &Rc<HttpConnection>,
-    session: &Rc<Session>,
-    options: &Http2Options,
-    connection: &mut Served,
-    ending: &Rc<Notify>,
-) -> FuturesUnordered<LocalBoxFuture<'static, Event>> {
-    let others: FuturesUnordered<LocalBoxFuture<'static, Event>> = FuturesUnordered::new();
-    let (this, now) = (conn.clone(), session.clone());
-    others.push(Box::pin(async move {
-        end_of_life(&this, &now).await;
-        Event::EndOfLife
-    }));
-    let drain = conn.worker.shared.drain.clone();
-    others.push(Box::pin(async move {
-        drain.forced().await;
-        Event::Forced
-    }));
-    let (now, told) = (session.clone(), ending.clone());
-    others.push(Box::pin(async move {
-        told.notified().await;
-        unused(&now).await;
-        Event::Unused
-    }));
-    if let Some(settings) = options.keepalive.filter(|settings| settings.interval.is_some())
-        && let Some(pings) = connection.ping_pong()
-    {
-        others.push(Box::pin(async move {
-            upstream::keepalive(pings, settings, &Notify::new()).await;
-            Event::Dead
-        }));
-    }
-    others
-}
-
-async fn end_of_life(conn: &HttpConnection, session: &Session) {
-    let old = async {
-        match conn.hcm().config.max_connection_duration.filter(|max| !max.is_zero()) {
-            Some(max) => tokio::time::sleep_until((conn.started + max).into()).await,
-            None => pending().await,
-        }
-    };
-    tokio::select! {
-        () = conn.worker.draining() => conn.stats.cx_drain_close.inc(),
-        () = old => conn.stats.cx_max_duration_reached.inc(),
-        () = idle(session, conn.idle_timeout()) => conn.stats.cx_idle_timeout.inc(),
-    }
-}
-
-async fn idle(session: &Session, limit: Option<Duration>) {
-    let Some(limit) = limit else { return pending().await };
-    loop {
-        let now = Instant::now();
-        // A stream that ends before we look again sets a new beginning, never an earlier end.
-        let end = if session.streams.get() > 0 { now + limit } else { session.last.get() + limit };
-        if end <= now {
-            return;
-        }
-        tokio::time::sleep_until(end.into()).await;
-    }
-}
-
-async fn unused(session: &Session) {
-    loop {
-        tokio::time::sleep(IDLE_GRACE).await;
-        if session.streams.get() == 0 && session.last.get().elapsed() >= IDLE_GRACE {
-            return;
-        }
-    }
-}
-
-impl Session {
-    fn new(outbox: Rc<Outbox>) -> Self {
-        Session {
-            streams: Cell::new(0),
-            last: Cell::new(Instant::now()),
-            resets: Cell::default(),
-            abused: Cell::new(false),
-            outbox,
-            waker: RefCell::new(None),
-        }
-    }
-
-    fn remember(&self, cx: &TaskContext<'_>) {
-        let mut waker = self.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *waker = Some(cx.waker().clone());
-        }
-    }
-
-    /// A stream is over; `reset`: its client did not want to wait for the response.
-    fn ended(&self, started: Instant, reset: bool) {
-        let now = Instant::now();
-        self.streams.set(self.streams.get() - 1);
-        self.last.set(now);
-        let mut resets = self.resets.get();
-        let too_many = resets.ended(now.saturating_duration_since(started), reset);
-        self.resets.set(resets);
-        if too_many && !self.abused.replace(true) {
-            if let Some(waker) = self.waker.borrow().as_ref() {
-                waker.wake_by_ref();
-            }
-        }
-    }
 }

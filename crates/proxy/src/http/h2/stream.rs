@@ -13,8 +13,8 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use upstream::{BodyKind, Empty, Frame, H2Tunnel, RequestHead, poll_capacity};
 
-use super::Session;
 use super::body::{H2Body, header_map};
+use super::session::Session;
 use crate::access_log::Flag;
 use crate::http::body::{BoxBody, RequestBody};
 use crate::http::context::Context;
