@@ -10,18 +10,17 @@ pub fn is_grpc<R: Request + ?Sized>(request: &R) -> bool {
     request.header("content-type").is_some_and(|value| is_grpc_content_type(&value))
 }
 
-/// `application/grpc`, alone or followed by `+` or `;`. Not `application/grpc-web`.
+/// `application/grpc`, alone or followed by `+`, as Envoy takes it. Not `application/grpc-web`.
 pub fn is_grpc_content_type(value: &[u8]) -> bool {
     const PREFIX: &[u8] = b"application/grpc";
     let Some((head, rest)) = value.split_at_checked(PREFIX.len()) else { return false };
-    head.eq_ignore_ascii_case(PREFIX) && matches!(rest.first(), None | Some(b'+' | b';'))
+    head == PREFIX && matches!(rest.first(), None | Some(b'+'))
 }
 
 /// The gRPC status that stands for an HTTP status on a local reply.
 /// See <https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>.
 pub fn status_of_http(status: u16) -> u32 {
     match status {
-        200 => 0,
         400 => 13,
         401 => 16,
         403 => 7,
@@ -67,6 +66,19 @@ pub fn parse_timeout(value: &[u8]) -> Option<Duration> {
     })
 }
 
+/// Writes `grpc-timeout`: milliseconds, or as exactly as eight digits allow.
+pub fn format_timeout(limit: Duration) -> String {
+    const MOST: u128 = 99_999_999;
+    let millis = limit.as_millis();
+    // Rounded up: an upstream should not give up before us.
+    for (unit, size) in [('m', 1), ('S', 1_000), ('M', 60_000)] {
+        if millis.div_ceil(size) <= MOST {
+            return format!("{}{unit}", millis.div_ceil(size));
+        }
+    }
+    format!("{}H", millis.div_ceil(3_600_000).min(MOST))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,7 +88,7 @@ mod tests {
         for (value, expected) in [
             ("application/grpc", true),
             ("application/grpc+proto", true),
-            ("application/grpc;x", true),
+            ("application/grpc;x", false),
             ("application/grpc-web", false),
             ("application/json", false),
             ("", false),
@@ -85,6 +97,10 @@ mod tests {
         }
         assert_eq!(parse_timeout(b"100m"), Some(Duration::from_millis(100)));
         assert_eq!(parse_timeout(b"1H"), Some(Duration::from_secs(3600)));
+        for (seconds, text) in [(0, "0m"), (1, "1000m"), (100_000, "100000S"), (u64::MAX / 4, "99999999H")] {
+            assert_eq!(format_timeout(Duration::from_secs(seconds)), text);
+        }
+        assert_eq!((status_of_http(403), status_of_http(404), status_of_http(200)), (7, 12, 2));
         for bad in ["", "m", "1", "123456789S", "-1S", "1x"] {
             assert_eq!(parse_timeout(bad.as_bytes()), None, "{bad}");
         }

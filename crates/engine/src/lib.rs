@@ -18,6 +18,7 @@ pub mod regex;
 pub mod request;
 pub mod retry;
 pub mod route;
+pub mod timeouts;
 pub mod xfcc;
 
 pub use dice::Dice;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use model::Origin;
 use stdx::Str;
 
+use crate::http::Http2Options;
 use crate::{LoadAssignment, UpstreamTls};
 
 /// `envoy.config.cluster.v3.Cluster`.
@@ -39,6 +40,8 @@ pub struct Cluster {
     pub max_connection_duration: Option<Duration>,
     /// Of an upstream connection without requests. `None` is Envoy's default of 1 h, zero is off.
     pub idle_timeout: Option<Duration>,
+    /// Of connections that speak HTTP/2.
+    pub http2: Http2Options,
     /// Services behind the cluster, from Istio's metadata, for metrics.
     pub services: Vec<ServiceRef>,
     pub origin: Option<Origin>,
@@ -65,6 +68,7 @@ impl Cluster {
             max_response_headers_kb: None,
             max_connection_duration: None,
             idle_timeout: None,
+            http2: Http2Options::default(),
             services: Vec::new(),
             origin: None,
         }

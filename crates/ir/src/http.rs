@@ -31,6 +31,9 @@ pub struct HttpConnectionManager {
     /// RFC 3986 dot segments and percent-encoding of unreserved characters.
     pub normalize_path: bool,
     pub merge_slashes: bool,
+    /// What becomes of `%2F` and `%5C`, before the path is normalised.
+    pub escaped_slashes: EscapedSlashes,
+    pub http2: Http2Options,
     /// Without a byte on the stream in either direction. `None` is Envoy's default of 5 min, zero is off.
     pub stream_idle_timeout: Option<Duration>,
     /// For the whole request to arrive. Zero or `None` is off.
@@ -43,6 +46,8 @@ pub struct HttpConnectionManager {
     /// An HTTP/1 connection that has reached `max_connection_duration` ends with its next response,
     /// told by `connection: close`; without it, also while it is idle.
     pub http1_safe_max_connection_duration: bool,
+    /// Of a request and its response, where its route does not say. Zero or `None` is off.
+    pub max_stream_duration: Option<Duration>,
     pub max_requests_per_connection: Option<u32>,
     /// Time between the announcement of a drain and the last GOAWAY. `None` is 5 s.
     pub drain_timeout: Option<Duration>,
@@ -76,12 +81,15 @@ impl Default for HttpConnectionManager {
             preserve_external_request_id: false,
             normalize_path: false,
             merge_slashes: false,
+            escaped_slashes: EscapedSlashes::KeepUnchanged,
+            http2: Http2Options::default(),
             stream_idle_timeout: None,
             request_timeout: None,
             request_headers_timeout: None,
             idle_timeout: None,
             max_connection_duration: None,
             http1_safe_max_connection_duration: false,
+            max_stream_duration: None,
             max_requests_per_connection: None,
             drain_timeout: None,
             max_request_headers_kb: None,
@@ -148,4 +156,47 @@ pub enum ServerHeader {
     Overwrite,
     AppendIfAbsent,
     PassThrough,
+}
+
+/// `path_with_escaped_slashes_action`: what becomes of a path with `%2F` or `%5C` in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EscapedSlashes {
+    #[default]
+    KeepUnchanged,
+    /// 400.
+    RejectRequest,
+    /// 307 to the path without escapes; gRPC, whose clients do not follow, gets 400.
+    UnescapeAndRedirect,
+    UnescapeAndForward,
+}
+
+/// `envoy.config.core.v3.Http2ProtocolOptions`, towards clients or endpoints. `None` is ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Http2Options {
+    /// Bytes of HPACK's dynamic table that the peer may use. 4096.
+    pub hpack_table_size: Option<u32>,
+    /// At a time and connection. Towards clients what they are told (1024); towards endpoints our
+    /// own limit beside theirs (none).
+    pub max_concurrent_streams: Option<u32>,
+    /// Bytes. 256 KiB.
+    pub initial_stream_window_size: Option<u32>,
+    /// Bytes. 1 MiB.
+    pub initial_connection_window_size: Option<u32>,
+    /// Extended CONNECT (RFC 8441): upgrades such as WebSocket over HTTP/2.
+    pub allow_connect: bool,
+    pub keepalive: Option<Http2Keepalive>,
+}
+
+/// `connection_keepalive`: PINGs, and for how long their answers are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Http2Keepalive {
+    /// Between PINGs. `None`: only before a request on a connection that was idle.
+    pub interval: Option<Duration>,
+    /// After which the connection is closed.
+    pub timeout: Duration,
+    /// In addition to the interval, at random, at most so much of it. `None` is Envoy's 15 %.
+    pub jitter_percent: Option<u32>,
+    /// A connection without a byte from its peer for so long is tried with a PING before a new
+    /// stream is relied on.
+    pub idle_interval: Option<Duration>,
 }

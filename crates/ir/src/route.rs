@@ -119,8 +119,11 @@ pub struct Forward {
     pub timeout: Option<Duration>,
     /// In place of the connection manager's `stream_idle_timeout`; zero is off.
     pub idle_timeout: Option<Duration>,
-    /// The longest `grpc-timeout` that is honoured; zero: any.
+    /// Deprecated in Envoy: a gRPC request's `timeout` is what its `grpc-timeout` says, and at most
+    /// this; zero: any. Without effect beside `max_stream_duration`.
     pub max_grpc_timeout: Option<Duration>,
+    /// Where it is set, `timeout` has no effect, as in Envoy.
+    pub max_stream_duration: Option<MaxStreamDuration>,
     pub retry: Option<RetryPolicy>,
     pub host_rewrite: Option<Str>,
     /// Replaces the matched prefix (or the whole exact path).
@@ -135,11 +138,34 @@ impl Forward {
             timeout: None,
             idle_timeout: None,
             max_grpc_timeout: None,
+            max_stream_duration: None,
             retry: None,
             host_rewrite: None,
             prefix_rewrite: None,
         }
     }
+}
+
+/// `envoy.config.route.v3.RouteAction.MaxStreamDuration`: how long a request and its response may
+/// take, from the request's first byte, whatever is retried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MaxStreamDuration {
+    /// In place of the connection manager's; zero is off.
+    pub max: Option<Duration>,
+    /// A request's `grpc-timeout` takes the place of `max`, but is at most this; zero: any. `None`:
+    /// the header has no effect.
+    pub grpc_header_max: Option<Duration>,
+    /// Taken off the `grpc-timeout`, so that we are the first to give up.
+    pub grpc_header_offset: Option<Duration>,
+}
+
+impl MaxStreamDuration {
+    /// No limit but the one that a gRPC client names.
+    pub const AS_GRPC_CLIENTS_SAY: MaxStreamDuration = MaxStreamDuration {
+        max: Some(Duration::ZERO),
+        grpc_header_max: Some(Duration::ZERO),
+        grpc_header_offset: None,
+    };
 }
 
 /// Which cluster.

@@ -2,6 +2,15 @@
 
 mod support;
 
+#[path = "http2/attacks.rs"]
+mod attacks;
+#[path = "http2/bridge.rs"]
+mod bridge;
+#[path = "http2/life.rs"]
+mod life;
+#[path = "http2/raw.rs"]
+mod raw;
+
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::{HeaderMap, Request};

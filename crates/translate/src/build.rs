@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use ir::{Cluster, Resource};
-use istio_api::mesh::PathNormalization;
-use model::{Host, Level, Node, NodeType, ObjectRef, Origin};
+use model::{Host, Node, NodeType, Origin};
 use registry::View;
 
 use crate::cluster::{fixed, outbound as outbound_clusters};
-use crate::findings::{Findings, NO_EFFECT};
+use crate::findings::Findings;
 use crate::settings::Settings;
 use crate::unit::{Built, ScopeKey, Unit, scope};
 use crate::{endpoints, gateway, inbound, name_table, outbound, routes};
@@ -50,10 +49,7 @@ fn resources(
         Unit::VirtualOutbound => {
             listener(Some(outbound::virtual_outbound::build(scope.wildcard(), settings, scope.data_plane)))
         }
-        Unit::VirtualInbound => {
-            mesh_findings(view, findings);
-            listener(Some(inbound::listener::build(view, scope, settings, findings)))
-        }
+        Unit::VirtualInbound => listener(Some(inbound::listener::build(view, scope, settings, findings))),
         Unit::OutboundListener { address, port, entry } => {
             let origin =
                 |host: &Host| service(host).map(|s| Origin { object: s.object.clone(), field: "".into() });
@@ -87,15 +83,6 @@ fn fixed_clusters(scope: &ScopeKey, settings: &Settings) -> Vec<Cluster> {
         clusters.push(fixed::inbound_passthrough(settings, Some(scope.wildcard())));
     }
     clusters
-}
-
-fn mesh_findings(view: &View<'_>, findings: &Findings) {
-    if view.mesh().path_normalization == PathNormalization::DecodeAndMergeSlashes {
-        let object = ObjectRef::new("MeshConfig", "", "");
-        let message =
-            "DECODE_AND_MERGE_SLASHES has no effect yet on %2F and %5C: it is read as MERGE_SLASHES";
-        findings.report(Level::Warning, NO_EFFECT, &object, "pathNormalization.normalization", message);
-    }
 }
 
 fn clusters(clusters: Vec<Cluster>) -> Vec<Resource> {

@@ -116,6 +116,7 @@ fn base(settings: &Settings, stat_prefix: Str, http_filters: Vec<HttpFilter>) ->
         proxy_100_continue: true,
         normalize_path: settings.normalize_path,
         merge_slashes: settings.merge_slashes,
+        escaped_slashes: settings.escaped_slashes,
         stream_idle_timeout: Some(Duration::ZERO),
         ..HttpConnectionManager::default()
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ir::access_log::{AccessLogFilter, AccessLogSink};
+use ir::http::EscapedSlashes;
 use ir::{AccessLog, RetryPolicy};
 use istio_api::MeshConfig;
 use istio_api::mesh::{OutboundTrafficPolicy, PathNormalization};
@@ -33,6 +34,7 @@ pub struct Settings {
     pub protocol_detection_timeout: Duration,
     pub normalize_path: bool,
     pub merge_slashes: bool,
+    pub escaped_slashes: EscapedSlashes,
     /// For routes that say nothing of retries.
     pub retry: Option<RetryPolicy>,
     pub outbound_port: u16,
@@ -58,6 +60,10 @@ impl Settings {
                 normalization,
                 PathNormalization::MergeSlashes | PathNormalization::DecodeAndMergeSlashes
             ),
+            escaped_slashes: match normalization {
+                PathNormalization::DecodeAndMergeSlashes => EscapedSlashes::UnescapeAndForward,
+                _ => EscapedSlashes::KeepUnchanged,
+            },
             retry: mesh
                 .default_http_retry_policy
                 .as_ref()

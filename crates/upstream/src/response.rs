@@ -10,6 +10,7 @@ use identity::TlsInfo;
 use net::Io;
 
 use crate::state::{InFlight, InFlightAt};
+use crate::tunnel::Tunnel;
 use crate::{Body, BodyError, BodyKind, Frame, ResponseHead, h1, h2c};
 
 /// A response whose head is here and whose body may still be on its way.
@@ -65,6 +66,27 @@ impl<B: Body> ResponseBody<B> {
         let (mut io, first) = exchange.into_upgraded()?;
         io.attach(self.in_flight);
         Ok((io, first))
+    }
+
+    /// After a 101, whatever is spoken upstream: the bytes of both ways. The request counts as in
+    /// flight for as long as they are held.
+    ///
+    /// # Errors
+    /// The stream is over, or the request is not sent to its end.
+    pub fn into_tunnel(self) -> io::Result<Tunnel> {
+        match self.inside {
+            Inside::H1(exchange) => {
+                let (mut io, first) = exchange.into_upgraded()?;
+                io.unread(first);
+                io.attach(self.in_flight);
+                Ok(Tunnel::Io(io))
+            }
+            Inside::H2(exchange) => {
+                let mut stream = exchange.into_tunnel().ok_or(io::ErrorKind::NotConnected)?;
+                stream.attach(self.in_flight);
+                Ok(Tunnel::H2(stream))
+            }
+        }
     }
 
     /// The whole request has been taken.

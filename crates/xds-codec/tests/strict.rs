@@ -80,8 +80,19 @@ fn what_is_not_honoured_is_refused_by_name() {
         &["tracing: is not supported", "via: is not supported"],
     );
     check_manager(
-        "path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD",
-        &["path_with_escaped_slashes_action: only KEEP_UNCHANGED is supported"],
+        "http2_protocol_options: {allow_metadata: true, max_concurrent_streams: 0, initial_stream_window_size: 1}",
+        &[
+            "http2_protocol_options.allow_metadata: is not supported",
+            "http2_protocol_options.initial_stream_window_size: 1 is not from 65535 to 2147483647",
+            "http2_protocol_options.max_concurrent_streams: 0 is not from 1 to 2147483647",
+        ],
+    );
+    check_manager(
+        "http2_protocol_options: {connection_keepalive: {interval: 1s, interval_jitter: {value: 1.5}}}",
+        &[
+            "http2_protocol_options.connection_keepalive.interval_jitter: 1.5 is not a whole number from 0 to 100",
+            "http2_protocol_options.connection_keepalive.timeout: is required and must not be zero",
+        ],
     );
     check_manager(
         "upgrade_configs: [{upgrade_type: CONNECT}, {upgrade_type: websocket}]",

@@ -12,8 +12,10 @@ use upstream::{Body, BodyError, BodyKind, Frame, Interim, ResponseHead, Trailers
 /// A body whose origin does not matter any more.
 pub type BoxBody = Box<dyn Body>;
 
-/// How much of a request's body is kept, so that the request can be sent again.
+/// How much of a request's body is kept, so that the request can be sent again, and of all requests
+/// of a connection together.
 const REPLAY_LIMIT: usize = 256 * 1024;
+const CONNECTION_REPLAY_LIMIT: usize = 1024 * 1024;
 
 /// What bodies tell of themselves while they move.
 #[derive(Debug, Default)]
@@ -57,6 +59,8 @@ struct Inner {
     /// Frames from the beginning; `None` once they are not wholly kept.
     kept: Option<VecDeque<Frame>>,
     kept_bytes: usize,
+    /// What the connection's requests keep together.
+    kept_together: Rc<Cell<usize>>,
     /// Bytes the source has been told are done with.
     released: u64,
     ended: bool,
@@ -69,21 +73,30 @@ impl RequestBody {
         if ended {
             progress.request_end.set(Some(Instant::now()));
         }
-        let inner = Inner { source, kind, progress, kept: None, kept_bytes: 0, released: 0, ended };
+        let (kept_bytes, kept_together) = (0, Rc::default());
+        let inner =
+            Inner { source, kind, progress, kept: None, kept_bytes, kept_together, released: 0, ended };
         RequestBody(Rc::new(RefCell::new(inner)))
     }
 
     /// From here on keeps what is read, for another attempt.
-    pub fn keep(&self) {
+    pub fn keep(&self, together: &Rc<Cell<usize>>) {
         let mut inner = self.0.borrow_mut();
         if inner.released == 0 && inner.kept.is_none() && inner.progress.request_bytes.get() == 0 {
             inner.kept = Some(VecDeque::new());
+            inner.kept_together = together.clone();
         }
+    }
+
+    /// All that was read so far is kept, or there is nothing to keep.
+    pub fn is_kept(&self) -> bool {
+        let inner = self.0.borrow();
+        inner.kind == BodyKind::None || inner.kept.is_some()
     }
 
     /// No further attempt will be made: frees what was kept.
     pub fn forget(&self) {
-        self.0.borrow_mut().kept = None;
+        self.0.borrow_mut().forget();
     }
 
     /// Whether everything that was read so far can be sent again.
@@ -150,17 +163,32 @@ impl Body for Attempt {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
 impl Inner {
+    fn forget(&mut self) {
+        self.kept = None;
+        let kept = std::mem::take(&mut self.kept_bytes);
+        self.kept_together.set(self.kept_together.get() - kept);
+    }
+
     fn note(&mut self, frame: &Result<Option<Frame>, BodyError>) {
         self.progress.touch();
         match frame {
             Ok(Some(frame)) => {
                 if let Frame::Data(bytes) = frame {
                     self.progress.request_bytes.set(self.progress.request_bytes.get() + bytes.len() as u64);
-                    self.kept_bytes += bytes.len();
+                    if self.kept.is_some() {
+                        self.kept_bytes += bytes.len();
+                        self.kept_together.set(self.kept_together.get() + bytes.len());
+                    }
                 }
-                if self.kept_bytes > REPLAY_LIMIT {
-                    self.kept = None;
+                if self.kept_bytes > REPLAY_LIMIT || self.kept_together.get() > CONNECTION_REPLAY_LIMIT {
+                    self.forget();
                 }
                 if let Some(kept) = &mut self.kept {
                     kept.push_back(frame.clone());
@@ -186,18 +214,4 @@ pub fn number(value: &[u8]) -> Option<u32> {
 /// A few bytes of our own.
 pub fn full(bytes: impl Into<Bytes>) -> BoxBody {
     Box::new(upstream::Full::new(bytes))
-}
-
-/// Resolves when nothing has moved for `limit`; never without a limit.
-pub async fn idle(progress: Rc<Progress>, limit: Option<Duration>) {
-    let Some(limit) = limit else { return std::future::pending().await };
-    let start = Instant::now();
-    loop {
-        let since = progress.last_moved.get().map_or(start, |moved| moved.max(start));
-        let end = since + limit;
-        if Instant::now() >= end {
-            return;
-        }
-        tokio::time::sleep_until(end.into()).await;
-    }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::Request as _;
 use engine::route::RouteTable;
@@ -51,6 +51,10 @@ pub struct Context {
     pub cluster_edits: Option<Box<ir::route::HeaderEdits>>,
     /// How the response's body came to its end.
     pub outgoing: Option<Rc<Ending>>,
+    /// How long nothing may move on the stream; of the route, else the connection manager's.
+    pub stream_idle: Option<Duration>,
+    /// When all of request and response have to be over.
+    pub deadline: Option<Instant>,
     /// Whether the response has to carry our own metadata.
     pub tell_peer: bool,
     response: Vec<(Box<str>, Box<[u8]>)>,
@@ -79,6 +83,7 @@ impl Context {
     pub fn new(conn: Rc<HttpConnection>, head: RequestHead, is_http2: bool) -> Self {
         let hcm = conn.hcm();
         let snapshot = conn.worker.snapshot();
+        let stream_idle = super::stream_idle_timeout(&hcm);
         let mut record = Record::new();
         record.protocol = Some(head.protocol());
         conn.requests.set(conn.requests.get() + 1);
@@ -111,6 +116,8 @@ impl Context {
             service: None,
             cluster_edits: None,
             outgoing: None,
+            stream_idle,
+            deadline: None,
             tell_peer: false,
             response: Vec::new(),
         }
@@ -155,6 +162,10 @@ impl Context {
             End::TimedOut => {
                 self.record.flag(Flag::UT);
                 self.record.details = "response_timeout".into();
+            }
+            End::MaxDuration => {
+                self.conn.stats.rq_max_duration_reached.inc();
+                self.record.details = "max_duration_timeout".into();
             }
             End::Idle => {
                 self.record.flag(Flag::SI);

@@ -4,22 +4,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine::grpc;
 use engine::retry::{Decision, Outcome, Retries};
+use engine::timeouts::{self, Timeouts};
 use ir::route::Forward;
-use ir::{Address, ClusterDiscovery, HttpProtocol, RouteAction};
+use ir::{Address, ClusterDiscovery, HttpProtocol};
 use upstream::{Destination, Failure, Interim, Response, SendError, SendOptions};
 
 use super::body::{Attempt, RequestBody, number};
 use super::context::Context;
+use super::limits::{self, Limits, Over};
 use super::outgoing::Outgoing;
 use super::respond::{Answer, Stop};
-use super::{filters, headers, stream_idle_timeout, upgrade};
+use super::{filters, headers, upgrade};
 use crate::access_log::Flag;
 use crate::config::snapshot::Cluster;
 use crate::telemetry::ClusterStats;
 
-/// Envoy's default for a route.
-const ROUTE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often a request is sent again that an endpoint refused to look at (`REFUSED_STREAM`, or left
+/// out of its GOAWAY): that is no retry, and no policy is asked.
+const REPLAYS: u32 = 2;
 
 /// What does not change between the attempts of a request.
 struct Plan {
@@ -27,10 +31,9 @@ struct Plan {
     stats: Arc<ClusterStats>,
     body: RequestBody,
     options: SendOptions,
-    /// For the whole exchange, from the end of the request.
-    timeout: Option<Duration>,
-    per_try: Option<Duration>,
-    idle: Option<Duration>,
+    /// HTTP/2 may be spoken upstream.
+    may_be_refused: bool,
+    limits: Limits,
 }
 
 /// How an attempt ended, other than by a response.
@@ -46,9 +49,10 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
     let plan = plan(ctx, forward, body)?;
     let policy = forward.retry.as_ref();
     let mut retries = Retries::new(policy);
-    if retries.possible() {
-        plan.body.keep();
+    if retries.possible() || plan.may_be_refused {
+        plan.body.keep(&ctx.conn.kept);
     }
+    let mut replays = 0;
     let mut tried: Vec<Address> = Vec::new();
     loop {
         ctx.record.attempts += 1;
@@ -63,6 +67,10 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
             Err(Ended::PerTryTimeout) => Some(Outcome::PerTryTimeout),
             Err(Ended::Final(_)) => None,
         };
+        if matches!(outcome, Some(Outcome::RefusedStream)) && replays < REPLAYS && plan.body.is_kept() {
+            replays += 1;
+            continue;
+        }
         let decision = match outcome {
             Some(outcome) if plan.body.replayable() => {
                 ctx.conn.worker.with_dice(|dice| retries.decide(outcome, dice))
@@ -86,8 +94,8 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
 fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan, Stop> {
     let cluster = ctx.cluster.clone().ok_or(Stop::NoCluster)?;
     let edits = ctx.cluster_edits.take();
-    let (timeout, per_try) = timeouts(ctx, forward);
-    headers::to_upstream(ctx, edits.as_deref(), per_try.or(timeout));
+    let times = timeouts(ctx, forward);
+    headers::to_upstream(ctx, edits.as_deref(), times.per_try.or(times.response));
     ctx.cluster_edits = edits;
     let http2 = match cluster.config.protocol {
         HttpProtocol::Http2 => true,
@@ -95,30 +103,26 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
         HttpProtocol::Http1 | HttpProtocol::Auto => false,
     };
     forward_expectation(ctx, cluster.config.protocol);
+    let may_be_refused = http2 || cluster.config.protocol == HttpProtocol::Auto;
     let http10 = ctx.head.protocol() == "HTTP/1.0";
     let alpn = ctx.alpn.as_ref().map(|alpn| filters::alpn::resolve(alpn, http2, http10));
     let interim: Option<Rc<dyn Interim>> = if ctx.is_http2 { None } else { Some(ctx.progress.clone()) };
+    if let Some(limit) = forward.idle_timeout {
+        ctx.stream_idle = (!limit.is_zero()).then_some(limit);
+    }
     Ok(Plan {
         stats: ctx.conn.worker.stats.cluster(&cluster.config.name),
         cluster,
         body,
         options: SendOptions { alpn, downstream_http2: ctx.is_http2, interim },
-        timeout,
-        per_try,
-        idle: idle_timeout(ctx),
+        may_be_refused,
+        limits: Limits {
+            response: times.response,
+            per_try: times.per_try,
+            idle: ctx.stream_idle,
+            stream: ctx.deadline,
+        },
     })
-}
-
-/// How long nothing may move on this request: as its route says, or else the connection manager.
-pub fn idle_timeout(ctx: &Context) -> Option<Duration> {
-    let of_route = ctx.route.as_ref().and_then(|chosen| match &chosen.route().action {
-        RouteAction::Forward(forward) => forward.idle_timeout,
-        RouteAction::Direct(_) | RouteAction::Redirect(_) => None,
-    });
-    match of_route {
-        Some(limit) => (!limit.is_zero()).then_some(limit),
-        None => stream_idle_timeout(&ctx.hcm),
-    }
 }
 
 /// Lets the upstream say 100, where HTTP/1 is spoken to it. Otherwise we say it, as soon as the body
@@ -131,26 +135,16 @@ fn forward_expectation(ctx: &mut Context, protocol: HttpProtocol) {
     }
 }
 
-/// The time for the whole exchange and for one attempt.
-fn timeouts(ctx: &Context, forward: &Forward) -> (Option<Duration>, Option<Duration>) {
-    let of_route = forward.timeout.unwrap_or(ROUTE_TIMEOUT);
-    let timeout = match forward.max_grpc_timeout {
-        Some(max) if ctx.is_grpc => {
-            let wanted =
-                ctx.head.get("grpc-timeout").and_then(engine::grpc::parse_timeout).unwrap_or_default();
-            match (wanted.is_zero(), max.is_zero()) {
-                (true, _) => max,
-                (false, true) => wanted,
-                (false, false) => wanted.min(max),
-            }
-        }
-        _ => of_route,
-    };
-    let timeout = (!timeout.is_zero()).then_some(timeout);
-    let per_try = forward.retry.as_ref().and_then(|retry| retry.per_try_timeout).filter(|t| !t.is_zero());
-    // An attempt has no more time than the whole.
-    let per_try = per_try.filter(|per_try| timeout.is_none_or(|timeout| *per_try < timeout));
-    (timeout, per_try)
+/// The request's times, which its stream and the upstream are told of.
+fn timeouts(ctx: &mut Context, forward: &Forward) -> Timeouts {
+    let grpc_timeout = ctx.head.get("grpc-timeout").and_then(grpc::parse_timeout);
+    let asked = timeouts::Asked { is_grpc: ctx.is_grpc, grpc_timeout };
+    let times = timeouts::of(forward, ctx.hcm.config.max_stream_duration, asked);
+    ctx.deadline = times.stream.map(|limit| ctx.record.started + limit);
+    if let Some(limit) = times.grpc_timeout {
+        ctx.head.set("grpc-timeout", grpc::format_timeout(limit));
+    }
+    times
 }
 
 fn pick(ctx: &mut Context, plan: &Plan, tried: &[Address]) -> Option<Rc<Destination>> {
@@ -184,31 +178,18 @@ async fn attempt(ctx: &mut Context, plan: &Plan, to: &Destination) -> Result<Res
     let _active = Active(&plan.stats);
     let worker = ctx.conn.worker.clone();
     let send = worker.upstream.send(to, &ctx.head, plan.body.attempt(), &plan.options);
-    let progress = ctx.progress.clone();
-    let begin = Instant::now();
     let result = tokio::select! {
         biased;
         result = send => result.map_err(Ended::Failed),
-        () = after_request(&ctx.progress, None, plan.timeout) => Err(Ended::Final(Stop::Timeout)),
-        () = after_request(&ctx.progress, Some(begin), plan.per_try) => Err(Ended::PerTryTimeout),
-        () = super::body::idle(progress, plan.idle) => Err(Ended::Final(Stop::StreamIdle)),
+        over = limits::over(&plan.limits, &ctx.progress, Instant::now()) => Err(match over {
+            Over::Response => Ended::Final(Stop::Timeout),
+            Over::PerTry => Ended::PerTryTimeout,
+            Over::Stream => Ended::Final(Stop::MaxDuration),
+            Over::Idle => Ended::Final(Stop::StreamIdle),
+        }),
     };
     count(plan, &result);
     result
-}
-
-/// Resolves that long after the request's end, which is when an upstream's time begins, but that of
-/// a later attempt not before `begin`.
-async fn after_request(progress: &super::body::Progress, begin: Option<Instant>, limit: Option<Duration>) {
-    let Some(limit) = limit else { return std::future::pending().await };
-    // Polled after the sending future, in the same task: whatever ends the request wakes us.
-    let end = std::future::poll_fn(|_| match progress.request_end.get() {
-        Some(end) => std::task::Poll::Ready(end),
-        None => std::task::Poll::Pending,
-    })
-    .await;
-    let from = begin.map_or(end, |begin| begin.max(end));
-    tokio::time::sleep_until((from + limit).into()).await;
 }
 
 fn count(plan: &Plan, result: &Result<Response<Attempt>, Ended>) {
@@ -252,7 +233,7 @@ fn outcome_of(response: &Response<Attempt>) -> Outcome {
 
 async fn wait(plan: &Plan, after: Duration) -> Result<(), Stop> {
     tokio::time::sleep(after).await;
-    match plan.body.time_is_over(plan.timeout) {
+    match plan.body.time_is_over(plan.limits.response) {
         true => Err(Stop::Timeout),
         false => Ok(()),
     }
@@ -304,7 +285,7 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     if switching {
         return upgrade::answer(head, body);
     }
-    let outgoing = Outgoing::new(Box::new(body), ctx.progress.clone(), plan.timeout, plan.idle);
+    let outgoing = Outgoing::new(Box::new(body), ctx.progress.clone(), &plan.limits);
     ctx.outgoing = Some(outgoing.ending());
     Answer { head, body: Box::new(outgoing), upgrade: None }
 }

@@ -15,7 +15,7 @@ use super::body::{Progress, RequestBody};
 use super::context::Context;
 use super::respond::{self, Answer, Stop};
 use super::stall::Stall;
-use super::{forward, phases, upgrade};
+use super::{phases, upgrade};
 
 /// What becomes of the connection after a request.
 enum After {
@@ -155,7 +155,7 @@ async fn write(
     }
     let last = conn.is_last(&ctx.hcm);
     h1.start(&head.into_h1(), body.kind(), last);
-    let mut stall = Stall::new(forward::idle_timeout(&ctx));
+    let mut stall = Stall::new(ctx.stream_idle);
     let written = poll_fn(|cx| match h1.poll_write_body(&mut body, cx) {
         Poll::Pending => stall.poll(&h1, cx).map(Err),
         written => written,

@@ -6,6 +6,7 @@ pub mod forward;
 pub mod h1;
 pub mod h2;
 pub mod headers;
+pub mod limits;
 pub mod outgoing;
 pub mod phases;
 pub mod respond;
@@ -48,6 +49,8 @@ pub struct HttpConnection {
     known: Option<Http>,
     certificate: Option<engine::rbac::Certificate>,
     pub requests: Cell<u64>,
+    /// Bytes of request bodies that are kept for a retry, of all requests together.
+    pub kept: Rc<Cell<usize>>,
     pub started: Instant,
 }
 
@@ -76,6 +79,7 @@ impl HttpConnection {
             info,
             known,
             requests: Cell::new(0),
+            kept: Rc::default(),
             started: Instant::now(),
         })
     }

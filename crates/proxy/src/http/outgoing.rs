@@ -11,6 +11,7 @@ use tokio::time::Sleep;
 use upstream::{Body, BodyError, BodyKind, Frame};
 
 use super::body::{BoxBody, Progress, number};
+use super::limits::Limits;
 
 /// How the body of a response came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum End {
     /// It has not, or as it should.
     Fine,
     TimedOut,
+    /// Of the stream's `max_stream_duration`.
+    MaxDuration,
     Idle,
     /// The upstream's connection broke.
     Broken,
@@ -36,18 +39,17 @@ pub struct Outgoing {
     /// From the end of the request.
     timeout: Option<Duration>,
     idle: Option<Duration>,
+    /// Of request and response together.
+    deadline: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
     ending: Rc<Ending>,
 }
 
 impl Outgoing {
-    pub fn new(
-        source: BoxBody,
-        progress: Rc<Progress>,
-        timeout: Option<Duration>,
-        idle: Option<Duration>,
-    ) -> Self {
-        Outgoing { source, progress, timeout, idle, timer: None, ending: Rc::new(Cell::new(End::Fine)) }
+    pub fn new(source: BoxBody, progress: Rc<Progress>, limits: &Limits) -> Self {
+        let Limits { response: timeout, idle, stream: deadline, .. } = *limits;
+        let ending = Rc::new(Cell::new(End::Fine));
+        Outgoing { source, progress, timeout, idle, deadline, timer: None, ending }
     }
 
     pub fn ending(&self) -> Rc<Ending> {
@@ -68,7 +70,13 @@ impl Outgoing {
                 self.ending.set(End::Idle);
                 return Poll::Ready(Err(BodyError::Stopped("stream timeout")));
             }
-            let Some(end) = timeout.into_iter().chain(idle).min() else { return Poll::Pending };
+            if self.deadline.is_some_and(|end| end <= now) {
+                self.ending.set(End::MaxDuration);
+                return Poll::Ready(Err(BodyError::Stopped("max stream duration")));
+            }
+            let Some(end) = timeout.into_iter().chain(idle).chain(self.deadline).min() else {
+                return Poll::Pending;
+            };
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end.into())));
             if timer.deadline() != end.into() {
                 timer.as_mut().reset(end.into());

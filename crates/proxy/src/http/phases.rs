@@ -1,10 +1,13 @@
 //! The phases of a request, in order.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use engine::path::{Normalization, Verdict};
 use engine::route::{RouteTable, Selection};
 use ir::RouteAction;
 use ir::http::RouteSource;
 use ir::route::Redirect;
-use std::sync::Arc;
 
 use super::body::RequestBody;
 use super::context::{ChosenRoute, Context};
@@ -73,14 +76,27 @@ fn normalize(ctx: &mut Context) -> Result<(), Stop> {
     let keep_upgrade = ctx.head.upgrade().is_some();
     ctx.head.strip_hop_by_hop(keep_upgrade);
     let config = &ctx.hcm.config;
-    if !config.normalize_path && !config.merge_slashes {
-        return Ok(());
-    }
-    let bad = |_| Stop::Refused { status: 400, details: "path_normalization_failed", body: "" };
-    let path = engine::path::normalize(ctx.head.path(), config.merge_slashes).map_err(bad)?;
-    if let std::borrow::Cow::Owned(path) = path {
-        ctx.head.set_path(path);
-    }
+    let how = Normalization {
+        normalize: config.normalize_path,
+        merge_slashes: config.merge_slashes,
+        escaped_slashes: config.escaped_slashes,
+    };
+    let details = "path_normalization_failed";
+    let reject = Stop::Refused { status: 400, details, body: "" };
+    let path = match engine::path::normalize(ctx.head.path(), how) {
+        Verdict::Forward(Cow::Borrowed(_)) => return Ok(()),
+        Verdict::Forward(Cow::Owned(path)) => path,
+        // Clients of gRPC do not follow a redirect.
+        Verdict::Redirect(location) if !ctx.is_grpc => {
+            ctx.conn.stats.rq_redirected_with_normalized_path.inc();
+            return Err(Stop::Redirect { status: 307, location, details });
+        }
+        Verdict::Redirect(_) | Verdict::Reject => {
+            ctx.conn.stats.rq_failed_path_normalization.inc();
+            return Err(reject);
+        }
+    };
+    ctx.head.set_path(path);
     Ok(())
 }
 
@@ -167,5 +183,5 @@ fn redirected(ctx: &Context, redirect: &Redirect, chosen: &ChosenRoute) -> Stop 
     }
     let scheme = if https { "https" } else { "http" };
     let location = [format!("{scheme}://{authority}").as_bytes(), &target].concat();
-    Stop::Redirect { status: redirect.status, location }
+    Stop::Redirect { status: redirect.status, location, details: "direct_response" }
 }

@@ -49,6 +49,7 @@ pub enum Stop {
     Redirect {
         status: u16,
         location: Vec<u8>,
+        details: &'static str,
     },
     /// The last attempt yielded no response.
     Upstream {
@@ -60,6 +61,8 @@ pub enum Stop {
     /// The request's body took too long or was too slow.
     RequestTimeout,
     StreamIdle,
+    /// `max_stream_duration`, or what a gRPC client allowed.
+    MaxDuration,
     Draining,
 }
 
@@ -170,8 +173,8 @@ fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
             }
         }
         Stop::Direct { status, body } => Reply::new(status, None, "direct_response").body(body.to_string()),
-        Stop::Redirect { status, location } => {
-            Reply { location: Some(location), ..Reply::new(status, None, "direct_response") }
+        Stop::Redirect { status, location, details } => {
+            Reply { location: Some(location), ..Reply::new(status, None, details) }
         }
         Stop::Upstream { error, retried } => upstream(ctx, &error, retried),
         Stop::Timeout => Reply::new(504, Some(Flag::UT), "response_timeout").body("upstream request timeout"),
@@ -184,12 +187,21 @@ fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
         }
         Stop::StreamIdle => {
             stats.rq_idle_timeout.inc();
-            // Whom nothing was heard of: the client, or the upstream.
-            let status = if ctx.progress.request_end.get().is_some() { 504 } else { 408 };
-            Reply::new(status, Some(Flag::SI), "stream_idle_timeout").body("stream timeout")
+            Reply::new(timeout_status(ctx), Some(Flag::SI), "stream_idle_timeout").body("stream timeout")
+        }
+        Stop::MaxDuration => {
+            stats.rq_max_duration_reached.inc();
+            let reply = Reply::new(timeout_status(ctx), None, "max_duration_timeout");
+            // DEADLINE_EXCEEDED
+            Reply { grpc_status: Some(4), ..reply.body("downstream duration timeout") }
         }
         Stop::Draining => Reply::new(503, None, "draining"),
     }
+}
+
+/// Who was too slow: the client, as long as its request is not wholly here.
+fn timeout_status(ctx: &Context) -> u16 {
+    if ctx.progress.request_end.get().is_some() { 504 } else { 408 }
 }
 
 /// No response came from upstream.

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http1::ServerConn;
 use net::{CopyEnd, Direction, Io};
 use stdx::Str;
-use upstream::{ResponseBody, ResponseHead};
+use tokio::io::{AsyncRead, AsyncWrite};
+use upstream::{ResponseBody, ResponseHead, Tunnel};
 
 use super::body::{Attempt, full};
 use super::context::Context;
@@ -14,11 +15,8 @@ use super::respond::Answer;
 use super::stream_idle_timeout;
 use crate::access_log::Flag;
 
-/// The upstream's side of an upgraded connection, and what it has said already.
-pub struct Upgraded {
-    pub io: Io,
-    pub first: Bytes,
-}
+/// The upstream's side of an upgraded connection.
+pub struct Upgraded(Tunnel);
 
 /// Whether the connection manager lets a request ask for this protocol.
 pub fn allowed(upgrades: &[Str], wanted: &[u8]) -> bool {
@@ -27,8 +25,8 @@ pub fn allowed(upgrades: &[Str], wanted: &[u8]) -> bool {
 
 /// The answer to a request whose upstream has switched protocols.
 pub fn answer(head: ResponseHead, body: ResponseBody<Attempt>) -> Answer {
-    match body.into_upgraded() {
-        Ok((io, first)) => Answer { head, body: full(Bytes::new()), upgrade: Some(Upgraded { io, first }) },
+    match body.into_tunnel() {
+        Ok(tunnel) => Answer { head, body: full(Bytes::new()), upgrade: Some(Upgraded(tunnel)) },
         Err(error) => {
             tracing::debug!(%error, "upstream switched protocols, but its stream is gone");
             Answer { head: ResponseHead::new(502), body: full(Bytes::new()), upgrade: None }
@@ -39,9 +37,15 @@ pub fn answer(head: ResponseHead, body: ResponseBody<Attempt>) -> Answer {
 /// Joins both sides until one has had enough. A push or a drain does not end it.
 pub async fn relay(mut ctx: Context, client: ServerConn<Io>, upgraded: Upgraded) {
     let Ok((mut client, first)) = client.into_upgraded() else { return ctx.client_gone() };
-    let Upgraded { io: mut server, first: from_server } = upgraded;
     client.unread(first);
-    server.unread(from_server);
+    join(ctx, client, upgraded).await;
+}
+
+/// As [`relay`], whatever the client speaks.
+pub async fn join<C>(mut ctx: Context, mut client: C, Upgraded(mut server): Upgraded)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
     let stats = ctx.conn.stats.clone();
     stats.cx_upgrades_total.inc();
     stats.cx_upgrades_active.inc();

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 /// An HTTP server of either version.
 ///
 /// `/status/N` answers N, `/flaky/N` fails N times with 503 and then answers 200, `/sleep/MS`
-/// answers late, `/headers` shows the request, `/echo` returns the body as it comes, with
+/// answers late, `/grpc-status/N` has trailers only, `/headers` shows the request, `/echo` returns the body as it comes, with
 /// trailers if it had some, `/big/N` sends N bytes, `/cut` announces more than it sends.
 pub struct Backend {
     pub address: SocketAddr,
@@ -52,7 +52,8 @@ impl Backend {
                             let number = seen.fetch_add(1, Ordering::SeqCst);
                             answer(name, number, request)
                         });
-                        let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                        let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+                        builder.http2().enable_connect_protocol();
                         let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
                     });
                 }
@@ -93,6 +94,11 @@ async fn answer(name: &str, number: usize, request: Request<Incoming>) -> Result
         *response.body_mut() = echo(request.into_body());
     } else if path.starts_with("/big/") {
         *response.body_mut() = full(vec![b'x'; argument as usize]);
+    } else if path.starts_with("/grpc-status/") {
+        // Trailers-only: the status is in the head, and there is no body.
+        *response.body_mut() = full("");
+        response.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+        response.headers_mut().insert("grpc-status", argument.into());
     } else if path == "/websocket" {
         return Ok(upgrade(request));
     }
@@ -133,12 +139,17 @@ fn tokio_stream(
 
 /// Switches to a protocol that repeats what it hears.
 fn upgrade(request: Request<Incoming>) -> Response<Body> {
+    let request_is_http2 = request.version() == hyper::Version::HTTP_2;
     tokio::spawn(async move {
         let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
         let (mut reader, mut writer) = tokio::io::split(TokioIo::new(upgraded));
         let _ = tokio::io::copy(&mut reader, &mut writer).await;
     });
     let mut response = Response::new(full(""));
+    if request_is_http2 {
+        // RFC 8441: the stream is there already.
+        return response;
+    }
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert("connection", "upgrade".parse().unwrap());
     response.headers_mut().insert("upgrade", "websocket".parse().unwrap());

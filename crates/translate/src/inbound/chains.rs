@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ir::filter::Reporter;
-use ir::route::{Forward, HeaderEdits, Route, RouteAction, RouteClusters, RouteMatch};
+use ir::route::{Forward, HeaderEdits, MaxStreamDuration, Route, RouteAction, RouteClusters, RouteMatch};
 use ir::{FilterChain, FilterChainMatch, RouteConfig, Terminal, VirtualHost};
 use model::{DataPlane, Origin, Protocol};
 use stdx::Str;
@@ -98,7 +98,8 @@ fn route_config(port: &Port<'_>) -> RouteConfig {
         clusters: RouteClusters::Single(port.cluster.clone()),
         timeout: Some(Duration::ZERO),
         idle_timeout: None,
-        max_grpc_timeout: Some(Duration::ZERO),
+        max_grpc_timeout: None,
+        max_stream_duration: Some(MaxStreamDuration::AS_GRPC_CLIENTS_SAY),
         retry,
         host_rewrite: None,
         prefix_rewrite: None,

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use ir::VirtualHost;
-use ir::route::{DirectResponse, Forward, HeaderEdits, Route, RouteAction, RouteClusters, RouteMatch};
+use ir::route::{
+    DirectResponse, Forward, HeaderEdits, MaxStreamDuration, Route, RouteAction, RouteClusters, RouteMatch,
+};
 use model::Origin;
 use stdx::Str;
 
@@ -56,7 +58,8 @@ fn unlimited(cluster: Str) -> Forward {
         clusters: RouteClusters::Single(cluster),
         timeout: Some(Duration::ZERO),
         idle_timeout: None,
-        max_grpc_timeout: Some(Duration::ZERO),
+        max_grpc_timeout: None,
+        max_stream_duration: Some(MaxStreamDuration::AS_GRPC_CLIENTS_SAY),
         retry: None,
         host_rewrite: None,
         prefix_rewrite: None,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ir::route::{
-    Forward, HeaderEdits, PathMatch, Route, RouteAction, RouteClusters, RouteMatch, WeightedCluster,
+    Forward, HeaderEdits, MaxStreamDuration, PathMatch, Route, RouteAction, RouteClusters, RouteMatch,
+    WeightedCluster,
 };
 use istio_api::networking::{Destination, HttpRoute, VirtualService};
 use model::{Host, ObjectRef, Origin};
@@ -91,8 +92,11 @@ fn route(
     let name = if match_name.is_empty() { rule_name.into() } else { format!("{rule_name}.{match_name}") };
     let clusters = clusters(object, rule, cx);
     let decorator = operation(&clusters, &matches, object, cx.port);
-    // gRPC clients name a timeout of their own, which is honoured up to the route's.
+    // gRPC clients name a timeout of their own, which is honoured up to the route's. Envoy does not
+    // look at a route's timeout beside a maximal stream duration, so that, as in Istio, the field it
+    // calls deprecated has to do where there is one.
     let timeout = rule.timeout.unwrap_or(Duration::ZERO);
+    let limited = !timeout.is_zero();
     let retry = match &rule.retries {
         Some(written) => policy::retry(written),
         None => cx.settings.retry.clone(),
@@ -104,7 +108,8 @@ fn route(
             clusters,
             timeout: Some(timeout),
             idle_timeout: None,
-            max_grpc_timeout: Some(timeout),
+            max_grpc_timeout: limited.then_some(timeout),
+            max_stream_duration: (!limited).then_some(MaxStreamDuration::AS_GRPC_CLIENTS_SAY),
             retry,
             host_rewrite: None,
             prefix_rewrite: None,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use ir::fault::AbortStatus;
 use ir::retry::RetryOn;
-use ir::route::{Forward, PathMatch, RouteClusters};
+use ir::route::{Forward, MaxStreamDuration, PathMatch, RouteClusters};
 use ir::{Route, RouteAction, VirtualHost};
 
 use crate::common::{Proxy, pod, service, sidecar, snapshot, with_mesh};
@@ -58,7 +58,8 @@ fn a_service_without_rules_is_routed_to_itself() {
         forward.clusters,
         RouteClusters::Single("outbound|9080||reviews.shop.svc.cluster.local".into())
     );
-    assert_eq!((forward.timeout, forward.max_grpc_timeout), (Some(Duration::ZERO), Some(Duration::ZERO)));
+    assert_eq!((forward.timeout, forward.max_grpc_timeout), (Some(Duration::ZERO), None));
+    assert_eq!(forward.max_stream_duration, Some(MaxStreamDuration::AS_GRPC_CLIENTS_SAY));
     let retry = forward.retry.as_ref().unwrap();
     assert_eq!((retry.num_retries, retry.host_selection_attempts, retry.avoid_previous_hosts), (2, 5, true));
     assert_eq!(retry.on.len(), 5);
@@ -115,6 +116,7 @@ fn weights_timeouts_retries_and_faults_take_effect() {
         (forward.timeout, forward.max_grpc_timeout),
         (Some(Duration::from_millis(500)), Some(Duration::from_millis(500)))
     );
+    assert_eq!(forward.max_stream_duration, None, "beside it Envoy would not look at the timeout");
     let retry = forward.retry.as_ref().unwrap();
     assert_eq!((retry.num_retries, retry.per_try_timeout), (3, Some(Duration::from_secs(2))));
     let conditions = [RetryOn::FiveXx, RetryOn::Reset, RetryOn::RetriableStatusCodes];

@@ -9,22 +9,36 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, SendStream};
+use tokio::sync::Notify;
 
 use super::exchange::StreamError;
 use crate::dial::Dialed;
 use crate::send::{Call, Inner};
 use crate::state::{EndpointState, InFlight};
-use crate::{Facts, Failure, SendError};
+use crate::{Facts, Failure, Metered, Outbox, SendError};
 
 /// What a peer may send ahead of its taker.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// What a stream may keep of ours before the socket takes it.
 const SEND_BUFFER: usize = 128 * 1024;
+/// Streams that we reset are remembered for a second: an endpoint goes on sending until it hears of
+/// it, and what arrives for a stream that is forgotten counts as its error.
+const MAX_RESET_STREAMS: usize = 1024;
+/// How long a new connection has to announce extended CONNECT.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection that may carry several requests.
 pub(crate) struct Connection {
     send: SendRequest<Bytes>,
+    /// Another handle, for the next request: to clone and drop one takes the connection's lock twice.
+    spare: Cell<Option<SendRequest<Bytes>>>,
+    outbox: Rc<Outbox>,
+    /// Our own limit of streams at a time.
+    max_streams: usize,
+    /// A PING is due before the connection is relied on, after so long without streams.
+    ping_after: Option<Duration>,
+    ping: Rc<Notify>,
     pub(super) facts: Facts,
     /// Nothing more may be sent: closed, or going away.
     dead: Cell<bool>,
@@ -45,11 +59,10 @@ pub(crate) struct Connection {
 pub(super) struct Stream {
     pub(super) response: ResponseFuture,
     pub(super) send: SendStream<Bytes>,
+    pub(super) outbox: Rc<Outbox>,
     pub(super) counted: Counted,
     /// The connection had served a request before.
     pub(super) reused: bool,
-    /// The peer had not said how many streams it allows.
-    pub(super) unsettled: bool,
 }
 
 /// Counts a stream of a connection.
@@ -69,22 +82,25 @@ pub(crate) async fn open(
     call: &Call<'_>,
 ) -> Result<Rc<Connection>, SendError> {
     let Dialed { io, tls, local, counted } = dialed;
+    let options = &call.to.config.http2;
     let max_streams = inner.h2.borrow().max_streams(&call.key);
-    let handshake = h2::client::Builder::new()
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buffer_size(SEND_BUFFER)
-        .max_header_list_size(call.limits().max_head_bytes() as u32)
-        .initial_max_send_streams(max_streams)
-        .enable_push(false)
-        .handshake::<_, Bytes>(io);
-    let (send, driver) = handshake.await.map_err(|error| SendError {
+    let (io, outbox) = Metered::new(io);
+    let handshake = builder(call, max_streams).handshake::<_, Bytes>(io);
+    let (send, mut driver) = handshake.await.map_err(|error| SendError {
         detail: error.to_string(),
         local,
         ..SendError::new(Failure::Connect { timeout: false, tls: false })
     })?;
+    let ping = Rc::new(Notify::new());
+    let keepalive =
+        options.keepalive.and_then(|settings| Some((driver.ping_pong()?, settings, ping.clone())));
     let conn = Rc::new(Connection {
         send,
+        spare: Cell::new(None),
+        outbox,
+        max_streams: options.max_concurrent_streams.map_or(usize::MAX, |max| max as usize),
+        ping_after: options.keepalive.and_then(|keepalive| keepalive.idle_interval),
+        ping,
         facts: Facts { protocol: "HTTP/2", local, tls, reused: false },
         dead: Cell::new(false),
         settled: Cell::new(false),
@@ -100,8 +116,16 @@ pub(crate) async fn open(
     });
     let (weak, key, pool) = (Rc::downgrade(&conn), call.key.clone(), Rc::downgrade(inner));
     tokio::task::spawn_local(async move {
-        let ended = driver.await;
-        tracing::debug!(error = ?ended.err(), "HTTP/2 connection to an endpoint ended");
+        let dead = async {
+            match keepalive {
+                Some((pings, settings, asked)) => crate::keepalive(pings, settings, &asked).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            ended = driver => tracing::debug!(error = ?ended.err(), "HTTP/2 connection to an endpoint ended"),
+            () = dead => tracing::debug!("an endpoint did not answer a PING in time"),
+        }
         if let Some(conn) = weak.upgrade() {
             conn.dead.set(true);
         }
@@ -114,26 +138,72 @@ pub(crate) async fn open(
     Ok(conn)
 }
 
+fn builder(call: &Call<'_>, max_streams: usize) -> h2::client::Builder {
+    let options = &call.to.config.http2;
+    let window = options.initial_connection_window_size.unwrap_or(CONNECTION_WINDOW);
+    let mut builder = h2::client::Builder::new();
+    builder
+        .initial_window_size(options.initial_stream_window_size.unwrap_or(STREAM_WINDOW))
+        .initial_connection_window_size(window)
+        // What small frames cost beyond their bytes: as much again as the window.
+        .data_frame_budget(window as usize)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_header_list_size(call.limits().max_head_bytes() as u32)
+        .initial_max_send_streams(max_streams)
+        .max_concurrent_reset_streams(MAX_RESET_STREAMS)
+        // A limit for the life of a connection: many streams that end badly over days are no attack.
+        .max_local_error_reset_streams(None)
+        .enable_push(false);
+    if let Some(size) = options.hpack_table_size {
+        builder.header_table_size(size);
+    }
+    builder
+}
+
 /// Opens a stream with a request.
 pub(super) async fn start(
     conn: &Rc<Connection>,
     request: http::Request<()>,
     ends: bool,
 ) -> Result<Stream, StreamError> {
-    let mut send = conn.send.clone();
+    let mut handle = conn.spare.take().unwrap_or_else(|| conn.send.clone());
+    if conn.streams.get() == 0
+        && conn.ping_after.is_some_and(|limit| conn.idle_since.get().elapsed() >= limit)
+    {
+        conn.ping.notify_one();
+    }
     conn.streams.set(conn.streams.get() + 1);
     let counted = Counted(conn.clone());
-    poll_fn(|cx| send.poll_ready(cx)).await.map_err(StreamError::unsent)?;
-    let (response, send) = send.send_request(request, ends).map_err(StreamError::unsent)?;
+    poll_fn(|cx| handle.poll_ready(cx)).await.map_err(StreamError::unsent)?;
+    let (response, send) = handle.send_request(request, ends).map_err(StreamError::unsent)?;
+    // A handle whose stream has to wait holds back the next one.
+    if conn.has_room() {
+        conn.spare.set(Some(handle));
+    }
     let served = conn.served.get();
     conn.served.set(served + 1);
-    Ok(Stream { response, send, counted, reused: served > 0, unsettled: !conn.settled.get() })
+    let outbox = conn.outbox.clone();
+    Ok(Stream { response, send, outbox, counted, reused: served > 0 })
 }
 
 impl Connection {
     /// Another stream may be opened, and the peer lets it begin at once.
     pub(crate) fn has_room(&self) -> bool {
-        self.is_usable() && (self.streams.get() as usize) < self.send.current_max_send_streams()
+        let streams = self.streams.get() as usize;
+        self.is_usable() && streams < self.max_streams && streams < self.send.current_max_send_streams()
+    }
+
+    /// Waits until the endpoint has said that it takes extended CONNECT (RFC 8441, section 3), which
+    /// it does first of all, but maybe not yet.
+    pub(super) async fn takes_upgrades(&self) -> bool {
+        let end = Instant::now() + SETTINGS_TIMEOUT;
+        while !self.send.is_extended_connect_protocol_enabled() {
+            if self.settled.get() || !self.is_usable() || Instant::now() >= end {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        true
     }
 
     /// Another stream may be opened.
@@ -199,8 +269,10 @@ impl StreamError {
     /// What an error of a stream or connection means.
     pub(super) fn of(error: &h2::Error) -> Self {
         let reason = error.reason().unwrap_or(Reason::NO_ERROR);
-        let unseen = error.is_go_away() && error.is_remote();
-        let failure = if unseen || (error.is_reset() && reason == Reason::REFUSED_STREAM) {
+        // RFC 9113, section 8.7: what a GOAWAY left out, or what was refused, was not looked at.
+        let unseen =
+            error.is_remote() && (error.is_go_away() || error.is_reset() && reason == Reason::REFUSED_STREAM);
+        let failure = if unseen {
             Failure::Refused
         } else if error.is_reset() && error.is_remote() {
             Failure::Reset(reason.into())

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,10 +11,12 @@ use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream, SendStream};
 
 use super::connection::{Connection, Counted, Stream};
-use crate::head::{h2_trailers, trailers_of_h2};
+use crate::head::{h2_trailers, switched, trailers_of_h2};
 use crate::response::Inside;
+use crate::tunnel::{H2Tunnel, poll_capacity};
 use crate::{
-    Body, BodyError, BodyKind, Facts, Failure, Frame, Response, ResponseBody, ResponseHead, SendError,
+    Body, BodyError, BodyKind, Facts, Failure, Frame, Outbox, RequestHead, Response, ResponseBody,
+    ResponseHead, SendError,
 };
 
 /// Why a stream yielded no response.
@@ -51,14 +54,16 @@ pub(crate) struct Exchange<B> {
     sent: bool,
     recv: Option<RecvStream>,
     data_ended: bool,
+    outbox: Rc<Outbox>,
     counted: Option<Counted>,
     reused: bool,
-    unsettled: bool,
+    /// An upgrade was asked for: what goes out is not the request's body.
+    upgrade: bool,
 }
 
 impl<B: Body> Exchange<B> {
-    pub(super) fn new(stream: Stream, request: B, ends: bool) -> Self {
-        let Stream { response, send, counted, reused, unsettled } = stream;
+    pub(super) fn new(stream: Stream, request: B, ends: bool, upgrade: bool) -> Self {
+        let Stream { response, send, outbox, counted, reused } = stream;
         Exchange {
             response,
             send: (!ends).then_some(send),
@@ -67,9 +72,10 @@ impl<B: Body> Exchange<B> {
             sent: ends,
             recv: None,
             data_ended: false,
+            outbox,
             counted: Some(counted),
             reused,
-            unsettled,
+            upgrade,
         }
     }
 
@@ -87,12 +93,8 @@ impl<B: Body> Exchange<B> {
                 detail: String::new(),
             }));
         }
-        let response = ready!(Pin::new(&mut self.response).poll(cx)).map_err(|error| {
-            let mut error = StreamError::of(&error);
-            // More streams than it allows, before it could tell us.
-            error.unseen |= self.unsettled && matches!(error.failure, Failure::Refused);
-            error
-        })?;
+        let response =
+            ready!(Pin::new(&mut self.response).poll(cx)).map_err(|error| StreamError::of(&error))?;
         let (parts, recv) = response.into_parts();
         self.recv = Some(recv);
         Poll::Ready(Ok(parts))
@@ -100,6 +102,9 @@ impl<B: Body> Exchange<B> {
 
     /// Sends what there is of the request. Errors of the stream come with the response.
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
+        if self.sent || self.upgrade {
+            return Ok(());
+        }
         match self.poll_send(cx) {
             Poll::Pending => Ok(()),
             Poll::Ready(Ok(())) => {
@@ -119,13 +124,16 @@ impl<B: Body> Exchange<B> {
         loop {
             let Some(send) = &mut self.send else { return Poll::Ready(Ok(())) };
             if !self.pending.is_empty() {
-                send.reserve_capacity(self.pending.len());
-                let Some(Ok(room)) = ready!(send.poll_capacity(cx)) else { return Poll::Ready(Ok(())) };
+                ready!(self.outbox.poll_room(cx));
+                let Some(Ok(room)) = ready!(poll_capacity(send, self.pending.len(), cx)) else {
+                    return Poll::Ready(Ok(()));
+                };
                 let part = self.pending.split_to(room.min(self.pending.len()));
                 let len = part.len();
                 if send.send_data(part, false).is_err() {
                     return Poll::Ready(Ok(()));
                 }
+                self.outbox.add(len);
                 self.request.release(len);
                 continue;
             }
@@ -152,9 +160,17 @@ impl<B: Body> Exchange<B> {
         mut self,
         parts: http::response::Parts,
         conn: &Connection,
-        is_head: bool,
+        request: &RequestHead,
     ) -> Response<B> {
+        let granted = self.upgrade && parts.status.is_success();
         let head = ResponseHead::from_h2(parts);
+        let facts = Facts { reused: self.reused, ..conn.facts.clone() };
+        if granted {
+            let body = ResponseBody::new(BodyKind::None, Inside::H2(self));
+            return Response { head: switched(request, head), body, facts };
+        }
+        self.refuse_upgrade();
+        let is_head = request.method() == b"HEAD";
         let over = self.recv.as_ref().is_none_or(RecvStream::is_end_stream);
         let kind = match head.content_length() {
             _ if over || is_head => BodyKind::None,
@@ -164,8 +180,21 @@ impl<B: Body> Exchange<B> {
         if over {
             self.finish();
         }
-        let facts = Facts { reused: self.reused, ..conn.facts.clone() };
         Response { head, body: ResponseBody::new(kind, Inside::H2(self)), facts }
+    }
+
+    /// The endpoint answers an upgrade like any request: there is nothing more to send.
+    fn refuse_upgrade(&mut self) {
+        if std::mem::take(&mut self.upgrade) {
+            self.sent = self.send.take().is_none_or(|mut send| send.send_data(Bytes::new(), true).is_ok());
+        }
+    }
+
+    /// After an upgrade that was granted: the stream's bytes.
+    pub(crate) fn into_tunnel(self) -> Option<H2Tunnel> {
+        let mut tunnel = H2Tunnel::new(self.recv?, self.send?);
+        tunnel.attach(self.counted);
+        Some(tunnel)
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {

@@ -27,26 +27,33 @@ pub(crate) async fn send<B: Body>(
     mut body: B,
     mut fresh: Option<Dialed>,
 ) -> Result<Response<B>, SendError> {
-    let ends = matches!(body.kind(), BodyKind::None | BodyKind::Length(0));
-    let is_head = head.method() == b"HEAD";
-    let mut again = 0;
+    let upgrade = head.upgrade().is_some();
+    let bodiless = matches!(body.kind(), BodyKind::None | BodyKind::Length(0));
+    let ends = bodiless && !upgrade;
+    if upgrade && !(bodiless && call.to.config.http2.allow_connect) {
+        return Err(SendError::new(Failure::Unsendable("an upgrade over HTTP/2")));
+    }
+    let (mut again, mut refused_by) = (0, None);
     loop {
         let request = head.to_h2().map_err(|why| SendError::new(Failure::Unsendable(why)))?;
         let conn = match fresh.take() {
             Some(dialed) => Box::pin(connection::open(inner, dialed, call)).await?,
-            None => pool::acquire(inner, call).await?,
+            None => pool::acquire(inner, call, refused_by.as_ref()).await?,
         };
+        if upgrade && !conn.takes_upgrades().await {
+            return Err(SendError::new(Failure::Unsendable("an upgrade to an endpoint without RFC 8441")));
+        }
         let mut reused = false;
         let error = match connection::start(&conn, request, ends).await {
             Ok(stream) => {
                 reused = stream.reused;
-                let mut exchange = Exchange::new(stream, body, ends);
+                let mut exchange = Exchange::new(stream, body, ends, upgrade);
                 match poll_fn(|cx| exchange.poll_head(cx)).await {
                     Ok(parts) => {
                         if let Some(max_streams) = conn.settle() {
                             inner.h2.borrow_mut().learn(&call.key, max_streams);
                         }
-                        return Ok(exchange.respond(parts, &conn, is_head));
+                        return Ok(exchange.respond(parts, &conn, head));
                     }
                     Err(error) => {
                         body = exchange.into_request_body();
@@ -59,8 +66,9 @@ pub(crate) async fn send<B: Body>(
         conn.note(&error);
         inner.h2.borrow_mut().forget_dead(&call.key);
         let lost = reused && matches!(error.failure, Failure::Closed) && is_idempotent(head.method());
-        if again < AGAIN && ((ends && (error.unseen || lost)) || (error.unseen && !error.started)) {
+        if again < AGAIN && ((bodiless && (error.unseen || lost)) || (error.unseen && !error.started)) {
             again += 1;
+            refused_by = Some(conn);
             continue;
         }
         return Err(error.into_send_error(conn.local()));

@@ -37,11 +37,16 @@ const MAX_STREAMS: usize = 100;
 /// New connections that one request waits for until it queues on a full one.
 const ATTEMPTS: usize = 3;
 
-/// A connection with room for a stream. Requests that come together share one new connection.
-pub(super) async fn acquire(inner: &Rc<Inner>, call: &Call<'_>) -> Result<Rc<Connection>, SendError> {
+/// A connection with room for a stream, another one than that which refused it where there is one.
+/// Requests that come together share one new connection.
+pub(super) async fn acquire(
+    inner: &Rc<Inner>,
+    call: &Call<'_>,
+    refused_by: Option<&Rc<Connection>>,
+) -> Result<Rc<Connection>, SendError> {
     let mut attempts = 0;
     loop {
-        if let Some(conn) = inner.h2.borrow().with_room(&call.key) {
+        if let Some(conn) = inner.h2.borrow().with_room_beside(&call.key, refused_by) {
             return Ok(conn);
         }
         let connecting = connecting(inner, call);
@@ -105,6 +110,16 @@ fn copy(error: &SendError) -> SendError {
 impl Pool {
     pub(crate) fn with_room(&self, key: &Key) -> Option<Rc<Connection>> {
         self.slots.get(key)?.connections.iter().find(|conn| conn.has_room()).cloned()
+    }
+
+    fn with_room_beside(&self, key: &Key, other: Option<&Rc<Connection>>) -> Option<Rc<Connection>> {
+        let connections = &self.slots.get(key)?.connections;
+        let is_other = |conn: &Rc<Connection>| other.is_some_and(|other| Rc::ptr_eq(conn, other));
+        let mut with_room = connections.iter().filter(|conn| conn.has_room());
+        // The first as a rule: fewer, fuller connections write less often.
+        let first = with_room.next()?;
+        if is_other(first) { with_room.find(|conn| !is_other(conn)).or(Some(first)) } else { Some(first) }
+            .cloned()
     }
 
     fn usable(&self, key: &Key) -> Option<Rc<Connection>> {

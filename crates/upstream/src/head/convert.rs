@@ -7,6 +7,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 
 use super::request::{H2Request, RequestForm};
+use super::websocket;
 use super::{RequestHead, append};
 use crate::Trailers;
 
@@ -43,30 +44,47 @@ impl RequestHead {
     /// Why it cannot be said in HTTP/2.
     pub(crate) fn to_h2(&self) -> Result<Request<()>, &'static str> {
         let mut request = Request::new(());
-        *request.method_mut() = Method::from_bytes(self.method()).map_err(|_| "method")?;
         *request.uri_mut() = self.uri()?;
         *request.version_mut() = http::Version::HTTP_2;
         match &self.form {
             RequestForm::H2(head) => {
+                *request.method_mut() = head.parts.method.clone();
+                // The head was stripped when it came in, and what we add is none of the connection's.
                 *request.headers_mut() = head.parts.headers.clone();
-                strip(request.headers_mut());
-                if let Some(protocol) = head.parts.extensions.get::<h2::ext::Protocol>() {
-                    request.extensions_mut().insert(protocol.clone());
-                }
             }
-            RequestForm::H1(head) if head.upgrade().is_some() => return Err("an upgrade over HTTP/2"),
-            RequestForm::H1(head) => *request.headers_mut() = fields_to_h2(head, true),
+            RequestForm::H1(head) => {
+                *request.method_mut() = Method::from_bytes(head.method()).map_err(|_| "method")?;
+                *request.headers_mut() = fields_to_h2(head, true);
+            }
+        }
+        if let Some(protocol) = self.upgrade() {
+            let protocol = std::str::from_utf8(protocol).map_err(|_| "upgrade")?;
+            request.extensions_mut().insert(h2::ext::Protocol::from(protocol));
+            *request.method_mut() = Method::CONNECT;
+            websocket::to_h2(request.headers_mut());
         }
         Ok(request)
     }
 
     fn uri(&self) -> Result<Uri, &'static str> {
+        let (of_h2, new_authority, new_path) = match &self.form {
+            RequestForm::H2(head) => {
+                (Some(&head.parts.uri), head.new_authority.is_some(), head.new_path.is_some())
+            }
+            RequestForm::H1(_) => (None, true, true),
+        };
         let mut parts = http::uri::Parts::default();
-        parts.authority = Some(Authority::try_from(self.authority()).map_err(|_| "authority")?);
+        parts.authority = Some(match of_h2.and_then(Uri::authority) {
+            Some(authority) if !new_authority => authority.clone(),
+            _ => Authority::try_from(self.authority()).map_err(|_| "authority")?,
+        });
         // CONNECT has neither scheme nor path, unless it is the extended one.
-        if !self.is_connect() || self.upgrade().is_some() {
+        if !self.is_connect() {
             parts.scheme = Some(if self.scheme == "https" { Scheme::HTTPS } else { Scheme::HTTP });
-            parts.path_and_query = Some(path(self.path()).ok_or("path")?);
+            parts.path_and_query = Some(match of_h2.and_then(Uri::path_and_query) {
+                Some(path) if !new_path => path.clone(),
+                _ => path(self.path()).ok_or("path")?,
+            });
         }
         Uri::from_parts(parts).map_err(|_| "target")
     }
@@ -92,12 +110,9 @@ fn path(bytes: &[u8]) -> Option<PathAndQuery> {
 }
 
 fn request_to_h1(head: &H2Request) -> Result<http1::RequestHead, &'static str> {
-    if head.parts.extensions.get::<h2::ext::Protocol>().is_some() {
-        return Err("an extended CONNECT over HTTP/1");
-    }
     let text = |bytes| std::str::from_utf8(bytes).map_err(|_| "target");
     let mut out =
-        http1::RequestHead::new(head.parts.method.as_str(), text(&head.authority)?, text(&head.path)?);
+        http1::RequestHead::new(head.parts.method.as_str(), text(head.authority())?, text(head.path())?);
     let headers = &head.parts.headers;
     for name in headers.keys() {
         match *name {
@@ -115,6 +130,9 @@ fn request_to_h1(head: &H2Request) -> Result<http1::RequestHead, &'static str> {
             _ if CONNECTION_FIELDS.contains(&name.as_str()) => {}
             _ => headers.get_all(name).iter().for_each(|v| out.append_bytes(name.as_ref(), v.as_bytes())),
         }
+    }
+    if let Some(protocol) = head.parts.extensions.get::<h2::ext::Protocol>() {
+        websocket::to_h1(&mut out, protocol.as_str());
     }
     Ok(out)
 }
@@ -203,9 +221,6 @@ mod tests {
         let odd = h1("GET /a<b>|\"{}^ HTTP/1.1\r\nHost: h\r\n\r\n").to_h2().unwrap();
         assert!(odd.uri().path().starts_with("/a%3Cb%3E"), "{}", odd.uri());
         assert_eq!(h1("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n").to_h2().unwrap().uri().path(), "*");
-        assert!(
-            h1("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").to_h2().is_err()
-        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod convert;
 mod request;
 mod response;
+mod websocket;
 
 pub use request::RequestHead;
 pub use response::ResponseHead;
@@ -13,6 +14,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use convert::{h2_trailers, trailers_of_h2};
+pub(crate) use websocket::switched;
 
 /// The first value in a map.
 fn first<'a>(map: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {

@@ -19,12 +19,30 @@ pub(super) enum RequestForm {
     H2(Box<H2Request>),
 }
 
-/// HTTP/2's parts; what of the target was edited stands beside them.
+/// HTTP/2's parts; what of the target was edited stands beside them, so that a target which was
+/// not is sent on without being copied or read again.
 #[derive(Clone, Debug)]
 pub(super) struct H2Request {
     pub(super) parts: Parts,
-    pub(super) authority: Vec<u8>,
-    pub(super) path: Vec<u8>,
+    /// Also that of a Host which stands in for `:authority`.
+    pub(super) new_authority: Option<Box<[u8]>>,
+    pub(super) new_path: Option<Box<[u8]>>,
+}
+
+impl H2Request {
+    pub(super) fn authority(&self) -> &[u8] {
+        match &self.new_authority {
+            Some(new) => new,
+            None => self.parts.uri.authority().map_or(b"", |authority| authority.as_str().as_bytes()),
+        }
+    }
+
+    pub(super) fn path(&self) -> &[u8] {
+        match &self.new_path {
+            Some(new) => new,
+            None => self.parts.uri.path_and_query().map_or(b"/", |path| path.as_str().as_bytes()),
+        }
+    }
 }
 
 impl RequestHead {
@@ -36,14 +54,14 @@ impl RequestHead {
     pub fn from_h2(mut parts: Parts) -> Self {
         let host = parts.headers.remove(http::header::HOST);
         // RFC 9113, section 8.3.1: `:authority` wins, Host stands in for it.
-        let authority = match (parts.uri.authority(), &host) {
-            (Some(authority), _) => authority.as_str().as_bytes().to_vec(),
-            (None, Some(host)) => host.as_bytes().to_vec(),
-            (None, None) => Vec::new(),
-        };
-        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).as_bytes().to_vec();
+        let stands_in = host.filter(|_| parts.uri.authority().is_none());
+        let new_authority = stands_in.map(|host| host.as_bytes().into());
         let https = parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS);
-        let form = RequestForm::H2(Box::new(H2Request { parts, authority, path }));
+        // An upgrade is judged by the same rules in every version of HTTP (RFC 8441, section 4).
+        if parts.method == http::Method::CONNECT && parts.extensions.get::<h2::ext::Protocol>().is_some() {
+            parts.method = http::Method::GET;
+        }
+        let form = RequestForm::H2(Box::new(H2Request { parts, new_authority, new_path: None }));
         RequestHead { form, scheme: scheme(https) }
     }
 
@@ -67,7 +85,7 @@ impl RequestHead {
     pub fn authority(&self) -> &[u8] {
         match &self.form {
             RequestForm::H1(head) => head.authority(),
-            RequestForm::H2(head) => &head.authority,
+            RequestForm::H2(head) => head.authority(),
         }
     }
 
@@ -75,7 +93,7 @@ impl RequestHead {
     pub fn path(&self) -> &[u8] {
         match &self.form {
             RequestForm::H1(head) => head.path(),
-            RequestForm::H2(head) => &head.path,
+            RequestForm::H2(head) => head.path(),
         }
     }
 
@@ -91,7 +109,7 @@ impl RequestHead {
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         match &self.form {
             RequestForm::H1(head) => head.get(name),
-            RequestForm::H2(head) if name == "host" => Some(&head.authority),
+            RequestForm::H2(head) if name == "host" => Some(head.authority()),
             RequestForm::H2(head) => super::first(&head.parts.headers, name),
         }
     }
@@ -100,7 +118,7 @@ impl RequestHead {
     pub fn joined(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         match &self.form {
             RequestForm::H1(head) => head.joined(name),
-            RequestForm::H2(head) if name == "host" => Some(Cow::Borrowed(&head.authority)),
+            RequestForm::H2(head) if name == "host" => Some(Cow::Borrowed(head.authority())),
             RequestForm::H2(head) => super::joined(&head.parts.headers, name),
         }
     }
@@ -130,7 +148,9 @@ impl RequestHead {
     pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) {
         match &mut self.form {
             RequestForm::H1(head) => head.set(name, value),
-            RequestForm::H2(head) if name == "host" => head.authority = value.as_ref().to_vec(),
+            RequestForm::H2(head) if name == "host" => {
+                head.new_authority = Some(value.as_ref().into());
+            }
             RequestForm::H2(head) => super::set(&mut head.parts.headers, name, value.as_ref()),
         }
     }
@@ -168,14 +188,14 @@ impl RequestHead {
     pub fn set_authority(&mut self, authority: impl AsRef<[u8]>) {
         match &mut self.form {
             RequestForm::H1(head) => head.set_authority(authority),
-            RequestForm::H2(head) => head.authority = authority.as_ref().to_vec(),
+            RequestForm::H2(head) => head.new_authority = Some(authority.as_ref().into()),
         }
     }
 
     pub fn set_path(&mut self, path: impl AsRef<[u8]>) {
         match &mut self.form {
             RequestForm::H1(head) => head.set_path(path),
-            RequestForm::H2(head) => head.path = path.as_ref().to_vec(),
+            RequestForm::H2(head) => head.new_path = Some(path.as_ref().into()),
         }
     }
 

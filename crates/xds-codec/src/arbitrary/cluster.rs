@@ -2,6 +2,7 @@
 
 use ir::cluster::{ServiceRef, TcpKeepalive, Thresholds, TransportMatch};
 use ir::endpoint::WorkloadRef;
+use ir::http::Http2Options;
 use ir::{
     Address, Cluster, ClusterDiscovery, Endpoint, Health, HttpProtocol, LbPolicy, LoadAssignment,
     LocalityEndpoints,
@@ -10,7 +11,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{text, tls};
+use super::{http2, text, tls};
 
 /// Any cluster.
 pub fn cluster() -> BoxedStrategy<Cluster> {
@@ -30,6 +31,7 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
             let (name, alt_stat_name, origin, services) = names;
             let (bind_source, socket_mark, tcp_keepalive) = socket;
             let (connect_timeout, thresholds, max_requests_per_connection, idle_timeout, protocol) = limits;
+            let (protocol, http2) = protocol;
             Cluster {
                 name,
                 alt_stat_name,
@@ -48,6 +50,7 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
                 max_response_headers_kb: more.1,
                 max_connection_duration: more.2,
                 idle_timeout,
+                http2,
                 services,
                 origin,
             }
@@ -65,12 +68,12 @@ fn discovery() -> impl Strategy<Value = (ClusterDiscovery, LbPolicy)> {
     ]
 }
 
-fn protocol() -> impl Strategy<Value = HttpProtocol> {
+fn protocol() -> impl Strategy<Value = (HttpProtocol, Http2Options)> {
+    let two =
+        prop_oneof![Just(HttpProtocol::Http2), Just(HttpProtocol::UseDownstream), Just(HttpProtocol::Auto)];
     prop_oneof![
-        Just(HttpProtocol::Http1),
-        Just(HttpProtocol::Http2),
-        Just(HttpProtocol::UseDownstream),
-        Just(HttpProtocol::Auto),
+        1 => Just((HttpProtocol::Http1, Http2Options::default())),
+        3 => (two, http2::options()),
     ]
 }
 

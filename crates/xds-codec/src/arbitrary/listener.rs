@@ -2,7 +2,9 @@
 
 use ir::access_log::AccessLogFilter;
 use ir::filter::Reporter;
-use ir::http::{ClientCertDetails, CodecType, ForwardClientCert, RouteSource, ServerHeader};
+use ir::http::{
+    ClientCertDetails, CodecType, EscapedSlashes, ForwardClientCert, Http2Options, RouteSource, ServerHeader,
+};
 use ir::listener::{ListenerFilter, TransportProtocol};
 use ir::tcp::TcpClusters;
 use ir::{
@@ -13,7 +15,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{address, rbac, route_config, text, tls};
+use super::{address, http2, rbac, route_config, text, tls};
 
 /// Any listener.
 pub fn listener() -> BoxedStrategy<Listener> {
@@ -167,10 +169,11 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
     let peer = (any::<bool>(), any::<u32>(), forward_client_cert(), client_cert_details(), server_header());
     let flags = any::<(bool, bool, bool, bool, bool, bool, bool)>();
     let time = || option::of(text::duration());
-    let times = (time(), time(), time(), time(), time(), time());
+    let times = (time(), time(), time(), time(), time(), time(), time());
     let limits = (option::of(any::<u32>()), option::of(1..=8192u32), option::of(1..=u32::MAX));
-    (names, lists, peer, flags, times, limits)
-        .prop_map(|(names, lists, peer, flags, times, limits)| {
+    let http2 = (escaped_slashes(), http2_options());
+    (names, lists, peer, flags, times, limits, http2)
+        .prop_map(|(names, lists, peer, flags, times, limits, http2)| {
             let (stat_prefix, codec, routes, server_name) = names;
             let (http_filters, access_log, upgrades) = lists;
             let (use_remote_address, xff_num_trusted_hops, forward, client_cert_details, server_header) =
@@ -192,6 +195,8 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
                 preserve_external_request_id: flags.1,
                 normalize_path: flags.2,
                 merge_slashes: flags.3,
+                escaped_slashes: http2.0,
+                http2: http2.1,
                 accept_http_10: flags.4,
                 stream_idle_timeout: times.0,
                 request_timeout: times.1,
@@ -199,6 +204,7 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
                 idle_timeout: times.3,
                 max_connection_duration: times.4,
                 drain_timeout: times.5,
+                max_stream_duration: times.6,
                 max_requests_per_connection: limits.0,
                 max_request_headers_kb: limits.1,
                 max_headers_count: limits.2,
@@ -207,6 +213,19 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
             }
         })
         .boxed()
+}
+
+fn escaped_slashes() -> impl Strategy<Value = EscapedSlashes> {
+    prop_oneof![
+        Just(EscapedSlashes::KeepUnchanged),
+        Just(EscapedSlashes::RejectRequest),
+        Just(EscapedSlashes::UnescapeAndRedirect),
+        Just(EscapedSlashes::UnescapeAndForward),
+    ]
+}
+
+fn http2_options() -> impl Strategy<Value = Http2Options> {
+    prop_oneof![Just(Http2Options::default()), http2::options()]
 }
 
 fn forward_client_cert() -> impl Strategy<Value = ForwardClientCert> {

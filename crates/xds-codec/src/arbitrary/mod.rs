@@ -4,6 +4,7 @@
 //! Envoy refuses: empty names, prefixes and lists, `%` commands, a back-off limit without a base.
 
 mod cluster;
+mod http2;
 mod listener;
 mod matcher;
 mod rbac;

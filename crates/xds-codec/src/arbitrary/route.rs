@@ -5,8 +5,8 @@ use std::time::Duration;
 use ir::fault::{AbortStatus, FaultAbort, FaultDelay};
 use ir::retry::RetryOn;
 use ir::route::{
-    AppendAction, DirectResponse, Forward, HeaderEdits, HeaderValue, PathMatch, QueryMatcher, Redirect,
-    RouteClusters, RouteMatch, WeightedCluster,
+    AppendAction, DirectResponse, Forward, HeaderEdits, HeaderValue, MaxStreamDuration, PathMatch,
+    QueryMatcher, Redirect, RouteClusters, RouteMatch, WeightedCluster,
 };
 use ir::{Fault, RetryPolicy, Route, RouteAction, RouteConfig, Str, VirtualHost};
 use proptest::collection::{btree_set, vec};
@@ -94,15 +94,26 @@ fn forward() -> BoxedStrategy<Forward> {
         text::name().prop_map(RouteClusters::Single),
         vec(weighted, 1..4).prop_map(RouteClusters::Weighted),
     ];
-    let times = (option::of(text::duration()), option::of(text::duration()), option::of(text::duration()));
+    let time = || option::of(text::duration());
+    let stream = (time(), time(), time()).prop_map(|(max, grpc_header_max, grpc_header_offset)| {
+        MaxStreamDuration { max, grpc_header_max, grpc_header_offset }
+    });
+    let times = (time(), time(), time(), option::of(stream));
     (clusters, times, option::of(retry()), option::of(text::name()), option::of(text::path()))
         .prop_map(
-            |(clusters, (timeout, idle_timeout, max_grpc_timeout), retry, host_rewrite, prefix_rewrite)| {
+            |(
+                clusters,
+                (timeout, idle_timeout, max_grpc_timeout, max_stream_duration),
+                retry,
+                host_rewrite,
+                prefix_rewrite,
+            )| {
                 Forward {
                     clusters,
                     timeout,
                     idle_timeout,
                     max_grpc_timeout,
+                    max_stream_duration,
                     retry,
                     host_rewrite,
                     prefix_rewrite,

@@ -1,6 +1,6 @@
 //! What a route does.
 
-use ir::route::{DirectResponse, Forward, Redirect, RouteClusters, WeightedCluster};
+use ir::route::{DirectResponse, Forward, MaxStreamDuration, Redirect, RouteClusters, WeightedCluster};
 use stdx::Str;
 
 use super::at::At;
@@ -46,8 +46,7 @@ pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> Forward {
     refuse!(at; cluster_not_found_response_code, metadata_match, regex_rewrite, path_rewrite_policy, path_rewrite,
         append_x_forwarded_host, flush_timeout, early_data_policy, retry_policy_typed_config,
         request_mirror_policies, priority, rate_limits, hash_policy, cors, grpc_timeout_offset, upgrade_configs,
-        internal_redirect_policy, internal_redirect_action, max_internal_redirects, hedge_policy,
-        max_stream_duration);
+        internal_redirect_policy, internal_redirect_action, max_internal_redirects, hedge_policy);
     refuse_true!(at; include_vh_rate_limits);
     let duration = |name, it| wire::optional_duration(at.field(name), it);
     Forward {
@@ -55,9 +54,25 @@ pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> Forward {
         timeout: duration("timeout", timeout),
         idle_timeout: duration("idle_timeout", idle_timeout),
         max_grpc_timeout: duration("max_grpc_timeout", max_grpc_timeout),
+        max_stream_duration: max_stream_duration
+            .map(|it| self::max_stream_duration(at.field("max_stream_duration"), it)),
         retry: retry_policy.map(|it| retry::retry_policy(at.field("retry_policy"), it)),
         host_rewrite: host_rewrite(at, host_rewrite_specifier),
         prefix_rewrite: wire::optional_text(prefix_rewrite),
+    }
+}
+
+fn max_stream_duration(at: At<'_>, it: pb::route_action::MaxStreamDuration) -> MaxStreamDuration {
+    let pb::route_action::MaxStreamDuration {
+        max_stream_duration,
+        grpc_timeout_header_max,
+        grpc_timeout_header_offset,
+    } = it;
+    let duration = |name, it| wire::optional_duration(at.field(name), it);
+    MaxStreamDuration {
+        max: duration("max_stream_duration", max_stream_duration),
+        grpc_header_max: duration("grpc_timeout_header_max", grpc_timeout_header_max),
+        grpc_header_offset: duration("grpc_timeout_header_offset", grpc_timeout_header_offset),
     }
 }
 

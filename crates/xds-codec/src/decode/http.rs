@@ -1,6 +1,8 @@
 //! The HTTP connection manager.
 
-use ir::http::{ClientCertDetails, CodecType, ForwardClientCert, RouteSource, ServerHeader};
+use ir::http::{
+    ClientCertDetails, CodecType, EscapedSlashes, ForwardClientCert, Http2Options, RouteSource, ServerHeader,
+};
 use ir::{Direction, HttpConnectionManager, HttpFilter, Str};
 
 use super::at::At;
@@ -89,10 +91,6 @@ pub(super) fn connection_manager(
     if let Some(nested::StripPortMode::StripAnyHostPort(true)) = strip_port_mode {
         at.unsupported("strip_any_host_port");
     }
-    escaped_slashes(at.field("path_with_escaped_slashes_action"), path_with_escaped_slashes_action);
-    if let Some(it) = http2_protocol_options {
-        protocol::http2(at.field("http2_protocol_options"), it);
-    }
     let limits =
         protocol::common_options(at.field("common_http_protocol_options"), common_http_protocol_options);
     if limits.max_response_headers_kb.is_some() {
@@ -117,12 +115,16 @@ pub(super) fn connection_manager(
         preserve_external_request_id,
         normalize_path: wire::flag(normalize_path, false),
         merge_slashes,
+        escaped_slashes: escaped_slashes(at, path_with_escaped_slashes_action),
+        http2: http2_protocol_options
+            .map_or_else(Http2Options::default, |it| protocol::http2(at.field("http2_protocol_options"), it)),
         stream_idle_timeout: duration("stream_idle_timeout", stream_idle_timeout),
         request_timeout: duration("request_timeout", request_timeout),
         request_headers_timeout: duration("request_headers_timeout", request_headers_timeout),
         idle_timeout: limits.idle_timeout,
         max_connection_duration: limits.max_connection_duration,
         http1_safe_max_connection_duration,
+        max_stream_duration: limits.max_stream_duration,
         max_requests_per_connection: limits.max_requests_per_connection,
         drain_timeout: duration("drain_timeout", drain_timeout),
         max_request_headers_kb: protocol::head_kb(at.field("max_request_headers_kb"), max_request_headers_kb),
@@ -133,10 +135,13 @@ pub(super) fn connection_manager(
     }
 }
 
-fn escaped_slashes(at: At<'_>, it: i32) {
+fn escaped_slashes(at: At<'_>, it: i32) -> EscapedSlashes {
     use PathWithEscapedSlashesAction as Action;
-    if ![Action::ImplementationSpecificDefault as i32, Action::KeepUnchanged as i32].contains(&it) {
-        at.refuse("only KEEP_UNCHANGED is supported");
+    match wire::enumeration(at.field("path_with_escaped_slashes_action"), it) {
+        Action::ImplementationSpecificDefault | Action::KeepUnchanged => EscapedSlashes::KeepUnchanged,
+        Action::RejectRequest => EscapedSlashes::RejectRequest,
+        Action::UnescapeAndRedirect => EscapedSlashes::UnescapeAndRedirect,
+        Action::UnescapeAndForward => EscapedSlashes::UnescapeAndForward,
     }
 }
 

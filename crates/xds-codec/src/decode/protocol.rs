@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ir::http::{Http2Keepalive, Http2Options};
+
 use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
 use super::wire;
@@ -15,6 +17,7 @@ const MAX_HEAD_KB: u32 = 8192;
 pub(super) struct CommonOptions {
     pub idle_timeout: Option<Duration>,
     pub max_connection_duration: Option<Duration>,
+    pub max_stream_duration: Option<Duration>,
     pub max_requests_per_connection: Option<u32>,
     pub max_headers_count: Option<u32>,
     pub max_response_headers_kb: Option<u32>,
@@ -34,7 +37,7 @@ pub(super) fn common_options(at: At<'_>, it: Option<core::HttpProtocolOptions>) 
     else {
         return CommonOptions::default();
     };
-    refuse!(at; max_connection_duration_jitter, max_stream_duration,
+    refuse!(at; max_connection_duration_jitter,
         headers_with_underscores_action);
     CommonOptions {
         idle_timeout: wire::optional_duration(at.field("idle_timeout"), idle_timeout),
@@ -42,6 +45,7 @@ pub(super) fn common_options(at: At<'_>, it: Option<core::HttpProtocolOptions>) 
             at.field("max_connection_duration"),
             max_connection_duration,
         ),
+        max_stream_duration: wire::optional_duration(at.field("max_stream_duration"), max_stream_duration),
         max_requests_per_connection: wire::optional_number(max_requests_per_connection),
         max_headers_count: at_least_one(at.field("max_headers_count"), max_headers_count),
         max_response_headers_kb: head_kb(at.field("max_response_headers_kb"), max_response_headers_kb),
@@ -97,7 +101,7 @@ pub(super) fn http1(at: At<'_>, it: core::Http1ProtocolOptions) -> Http1Options 
     Http1Options { accept_http_10 }
 }
 
-pub(super) fn http2(at: At<'_>, it: core::Http2ProtocolOptions) {
+pub(super) fn http2(at: At<'_>, it: core::Http2ProtocolOptions) -> Http2Options {
     let core::Http2ProtocolOptions {
         hpack_table_size,
         max_concurrent_streams,
@@ -122,14 +126,74 @@ pub(super) fn http2(at: At<'_>, it: core::Http2ProtocolOptions) {
         stream_reset_burst,
         stream_reset_rate,
     } = it;
-    refuse!(at; allow_connect, allow_metadata, stream_error_on_invalid_http_messaging,
-        custom_settings_parameters, connection_keepalive, max_header_field_size_kb);
-    refuse_true!(at; override_stream_error_on_invalid_http_message, disallow_obs_text);
-    // Windows, and limits against floods, for which the h2 crate has its own.
-    harmless!(Tuning; hpack_table_size, max_concurrent_streams, initial_stream_window_size,
-        initial_connection_window_size, max_outbound_frames, max_outbound_control_frames,
+    refuse!(at; allow_metadata, custom_settings_parameters, max_header_field_size_kb);
+    refuse_true!(at; disallow_obs_text);
+    // Limits against floods, for which we have our own.
+    harmless!(Tuning; max_outbound_frames, max_outbound_control_frames,
         max_consecutive_inbound_frames_with_empty_payload, max_inbound_priority_frames_per_stream,
         max_inbound_window_update_frames_per_data_frame_sent, enable_huffman_encoding, stream_reset_burst,
         stream_reset_rate);
     harmless!(NoSuchMechanism; use_oghttp2_codec, max_metadata_size);
+    // A malformed message always ends its stream, and never the connection.
+    harmless!(NoSuchMechanism; stream_error_on_invalid_http_messaging,
+        override_stream_error_on_invalid_http_message);
+    let bounded = |name, least, it| bounded(at.field(name), least, wire::optional_number(it));
+    Http2Options {
+        hpack_table_size: wire::optional_number(hpack_table_size),
+        max_concurrent_streams: bounded("max_concurrent_streams", 1, max_concurrent_streams),
+        initial_stream_window_size: bounded(
+            "initial_stream_window_size",
+            MIN_WINDOW,
+            initial_stream_window_size,
+        ),
+        initial_connection_window_size: bounded(
+            "initial_connection_window_size",
+            MIN_WINDOW,
+            initial_connection_window_size,
+        ),
+        allow_connect,
+        keepalive: connection_keepalive.and_then(|it| keepalive(at.field("connection_keepalive"), it)),
+    }
+}
+
+/// Envoy's bounds for windows and counts of streams (RFC 9113, section 6.9.1).
+const MIN_WINDOW: u32 = 65_535;
+const MAX_WINDOW: u32 = 0x7fff_ffff;
+
+fn bounded(at: At<'_>, least: u32, it: Option<u32>) -> Option<u32> {
+    let value = it?;
+    if !(least..=MAX_WINDOW).contains(&value) {
+        at.refuse(format!("{value} is not from {least} to {MAX_WINDOW}"));
+        return None;
+    }
+    Some(value)
+}
+
+/// `None` where it asks for nothing.
+fn keepalive(at: At<'_>, it: core::KeepaliveSettings) -> Option<Http2Keepalive> {
+    let core::KeepaliveSettings { interval, timeout, interval_jitter, connection_idle_interval } = it;
+    let duration = |name, it| wire::optional_duration(at.field(name), it).filter(|it| !it.is_zero());
+    let interval = duration("interval", interval);
+    let idle_interval = duration("connection_idle_interval", connection_idle_interval);
+    let timeout = duration("timeout", timeout).unwrap_or_else(|| {
+        at.field("timeout").refuse("is required and must not be zero");
+        Duration::ZERO
+    });
+    let jitter_percent = interval_jitter.map(|it| whole_percent(at.field("interval_jitter"), it.value));
+    (interval.is_some() || idle_interval.is_some()).then_some(Http2Keepalive {
+        interval,
+        timeout,
+        jitter_percent,
+        idle_interval,
+    })
+}
+
+fn whole_percent(at: At<'_>, value: f64) -> u32 {
+    match (0..=100u32).find(|whole| f64::from(*whole) == value) {
+        Some(whole) => whole,
+        None => {
+            at.refuse(format!("{value} is not a whole number from 0 to 100"));
+            0
+        }
+    }
 }

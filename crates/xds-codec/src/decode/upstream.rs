@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ir::HttpProtocol;
+use ir::http::Http2Options;
 
 use super::at::At;
 use super::strict::{refuse, refuse_true};
@@ -23,6 +24,7 @@ use crate::pb::upstream_http::{self, HttpProtocolOptions};
 
 pub(super) struct Options {
     pub protocol: HttpProtocol,
+    pub http2: Http2Options,
     pub idle_timeout: Option<Duration>,
     pub max_requests_per_connection: Option<u32>,
     pub max_headers_count: Option<u32>,
@@ -85,14 +87,23 @@ fn typed(at: At<'_>, it: HttpProtocolOptions) -> Options {
     tls_from_authority(at.field("upstream_http_protocol_options"), upstream_http_protocol_options);
     let common =
         options::common_options(at.field("common_http_protocol_options"), common_http_protocol_options);
+    streams(at.field("common_http_protocol_options"), &common);
+    let (protocol, http2) = protocol(at, upstream_protocol_options);
     Options {
-        protocol: protocol(at, upstream_protocol_options),
+        protocol,
+        http2,
         idle_timeout: common.idle_timeout,
         max_requests_per_connection: common.max_requests_per_connection,
         max_headers_count: common.max_headers_count,
         max_response_headers_kb: common.max_response_headers_kb,
         max_connection_duration: common.max_connection_duration,
     }
+}
+
+/// Honoured towards clients only.
+fn streams(at: At<'_>, it: &options::CommonOptions) {
+    let options::CommonOptions { max_stream_duration, .. } = *it;
+    refuse!(at; max_stream_duration);
 }
 
 /// Server name and expected names from the request: not supported.
@@ -102,7 +113,7 @@ fn tls_from_authority(at: At<'_>, it: Option<core::UpstreamHttpProtocolOptions>)
     refuse!(at; auto_sni, auto_san_validation, override_auto_sni_header);
 }
 
-fn protocol(at: At<'_>, it: Option<UpstreamProtocolOptions>) -> HttpProtocol {
+fn protocol(at: At<'_>, it: Option<UpstreamProtocolOptions>) -> (HttpProtocol, Http2Options) {
     match it {
         Some(UpstreamProtocolOptions::ExplicitHttpConfig(it)) => {
             explicit(at.field("explicit_http_config"), it)
@@ -115,8 +126,7 @@ fn protocol(at: At<'_>, it: Option<UpstreamProtocolOptions>) -> HttpProtocol {
                 http3_protocol_options,
             } = it;
             refuse!(at; http3_protocol_options);
-            both(at, http_protocol_options, http2_protocol_options);
-            HttpProtocol::UseDownstream
+            (HttpProtocol::UseDownstream, both(at, http_protocol_options, http2_protocol_options))
         }
         Some(UpstreamProtocolOptions::AutoConfig(it)) => {
             let at = at.field("auto_config");
@@ -127,42 +137,42 @@ fn protocol(at: At<'_>, it: Option<UpstreamProtocolOptions>) -> HttpProtocol {
                 alternate_protocols_cache_options,
             } = it;
             refuse!(at; http3_protocol_options, alternate_protocols_cache_options);
-            both(at, http_protocol_options, http2_protocol_options);
-            HttpProtocol::Auto
+            (HttpProtocol::Auto, both(at, http_protocol_options, http2_protocol_options))
         }
         None => {
             at.refuse("explicit_http_config, use_downstream_protocol_config or auto_config is required");
-            HttpProtocol::Http1
+            neither()
         }
     }
 }
 
-fn explicit(at: At<'_>, it: ExplicitHttpConfig) -> HttpProtocol {
+/// In place of what was refused.
+fn neither() -> (HttpProtocol, Http2Options) {
+    (HttpProtocol::Http1, Http2Options::default())
+}
+
+fn explicit(at: At<'_>, it: ExplicitHttpConfig) -> (HttpProtocol, Http2Options) {
     match it.protocol_config {
         Some(ProtocolConfig::HttpProtocolOptions(it)) => {
             http1(at, Some(it));
-            HttpProtocol::Http1
+            return (HttpProtocol::Http1, Http2Options::default());
         }
         Some(ProtocolConfig::Http2ProtocolOptions(it)) => {
-            options::http2(at.field("http2_protocol_options"), it);
-            HttpProtocol::Http2
+            return (HttpProtocol::Http2, options::http2(at.field("http2_protocol_options"), it));
         }
-        Some(ProtocolConfig::Http3ProtocolOptions(_)) => {
-            at.unsupported("http3_protocol_options");
-            HttpProtocol::Http1
-        }
-        None => {
-            at.refuse("http_protocol_options or http2_protocol_options is required");
-            HttpProtocol::Http1
-        }
+        Some(ProtocolConfig::Http3ProtocolOptions(_)) => at.unsupported("http3_protocol_options"),
+        None => at.refuse("http_protocol_options or http2_protocol_options is required"),
     }
+    neither()
 }
 
-fn both(at: At<'_>, one: Option<core::Http1ProtocolOptions>, two: Option<core::Http2ProtocolOptions>) {
+fn both(
+    at: At<'_>,
+    one: Option<core::Http1ProtocolOptions>,
+    two: Option<core::Http2ProtocolOptions>,
+) -> Http2Options {
     http1(at, one);
-    if let Some(it) = two {
-        options::http2(at.field("http2_protocol_options"), it);
-    }
+    two.map_or_else(Http2Options::default, |it| options::http2(at.field("http2_protocol_options"), it))
 }
 
 fn http1(at: At<'_>, it: Option<core::Http1ProtocolOptions>) {
@@ -176,15 +186,17 @@ fn http1(at: At<'_>, it: Option<core::Http1ProtocolOptions>) {
 fn from_legacy(at: At<'_>, it: Legacy) -> Options {
     tls_from_authority(at.field("upstream_http_protocol_options"), it.upstream);
     let common = options::common_options(at.field("common_http_protocol_options"), it.common);
+    streams(at.field("common_http_protocol_options"), &common);
     http1(at, it.http1);
-    let http2 = it.http2.map(|it| options::http2(at.field("http2_protocol_options"), it)).is_some();
+    let http2 = it.http2.map(|it| options::http2(at.field("http2_protocol_options"), it));
     let selection = wire::enumeration(at.field("protocol_selection"), it.protocol_selection);
     Options {
-        protocol: match (selection, http2) {
+        protocol: match (selection, http2.is_some()) {
             (ClusterProtocolSelection::UseDownstreamProtocol, _) => HttpProtocol::UseDownstream,
             (ClusterProtocolSelection::UseConfiguredProtocol, true) => HttpProtocol::Http2,
             (ClusterProtocolSelection::UseConfiguredProtocol, false) => HttpProtocol::Http1,
         },
+        http2: http2.unwrap_or_default(),
         idle_timeout: common.idle_timeout,
         max_requests_per_connection: common
             .max_requests_per_connection

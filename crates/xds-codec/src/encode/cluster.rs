@@ -6,7 +6,7 @@ use ir::cluster::{TcpKeepalive, Thresholds, TransportMatch};
 use ir::{Address, Cluster, ClusterDiscovery, HttpProtocol, LbPolicy, LoadAssignment};
 
 use super::metadata::Builder;
-use super::{address, endpoint, tls, wire};
+use super::{address, endpoint, protocol, tls, wire};
 use crate::names;
 use crate::pb::cluster::cluster::{
     ClusterDiscoveryType, DiscoveryType, EdsClusterConfig, TransportSocketMatch,
@@ -121,19 +121,19 @@ fn protocol_options(it: &Cluster) -> Option<(String, crate::Any)> {
     }
     let options = HttpProtocolOptions {
         common_http_protocol_options: common,
-        upstream_protocol_options: Some(protocol(it.protocol)),
+        upstream_protocol_options: Some(upstream_protocol(it)),
         ..Default::default()
     };
     Some((names::HTTP_PROTOCOL_OPTIONS.into(), wire::pack::<upstream_http::HttpProtocolOptions>(&options)))
 }
 
-fn protocol(it: HttpProtocol) -> UpstreamProtocolOptions {
+fn upstream_protocol(it: &Cluster) -> UpstreamProtocolOptions {
     let http1 = core::Http1ProtocolOptions::default;
-    let http2 = core::Http2ProtocolOptions::default;
+    let http2 = || protocol::http2(&it.http2);
     let explicit = |config| {
         UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(config) })
     };
-    match it {
+    match it.protocol {
         HttpProtocol::Http1 => explicit(ProtocolConfig::HttpProtocolOptions(http1())),
         HttpProtocol::Http2 => explicit(ProtocolConfig::Http2ProtocolOptions(http2())),
         HttpProtocol::UseDownstream => {

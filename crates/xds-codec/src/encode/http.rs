@@ -1,9 +1,11 @@
 //! The HTTP connection manager.
 
 use ir::HttpConnectionManager;
-use ir::http::{ClientCertDetails, CodecType, ForwardClientCert, RouteSource, ServerHeader};
+use ir::http::{
+    ClientCertDetails, CodecType, EscapedSlashes, ForwardClientCert, Http2Options, RouteSource, ServerHeader,
+};
 
-use super::{access_log, filter, route, wire};
+use super::{access_log, filter, protocol, route, wire};
 use crate::pb::core;
 use crate::pb::hcm::{self as pb, http_connection_manager as nested};
 
@@ -18,6 +20,7 @@ pub(super) fn connection_manager(it: &HttpConnectionManager) -> pb::HttpConnecti
         http_protocol_options: it
             .accept_http_10
             .then(|| core::Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
+        http2_protocol_options: (it.http2 != Http2Options::default()).then(|| protocol::http2(&it.http2)),
         server_name: wire::optional_text(&it.server_name),
         server_header_transformation: server_header(it.server_header).into(),
         http1_safe_max_connection_duration: it.http1_safe_max_connection_duration,
@@ -37,6 +40,7 @@ pub(super) fn connection_manager(it: &HttpConnectionManager) -> pb::HttpConnecti
         upgrade_configs: it.upgrades.iter().map(|name| upgrade(name)).collect(),
         normalize_path: wire::truth(it.normalize_path),
         merge_slashes: it.merge_slashes,
+        path_with_escaped_slashes_action: escaped_slashes(it.escaped_slashes).into(),
         route_specifier: Some(route_specifier(&it.routes)),
         ..Default::default()
     }
@@ -50,10 +54,22 @@ fn codec(it: CodecType) -> nested::CodecType {
     }
 }
 
+/// What Envoy keeps to itself by default is said only where something else is wanted.
+fn escaped_slashes(it: EscapedSlashes) -> nested::PathWithEscapedSlashesAction {
+    use nested::PathWithEscapedSlashesAction as Action;
+    match it {
+        EscapedSlashes::KeepUnchanged => Action::ImplementationSpecificDefault,
+        EscapedSlashes::RejectRequest => Action::RejectRequest,
+        EscapedSlashes::UnescapeAndRedirect => Action::UnescapeAndRedirect,
+        EscapedSlashes::UnescapeAndForward => Action::UnescapeAndForward,
+    }
+}
+
 fn connection_limits(it: &HttpConnectionManager) -> Option<core::HttpProtocolOptions> {
     let options = core::HttpProtocolOptions {
         idle_timeout: wire::optional_duration(it.idle_timeout),
         max_connection_duration: wire::optional_duration(it.max_connection_duration),
+        max_stream_duration: wire::optional_duration(it.max_stream_duration),
         max_requests_per_connection: wire::optional_number(it.max_requests_per_connection),
         max_headers_count: wire::optional_number(it.max_headers_count),
         ..Default::default()

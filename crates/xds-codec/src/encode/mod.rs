@@ -19,6 +19,7 @@ mod listener;
 mod matcher;
 mod metadata;
 mod name_table;
+mod protocol;
 mod rbac;
 mod retry;
 mod route;

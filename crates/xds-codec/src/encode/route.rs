@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use ir::route::{
-    AppendAction, DirectResponse, Forward, HeaderEdits, HeaderValue, PathMatch, QueryMatcher, Redirect,
-    RouteClusters, RouteMatch, WeightedCluster,
+    AppendAction, DirectResponse, Forward, HeaderEdits, HeaderValue, MaxStreamDuration, PathMatch,
+    QueryMatcher, Redirect, RouteClusters, RouteMatch, WeightedCluster,
 };
 use ir::{Route, RouteAction, RouteConfig, VirtualHost};
 
@@ -134,15 +134,22 @@ fn forward(it: &Forward) -> pb::RouteAction {
         timeout: wire::optional_duration(it.timeout),
         idle_timeout: wire::optional_duration(it.idle_timeout),
         retry_policy: it.retry.as_ref().map(retry::retry_policy),
-        // Deprecated, but its successor limits the stream and not the route's timeout, so that it
-        // ends a request without retry and with another flag. Istio still sends this one, too.
         max_grpc_timeout: wire::optional_duration(it.max_grpc_timeout),
+        max_stream_duration: it.max_stream_duration.as_ref().map(max_stream_duration),
         cluster_specifier: Some(clusters),
         host_rewrite_specifier: it
             .host_rewrite
             .as_ref()
             .map(|host| HostRewriteSpecifier::HostRewriteLiteral(host.to_string())),
         ..Default::default()
+    }
+}
+
+fn max_stream_duration(it: &MaxStreamDuration) -> pb::route_action::MaxStreamDuration {
+    pb::route_action::MaxStreamDuration {
+        max_stream_duration: wire::optional_duration(it.max),
+        grpc_timeout_header_max: wire::optional_duration(it.grpc_header_max),
+        grpc_timeout_header_offset: wire::optional_duration(it.grpc_header_offset),
     }
 }
 

@@ -9,8 +9,8 @@ use ir::http::RouteSource;
 use ir::matcher::HeaderMatch;
 use ir::retry::RetryOn;
 use ir::route::{
-    AppendAction, DirectResponse, Forward, HeaderEdits, HeaderValue, PathMatch, QueryMatcher, Redirect,
-    RouteClusters, RouteMatch, WeightedCluster,
+    AppendAction, DirectResponse, Forward, HeaderEdits, HeaderValue, MaxStreamDuration, PathMatch,
+    QueryMatcher, Redirect, RouteClusters, RouteMatch, WeightedCluster,
 };
 use ir::*;
 
@@ -91,6 +91,11 @@ pub fn all_routes() -> Vec<Route> {
         timeout: seconds(0),
         idle_timeout: seconds(5),
         max_grpc_timeout: seconds(0),
+        max_stream_duration: Some(MaxStreamDuration {
+            max: seconds(0),
+            grpc_header_max: seconds(30),
+            grpc_header_offset: seconds(1),
+        }),
         retry: Some(retry.clone()),
         host_rewrite: Some("ratings".into()),
         prefix_rewrite: Some("/new".into()),

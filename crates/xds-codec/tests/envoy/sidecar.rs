@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use ir::access_log::AccessLogFilter;
 use ir::bootstrap::{AdsConfig, Bootstrap, BootstrapNode, Json};
-use ir::http::{ClientCertDetails, ForwardClientCert, RouteSource};
+use ir::http::{
+    ClientCertDetails, EscapedSlashes, ForwardClientCert, Http2Keepalive, Http2Options, RouteSource,
+};
 use ir::listener::{ListenerFilter, TransportProtocol};
 use ir::matcher::HeaderMatch;
 use ir::rbac::{Permission, Policy, Principal, RbacAction};
@@ -137,6 +139,21 @@ pub fn manager(routes: RouteSource, http_filters: Vec<HttpFilter>) -> HttpConnec
         server_name: Some("istio-envoy".into()),
         normalize_path: true,
         merge_slashes: true,
+        escaped_slashes: EscapedSlashes::UnescapeAndForward,
+        http2: Http2Options {
+            hpack_table_size: Some(8192),
+            max_concurrent_streams: Some(100),
+            initial_stream_window_size: Some(65_535),
+            initial_connection_window_size: Some(1 << 20),
+            allow_connect: true,
+            keepalive: Some(Http2Keepalive {
+                interval: Some(Duration::from_secs(30)),
+                timeout: Duration::from_secs(5),
+                jitter_percent: Some(20),
+                idle_interval: Some(Duration::from_secs(60)),
+            }),
+        },
+        max_stream_duration: Some(Duration::from_secs(600)),
         stream_idle_timeout: Some(Duration::ZERO),
         request_timeout: Some(Duration::ZERO),
         request_headers_timeout: Some(Duration::from_millis(1500)),

@@ -1,0 +1,29 @@
+//! Options of HTTP/2 connections, towards clients and towards upstreams.
+
+use ir::http::{Http2Keepalive, Http2Options};
+
+use super::wire;
+use crate::pb::core;
+
+pub(super) fn http2(it: &Http2Options) -> core::Http2ProtocolOptions {
+    core::Http2ProtocolOptions {
+        hpack_table_size: wire::optional_number(it.hpack_table_size),
+        max_concurrent_streams: wire::optional_number(it.max_concurrent_streams),
+        initial_stream_window_size: wire::optional_number(it.initial_stream_window_size),
+        initial_connection_window_size: wire::optional_number(it.initial_connection_window_size),
+        allow_connect: it.allow_connect,
+        connection_keepalive: it.keepalive.as_ref().map(keepalive),
+        ..Default::default()
+    }
+}
+
+fn keepalive(it: &Http2Keepalive) -> core::KeepaliveSettings {
+    core::KeepaliveSettings {
+        interval: wire::optional_duration(it.interval),
+        timeout: Some(wire::duration(it.timeout)),
+        interval_jitter: it
+            .jitter_percent
+            .map(|percent| crate::pb::envoy_type::Percent { value: percent.into() }),
+        connection_idle_interval: wire::optional_duration(it.idle_interval),
+    }
+}
