@@ -122,6 +122,138 @@ pub const STRICTER_THAN_HYPER: Reasons = &[
     ),
 ];
 
+/// What Envoy 1.40 accepts, with its defaults, and we do not.
+pub const STRICTER_THAN_ENVOY: Reasons = &[
+    (
+        "RFC 9112, section 5.2: a server may refuse a folded line or put a blank for the fold. Whoever reads the fold \
+         as a line of its own sees another message.",
+        &[
+            "framing: coding folded under a field",
+            "framing: folded coding",
+            "framing: folded length",
+            "field: folded host",
+            "field: folded with a blank",
+            "field: folded with a tab",
+            "field: line of blanks",
+            "chunk: folded trailer",
+        ],
+    ),
+    (
+        "RFC 9112, section 2.2: a recipient may take a bare LF for a line's end, and must refuse a bare CR or put a \
+         blank for it. Others read one line, or two.",
+        &[
+            "framing: CR before chunked",
+            "framing: coding behind a bare LF",
+            "framing: coding behind a bare CR",
+            "framing: coding behind CR CR LF",
+            "line: CR at the end",
+            "field: value with CR",
+            "field: bare LF",
+            "field: bare LF before the empty line",
+            "whole: a bare LF first",
+            "whole: bare LF behind the request line",
+            "whole: bare LF as the empty line",
+            "whole: only bare LFs",
+            "chunk: bare LF at the end",
+            "chunk: bare LF in the trailers",
+        ],
+    ),
+    (
+        "RFC 9112, section 2.2: at least one empty line before a request is to be ignored; more are no request.",
+        &["whole: two empty lines first"],
+    ),
+    (
+        "RFC 9112, section 7: an empty coding beside chunked is read differently by others.",
+        &["framing: chunked and nothing"],
+    ),
+    (
+        "A number of that many digits overflows in others. (Envoy waits for as many bytes as 2^64 - 1.)",
+        &["framing: length of hundred digits", "chunk: many zeros before a size", "chunk: size of 2^64 - 1"],
+    ),
+    (
+        "RFC 9112, section 3: one blank stands between the parts of a request line. More may be taken, and are read \
+         differently.",
+        &[
+            "line: two blanks before the path",
+            "line: two blanks before the version",
+            "line: tab for a blank",
+            "line: blank at the end",
+        ],
+    ),
+    (
+        "RFC 9110, section 4.2.4: user information in an http URI is to be treated as an error: it hides the host.",
+        &["line: absolute form with user", "field: host with user"],
+    ),
+    (
+        "RFC 9112, section 3.2: a server must answer 400 to several Host fields (Envoy joins them), to an invalid one, \
+         and in HTTP/1.1 to none, also where the target names the host.",
+        &[
+            "field: two hosts",
+            "field: two equal hosts",
+            "field: two hosts apart",
+            "field: empty host",
+            "field: host of only a port",
+            "field: host with a broken port",
+            "field: host with two ports",
+            "field: host with a signed port",
+            "field: host of IPv6 without brackets",
+            "field: host of an open bracket",
+            "whole: absolute form without Host",
+            "whole: absolute form with two hosts",
+        ],
+    ),
+    (
+        "RFC 9110, section 10.1.1: 417 may be said to an expectation that is not 100-continue.",
+        &["field: other expectation", "field: expectation in a list"],
+    ),
+    (
+        "RFC 9112, section 7.1: no blank and no text stands between a chunk's size and the line's end.",
+        &["chunk: blank behind a size", "chunk: tab behind a size", "chunk: size with text behind"],
+    ),
+    (
+        "RFC 9112, section 7.1.1: extensions are tokens and quoted text, and their length must be limited.",
+        &[
+            "chunk: NUL in an extension",
+            "chunk: extension of 2000 bytes",
+            "chunk: extensions of 18 KiB in all",
+        ],
+    ),
+    (
+        "RFC 9112, section 7.1: CRLF follows a chunk's data. Envoy skips what stands there instead.",
+        &[
+            "chunk: data longer than its size",
+            "chunk: data shorter than its size",
+            "chunk: bare LF behind the data",
+        ],
+    ),
+    (
+        "RFC 9110, section 6.5.1: framing and routing do not belong into trailers; one who merges them would be misled. \
+         Envoy drops all trailers and counts none.",
+        &[
+            "chunk: length in the trailers",
+            "chunk: coding in the trailers",
+            "chunk: host in the trailers",
+            "chunk: hundred and one trailers",
+        ],
+    ),
+];
+
+/// What Envoy refuses and we accept. hyper accepts it, too: [`STRICTER_THAN_HYPER`] has no counterpart.
+pub const LAXER_THAN_ENVOY: Reasons = &[
+    (
+        "RFC 9110, section 9.1: any token is a method. Envoy knows a list, unless `allow_custom_methods` is set.",
+        &["line: other method", "line: method of small letters is another method"],
+    ),
+    (
+        "Envoy answers 404 where there is no path; ours are `*` and `/`.",
+        &["line: asterisk", "line: absolute form with a query only"],
+    ),
+    (
+        "RFC 9110, section 7.6.1: Connection must not name what is meant for all recipients. Envoy refuses it, we ignore it.",
+        &["field: host named away"],
+    ),
+];
+
 /// Whether a table names a case.
 pub fn names(reasons: Reasons, case: &str) -> bool {
     reasons.iter().any(|(_, cases)| cases.contains(&case))
