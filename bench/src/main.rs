@@ -1,0 +1,119 @@
+//! Lateen beside its peers: the same work in one run, pinned, round after round, as medians and
+//! ratios. What is run and why is in `bench/README.md`.
+
+mod backend;
+mod certificates;
+mod hop;
+mod install;
+mod load;
+mod machine;
+mod metric;
+mod peers;
+mod process;
+mod report;
+mod scenario;
+mod throughput;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Parser as _;
+
+use backend::Backend;
+use certificates::Certificates;
+use machine::{Cores, Machine};
+use metric::Samples;
+use peers::{Peer, Site};
+use scenario::{Scenario, Work};
+use throughput::Effort;
+
+/// Lateen beside its peers, on the same work in one run
+#[derive(Debug, clap::Parser)]
+struct Args {
+    /// What to run; everything if nothing is named
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    scenario: Vec<String>,
+    /// Only these of the scenario's peers: lateen, haproxy, envoy, nginx, tcp-relay
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    peer: Vec<String>,
+    /// Rounds over all peers
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    rounds: usize,
+    /// Seconds for each peer in each round
+    #[arg(long, value_name = "SECONDS", default_value_t = 3)]
+    duration: u64,
+    /// Two rounds of one second: does it run, not how fast is it
+    #[arg(long)]
+    quick: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let scenarios = selected(args)?;
+    let effort = match args.quick {
+        true => Effort { rounds: 2, duration: Duration::from_secs(1) },
+        false => Effort { rounds: args.rounds, duration: Duration::from_secs(args.duration) },
+    };
+    install::programs()?;
+    let folder = tempfile::Builder::new().prefix("lateen-bench-").tempdir()?;
+    // Built with all cores, before we keep to one.
+    let (lateen, envoy) = (install::lateen()?, install::envoy()?);
+    let machine = Machine::look();
+    let certificates = Certificates::make(folder.path())?;
+    let site = Site { cores: Cores::take()?, folder: folder.path().to_owned(), certificates, lateen, envoy };
+    let backend = Backend::start(site.cores.load, &site.folder)?;
+    println!(
+        "{} cores of {}, Linux {}, load before {:.1}",
+        machine.cores, machine.cpu, machine.kernel, machine.load_before
+    );
+    for scenario in scenarios {
+        eprintln!("bench: {}", scenario.name);
+        let samples = measure(&site, &backend, scenario, &peers(args, scenario), effort)
+            .with_context(|| scenario.name.to_owned())?;
+        println!("\n{}: {}\n\n{}", scenario.name, scenario.about, report::table::table(&samples));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(
+    site: &Site,
+    backend: &Backend,
+    scenario: &Scenario,
+    peers: &[Peer],
+    effort: Effort,
+) -> anyhow::Result<Samples> {
+    match scenario.work {
+        Work::Throughput { row, protocol, load } => {
+            throughput::measure(site, backend, peers, row, protocol, load, effort)
+        }
+    }
+}
+
+fn selected(args: &Args) -> anyhow::Result<Vec<&'static Scenario>> {
+    if args.scenario.is_empty() {
+        return Ok(scenario::ALL.iter().collect());
+    }
+    let found = |name: &String| match scenario::find(name) {
+        Some(found) => Ok(found),
+        None => {
+            let names: Vec<&str> = scenario::ALL.iter().map(|scenario| scenario.name).collect();
+            bail!("no scenario {name:?}; there are {}", names.join(", "))
+        }
+    };
+    args.scenario.iter().map(found).collect()
+}
+
+fn peers(args: &Args, scenario: &Scenario) -> Vec<Peer> {
+    let wanted = |peer: &&Peer| args.peer.is_empty() || args.peer.iter().any(|name| name == peer.name());
+    scenario.peers.iter().filter(wanted).copied().collect()
+}

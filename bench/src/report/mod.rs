@@ -1,0 +1,3 @@
+//! What a run prints.
+
+pub mod table;

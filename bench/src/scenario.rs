@@ -1,0 +1,76 @@
+//! The scenarios by name.
+
+use crate::hop::{Protocol, Row};
+use crate::load::h2load::H2Load;
+use crate::load::wrk::Wrk;
+use crate::peers::Peer;
+
+#[derive(Debug)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub peers: &'static [Peer],
+    pub work: Work,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Work {
+    /// As much as goes through a row of proxies.
+    Throughput { row: Row, protocol: Protocol, load: Load },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Load {
+    Wrk(Wrk),
+    H2Load(H2Load),
+}
+
+const HTTP1: Wrk = Wrk { connections: 64, path: "/", new_tls: false };
+const LARGE: Wrk = Wrk { connections: 16, path: "/1mib", new_tls: false };
+const HTTP2: H2Load = H2Load { connections: 8, streams: 16, path: "/" };
+const NEW_TLS: Wrk = Wrk { connections: 16, path: "/", new_tls: true };
+
+pub const ALL: &[Scenario] = &[
+    Scenario {
+        name: "http1-hop",
+        about: "one proxy, HTTP/1.1 on both sides, 64 kept connections, 100-byte responses",
+        peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy, Peer::Nginx, Peer::TcpRelay],
+        work: Work::Throughput { row: Row::Single, protocol: Protocol::Http1, load: Load::Wrk(HTTP1) },
+    },
+    Scenario {
+        name: "http2-hop",
+        about: "one proxy, HTTP/2 on both sides, 8 connections with 16 streams each, 100-byte responses",
+        peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy],
+        work: Work::Throughput { row: Row::Single, protocol: Protocol::Http2, load: Load::H2Load(HTTP2) },
+    },
+    Scenario {
+        name: "mtls-pair",
+        about: "two proxies with mutual TLS between them and RBAC behind it (HAProxy: without RBAC), HTTP/1.1, 64 \
+                kept connections; CPU of both",
+        peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy],
+        work: Work::Throughput { row: Row::Mesh(2), protocol: Protocol::Http1, load: Load::Wrk(HTTP1) },
+    },
+    Scenario {
+        name: "chain5",
+        about: "five proxies in a row with mutual TLS between them and RBAC behind it (HAProxy: without RBAC), \
+                HTTP/1.1, 64 kept connections; CPU of all five",
+        peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy],
+        work: Work::Throughput { row: Row::Mesh(5), protocol: Protocol::Http1, load: Load::Wrk(HTTP1) },
+    },
+    Scenario {
+        name: "tls-handshakes",
+        about: "one proxy that ends TLS, every request on a new connection, full handshakes (TLS 1.3)",
+        peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy],
+        work: Work::Throughput { row: Row::Gateway, protocol: Protocol::Http1, load: Load::Wrk(NEW_TLS) },
+    },
+    Scenario {
+        name: "body-1mib",
+        about: "one proxy, HTTP/1.1, 16 kept connections, responses of 1 MiB",
+        peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy, Peer::Nginx, Peer::TcpRelay],
+        work: Work::Throughput { row: Row::Single, protocol: Protocol::Http1, load: Load::Wrk(LARGE) },
+    },
+];
+
+pub fn find(name: &str) -> Option<&'static Scenario> {
+    ALL.iter().find(|scenario| scenario.name == name)
+}
