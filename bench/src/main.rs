@@ -5,6 +5,7 @@ mod backend;
 mod certificates;
 mod hop;
 mod install;
+mod latency;
 mod load;
 mod machine;
 mod metric;
@@ -23,7 +24,7 @@ use clap::Parser as _;
 use backend::Backend;
 use certificates::Certificates;
 use machine::{Cores, Machine};
-use metric::Samples;
+use metric::Measured;
 use peers::{Peer, Site};
 use scenario::{Scenario, Work};
 use throughput::Effort;
@@ -78,9 +79,12 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     );
     for scenario in scenarios {
         eprintln!("bench: {}", scenario.name);
-        let samples = measure(&site, &backend, scenario, &peers(args, scenario), effort)
+        let measured = measure(&site, &backend, scenario, &peers(args, scenario), effort)
             .with_context(|| scenario.name.to_owned())?;
-        println!("\n{}: {}\n\n{}", scenario.name, scenario.about, report::table::table(&samples));
+        println!("\n{}: {}\n\n{}", scenario.name, scenario.about, report::table::tables(&measured.samples));
+        for note in &measured.notes {
+            println!("  {note}");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -91,11 +95,9 @@ fn measure(
     scenario: &Scenario,
     peers: &[Peer],
     effort: Effort,
-) -> anyhow::Result<Samples> {
+) -> anyhow::Result<Measured> {
     match scenario.work {
-        Work::Throughput { row, protocol, load } => {
-            throughput::measure(site, backend, peers, row, protocol, load, effort)
-        }
+        Work::Throughput(it) => throughput::measure(site, backend, peers, it, effort),
     }
 }
 

@@ -11,22 +11,50 @@ use crate::peers::Peer;
 pub enum Metric {
     /// User and system time of the proxy's processes, in µs for each request.
     CpuPerRequest,
+    UserPerRequest,
+    SystemPerRequest,
     RequestsPerSecond,
+    /// From the time that a request was due, in µs, at a fixed rate.
+    P50,
+    P99,
+    P999,
+    /// The same without what the backend takes when it is asked directly.
+    AddedP50,
+    AddedP99,
     /// Sum over all rounds, not a median.
     Errors,
     /// MiB, after the load.
     Resident,
     Anonymous,
+    /// From the start of the process to the first request that is answered, in ms.
+    Ready,
+    /// From a change of configuration to the first request on the new route, in ms.
+    Change,
+    /// Anonymous memory that one more idle connection takes, in KiB.
+    PerConnection,
+    /// Anonymous memory, in MiB, a few seconds after a burst ended.
+    AfterBurst,
 }
 
 impl Metric {
     pub fn title(self) -> &'static str {
         match self {
             Metric::CpuPerRequest => "CPU µs/request",
+            Metric::UserPerRequest => "user",
+            Metric::SystemPerRequest => "system",
             Metric::RequestsPerSecond => "requests/s",
+            Metric::P50 => "p50 µs",
+            Metric::P99 => "p99 µs",
+            Metric::P999 => "p99.9 µs",
+            Metric::AddedP50 => "added p50 µs",
+            Metric::AddedP99 => "added p99 µs",
             Metric::Errors => "errors",
             Metric::Resident => "RSS MiB",
             Metric::Anonymous => "anonymous MiB",
+            Metric::Ready => "ready ms",
+            Metric::Change => "change ms",
+            Metric::PerConnection => "KiB/connection",
+            Metric::AfterBurst => "anonymous MiB after",
         }
     }
 
@@ -34,10 +62,19 @@ impl Metric {
     pub fn show(self, value: f64) -> String {
         match self {
             Metric::Errors | Metric::RequestsPerSecond => format!("{value:.0}"),
+            Metric::PerConnection => format!("{value:.2}"),
             _ if value >= 100.0 => format!("{value:.0}"),
             _ => format!("{value:.1}"),
         }
     }
+}
+
+/// What a scenario found.
+#[derive(Debug, Default)]
+pub struct Measured {
+    pub samples: Samples,
+    /// What a reader must know to understand the figures.
+    pub notes: Vec<String>,
 }
 
 /// Samples by peer and metric, in the order of the rounds.

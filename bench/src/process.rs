@@ -32,6 +32,23 @@ pub struct Memory {
     pub anonymous: u64,
 }
 
+/// Time on a core.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cpu {
+    pub user: Duration,
+    pub system: Duration,
+}
+
+impl Cpu {
+    pub fn since(self, before: Cpu) -> Cpu {
+        Cpu { user: self.user.saturating_sub(before.user), system: self.system.saturating_sub(before.system) }
+    }
+
+    pub fn plus(self, other: Cpu) -> Cpu {
+        Cpu { user: self.user + other.user, system: self.system + other.system }
+    }
+}
+
 impl Process {
     /// Starts a program on one core. What it prints goes to `NAME.log` in `folder`.
     pub fn start(
@@ -90,7 +107,7 @@ impl Process {
     }
 
     /// User and system time so far, of all threads.
-    pub fn cpu(&self) -> anyhow::Result<Duration> {
+    pub fn cpu(&self) -> anyhow::Result<Cpu> {
         let path = format!("/proc/{}/stat", self.pid());
         let text = std::fs::read_to_string(&path).with_context(|| format!("{} is gone", self.name))?;
         cpu_of(&text).with_context(|| path)
@@ -111,11 +128,11 @@ impl Drop for Process {
 }
 
 /// `utime` and `stime`, fields 14 and 15 (proc_pid_stat(5)). The name in parentheses may hold anything.
-fn cpu_of(stat: &str) -> Option<Duration> {
+fn cpu_of(stat: &str) -> Option<Cpu> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_ascii_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<u32>().ok();
-    Some(TICK * (ticks()? + ticks()?))
+    let mut time = || Some(TICK * fields.next()?.parse::<u32>().ok()?);
+    Some(Cpu { user: time()?, system: time()? })
 }
 
 fn kilobytes(status: &str, field: &str) -> u64 {
@@ -130,7 +147,8 @@ mod tests {
     #[test]
     fn time_is_read_behind_a_name_with_blanks() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 0 0 0 250 50 9 9 20 0 2 0 100";
-        assert_eq!(cpu_of(stat), Some(Duration::from_secs(3)));
+        let expected = Cpu { user: Duration::from_millis(2500), system: Duration::from_millis(500) };
+        assert_eq!(cpu_of(stat), Some(expected));
     }
 
     #[test]

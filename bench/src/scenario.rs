@@ -16,7 +16,16 @@ pub struct Scenario {
 #[derive(Debug, Clone, Copy)]
 pub enum Work {
     /// As much as goes through a row of proxies.
-    Throughput { row: Row, protocol: Protocol, load: Load },
+    Throughput(Throughput),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Throughput {
+    pub row: Row,
+    pub protocol: Protocol,
+    pub load: Load,
+    /// Whether latency at half of HAProxy's peak is measured too.
+    pub latency: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,39 +44,69 @@ pub const ALL: &[Scenario] = &[
         name: "http1-hop",
         about: "one proxy, HTTP/1.1 on both sides, 64 kept connections, 100-byte responses",
         peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy, Peer::Nginx, Peer::TcpRelay],
-        work: Work::Throughput { row: Row::Single, protocol: Protocol::Http1, load: Load::Wrk(HTTP1) },
+        work: Work::Throughput(Throughput {
+            row: Row::Single,
+            protocol: Protocol::Http1,
+            load: Load::Wrk(HTTP1),
+            latency: true,
+        }),
     },
     Scenario {
         name: "http2-hop",
         about: "one proxy, HTTP/2 on both sides, 8 connections with 16 streams each, 100-byte responses",
         peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy],
-        work: Work::Throughput { row: Row::Single, protocol: Protocol::Http2, load: Load::H2Load(HTTP2) },
+        work: Work::Throughput(Throughput {
+            row: Row::Single,
+            protocol: Protocol::Http2,
+            load: Load::H2Load(HTTP2),
+            latency: false,
+        }),
     },
     Scenario {
         name: "mtls-pair",
         about: "two proxies with mutual TLS between them and RBAC behind it (HAProxy: without RBAC), HTTP/1.1, 64 \
                 kept connections; CPU of both",
         peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy],
-        work: Work::Throughput { row: Row::Mesh(2), protocol: Protocol::Http1, load: Load::Wrk(HTTP1) },
+        work: Work::Throughput(Throughput {
+            row: Row::Mesh(2),
+            protocol: Protocol::Http1,
+            load: Load::Wrk(HTTP1),
+            latency: true,
+        }),
     },
     Scenario {
         name: "chain5",
         about: "five proxies in a row with mutual TLS between them and RBAC behind it (HAProxy: without RBAC), \
                 HTTP/1.1, 64 kept connections; CPU of all five",
         peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy],
-        work: Work::Throughput { row: Row::Mesh(5), protocol: Protocol::Http1, load: Load::Wrk(HTTP1) },
+        work: Work::Throughput(Throughput {
+            row: Row::Mesh(5),
+            protocol: Protocol::Http1,
+            load: Load::Wrk(HTTP1),
+            latency: true,
+        }),
     },
     Scenario {
         name: "tls-handshakes",
         about: "one proxy that ends TLS, every request on a new connection, full handshakes (TLS 1.3)",
         peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy],
-        work: Work::Throughput { row: Row::Gateway, protocol: Protocol::Http1, load: Load::Wrk(NEW_TLS) },
+        work: Work::Throughput(Throughput {
+            row: Row::Gateway,
+            protocol: Protocol::Http1,
+            load: Load::Wrk(NEW_TLS),
+            latency: false,
+        }),
     },
     Scenario {
         name: "body-1mib",
         about: "one proxy, HTTP/1.1, 16 kept connections, responses of 1 MiB",
         peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy, Peer::Nginx, Peer::TcpRelay],
-        work: Work::Throughput { row: Row::Single, protocol: Protocol::Http1, load: Load::Wrk(LARGE) },
+        work: Work::Throughput(Throughput {
+            row: Row::Single,
+            protocol: Protocol::Http1,
+            load: Load::Wrk(LARGE),
+            latency: false,
+        }),
     },
 ];
 

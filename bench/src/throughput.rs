@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use crate::backend::Backend;
-use crate::hop::{Protocol, Row};
+use crate::hop::Protocol;
+use crate::latency;
 use crate::load::{Outcome, h2load, wrk};
-use crate::metric::{Metric, Samples};
+use crate::metric::{Measured, Metric, Samples};
 use crate::peers::{Peer, Running, Site};
-use crate::scenario::Load;
+use crate::process::Cpu;
+use crate::scenario::{Load, Throughput};
 
 /// How long and how often.
 #[derive(Debug, Clone, Copy)]
@@ -23,11 +25,10 @@ pub fn measure(
     site: &Site,
     backend: &Backend,
     peers: &[Peer],
-    row: Row,
-    protocol: Protocol,
-    load: Load,
+    it: Throughput,
     effort: Effort,
-) -> anyhow::Result<Samples> {
+) -> anyhow::Result<Measured> {
+    let Throughput { row, protocol, load, .. } = it;
     let port = if protocol == Protocol::Http2 { backend.http2 } else { backend.http1 };
     let mut running = Vec::new();
     for peer in peers {
@@ -44,10 +45,14 @@ pub fn measure(
         for one in &running {
             let before = one.cpu()?;
             let outcome = apply(site, load, one.port, effort.duration)?;
-            record(&mut samples, one, one.cpu()? - before, outcome)?;
+            record(&mut samples, one, one.cpu()?.since(before), outcome)?;
         }
     }
-    Ok(samples)
+    let mut measured = Measured { samples, notes: Vec::new() };
+    if it.latency {
+        latency::measure(&mut measured, &running, backend, effort)?;
+    }
+    Ok(measured)
 }
 
 fn apply(site: &Site, load: Load, port: u16, duration: Duration) -> anyhow::Result<Outcome> {
@@ -57,11 +62,14 @@ fn apply(site: &Site, load: Load, port: u16, duration: Duration) -> anyhow::Resu
     }
 }
 
-fn record(samples: &mut Samples, one: &Running, cpu: Duration, outcome: Outcome) -> anyhow::Result<()> {
+fn record(samples: &mut Samples, one: &Running, cpu: Cpu, outcome: Outcome) -> anyhow::Result<()> {
     let memory = one.memory()?;
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let requests = outcome.requests.max(1) as f64;
-    samples.add(one.peer, Metric::CpuPerRequest, cpu.as_secs_f64() * 1e6 / requests);
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / requests;
+    samples.add(one.peer, Metric::CpuPerRequest, each(cpu.user + cpu.system));
+    samples.add(one.peer, Metric::UserPerRequest, each(cpu.user));
+    samples.add(one.peer, Metric::SystemPerRequest, each(cpu.system));
     samples.add(one.peer, Metric::RequestsPerSecond, outcome.per_second);
     samples.add(one.peer, Metric::Errors, outcome.errors as f64);
     samples.add(one.peer, Metric::Resident, mebibytes(memory.resident));

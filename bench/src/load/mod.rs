@@ -1,6 +1,7 @@
 //! What makes requests, and what it found.
 
 pub mod h2load;
+pub mod open_loop;
 pub mod wrk;
 
 use std::path::Path;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::certificates::Certificates;
 use crate::hop::Hop;
 use crate::machine::{Cores, loopback};
-use crate::process::{Memory, Process};
+use crate::process::{Cpu, Memory, Process};
 
 /// How long a proxy may take to listen.
 const START: Duration = Duration::from_secs(10);
@@ -79,8 +79,8 @@ impl Running {
         Ok(Running { peer, processes, port: hops[0].listen })
     }
 
-    pub fn cpu(&self) -> anyhow::Result<Duration> {
-        self.processes.iter().map(Process::cpu).sum()
+    pub fn cpu(&self) -> anyhow::Result<Cpu> {
+        self.processes.iter().try_fold(Cpu::default(), |sum, process| Ok(sum.plus(process.cpu()?)))
     }
 
     pub fn memory(&self) -> anyhow::Result<Memory> {
