@@ -71,6 +71,13 @@ impl Machine {
     }
 }
 
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Machine { cpu, cores, kernel, load_before } = self;
+        write!(f, "{cores} cores of {cpu}, Linux {kernel}, load before {load_before:.1}")
+    }
+}
+
 /// A loopback port that nobody listens on now. Below those that the kernel gives to outgoing
 /// connections: one of these could take it before the process that it is for.
 ///

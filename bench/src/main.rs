@@ -13,8 +13,10 @@ mod peers;
 mod process;
 mod report;
 mod scenario;
+mod targets;
 mod throughput;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ use certificates::Certificates;
 use machine::{Cores, Machine};
 use metric::Measured;
 use peers::{Peer, Site};
+use report::{Finding, Report};
 use scenario::{Scenario, Work};
 use throughput::Effort;
 
@@ -47,6 +50,21 @@ struct Args {
     /// Two rounds of one second: does it run, not how fast is it
     #[arg(long)]
     quick: bool,
+    /// What to print: text or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+    /// Where the picture goes; none unless named
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// End with 1 if a target is missed or a request failed
+    #[arg(long)]
+    check: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    Text,
+    Json,
 }
 
 fn main() -> ExitCode {
@@ -73,18 +91,35 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let certificates = Certificates::make(folder.path())?;
     let site = Site { cores: Cores::take()?, folder: folder.path().to_owned(), certificates, lateen, envoy };
     let backend = Backend::start(site.cores.load, &site.folder)?;
-    println!(
-        "{} cores of {}, Linux {}, load before {:.1}",
-        machine.cores, machine.cpu, machine.kernel, machine.load_before
-    );
+    let mut report = Report { machine, effort, scenarios: Vec::new() };
+    if args.output == Output::Text {
+        println!("{}", report.machine);
+    }
     for scenario in scenarios {
         eprintln!("bench: {}", scenario.name);
         let measured = measure(&site, &backend, scenario, &peers(args, scenario), effort)
             .with_context(|| scenario.name.to_owned())?;
-        println!("\n{}: {}\n\n{}", scenario.name, scenario.about, report::table::tables(&measured.samples));
-        for note in &measured.notes {
-            println!("  {note}");
+        let verdicts = targets::judge(scenario.name, &measured.samples);
+        let finding = Finding { scenario, measured, verdicts };
+        if args.output == Output::Text {
+            finding.print();
         }
+        report.scenarios.push(finding);
+    }
+    finish(args, &report)
+}
+
+fn finish(args: &Args, report: &Report) -> anyhow::Result<ExitCode> {
+    if args.output == Output::Json {
+        println!("{:#}", report::json::json(report));
+    }
+    if let Some(path) = &args.svg {
+        std::fs::write(path, report::svg::svg(report)).with_context(|| path.display().to_string())?;
+    }
+    let missed = report.scenarios.iter().flat_map(|it| &it.verdicts).filter(|verdict| !verdict.met).count();
+    if args.check && missed > 0 {
+        eprintln!("bench: {missed} targets were missed");
+        return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
 }

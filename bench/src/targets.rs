@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn a_target_is_a_ratio_with_five_percent_of_tolerance() {
-        let met = |samples| judge("http1-hop", &samples).iter().map(|verdict| verdict.met).collect::<Vec<_>>();
+        let met =
+            |samples| judge("http1-hop", &samples).iter().map(|verdict| verdict.met).collect::<Vec<_>>();
         // The one against Envoy is not judged without Envoy; that of errors always is.
         assert_eq!(met(samples(0.89, 1.0)), [true, true]);
         assert_eq!(met(samples(0.9, 1.0)), [false, true]);
