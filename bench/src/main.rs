@@ -13,6 +13,7 @@ mod peers;
 mod process;
 mod report;
 mod scenario;
+mod services;
 mod targets;
 mod throughput;
 
@@ -132,6 +133,7 @@ fn measure(
     effort: Effort,
 ) -> anyhow::Result<Measured> {
     match scenario.work {
+        Work::Services(count) => services::measure(site, backend, peers, count, effort),
         Work::Throughput(it) => throughput::measure(site, backend, peers, it, effort),
     }
 }

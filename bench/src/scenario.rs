@@ -17,6 +17,8 @@ pub struct Scenario {
 pub enum Work {
     /// As much as goes through a row of proxies.
     Throughput(Throughput),
+    /// A proxy that knows this many services.
+    Services(usize),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -107,6 +109,24 @@ pub const ALL: &[Scenario] = &[
             load: Load::Wrk(LARGE),
             latency: false,
         }),
+    },
+    Scenario {
+        name: "services-1",
+        about: "a proxy that knows 1 service of 5 endpoints with mutual TLS; memory at rest, and time until it serves",
+        peers: &[Peer::Lateen, Peer::Envoy],
+        work: Work::Services(1),
+    },
+    Scenario {
+        name: "services-1000",
+        about: "a proxy that knows 1000 services of 5 endpoints with mutual TLS; memory at rest, and time until it serves",
+        peers: &[Peer::Lateen, Peer::Envoy],
+        work: Work::Services(1000),
+    },
+    Scenario {
+        name: "services-5000",
+        about: "a proxy that knows 5000 services of 5 endpoints with mutual TLS; memory at rest, and time until it serves",
+        peers: &[Peer::Lateen, Peer::Envoy],
+        work: Work::Services(5000),
     },
 ];
 

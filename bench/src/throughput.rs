@@ -6,6 +6,7 @@ use crate::backend::Backend;
 use crate::hop::Protocol;
 use crate::latency;
 use crate::load::{Outcome, h2load, wrk};
+use crate::machine::mebibytes;
 use crate::metric::{Measured, Metric, Samples};
 use crate::peers::{Peer, Running, Site};
 use crate::process::Cpu;
@@ -64,7 +65,6 @@ fn apply(site: &Site, load: Load, port: u16, duration: Duration) -> anyhow::Resu
 
 fn record(samples: &mut Samples, one: &Running, cpu: Cpu, outcome: Outcome) -> anyhow::Result<()> {
     let memory = one.memory()?;
-    let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let requests = outcome.requests.max(1) as f64;
     let each = |time: Duration| time.as_secs_f64() * 1e6 / requests;
     samples.add(one.peer, Metric::CpuPerRequest, each(cpu.user + cpu.system));
