@@ -103,3 +103,14 @@ pub fn loopback(port: u16) -> SocketAddr {
 pub fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
+
+/// As many open files as we may have, for us and for what we start.
+///
+/// # Errors
+/// The kernel refuses what it said it allows.
+pub fn many_files() -> anyhow::Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, limit)?)
+}

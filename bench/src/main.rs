@@ -4,6 +4,7 @@
 mod backend;
 mod certificates;
 mod hop;
+mod idle;
 mod install;
 mod latency;
 mod load;
@@ -57,6 +58,9 @@ struct Args {
     /// Where the picture goes; none unless named
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// Keep the folder with configurations and logs, and print where it is
+    #[arg(long)]
+    keep: bool,
     /// End with 1 if a target is missed or a request failed
     #[arg(long)]
     check: bool,
@@ -85,11 +89,16 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         false => Effort { rounds: args.rounds, duration: Duration::from_secs(args.duration) },
     };
     install::programs()?;
-    let folder = tempfile::Builder::new().prefix("lateen-bench-").tempdir()?;
+    let mut folder = tempfile::Builder::new().prefix("lateen-bench-").tempdir()?;
+    if args.keep {
+        folder.disable_cleanup(true);
+        eprintln!("bench: configurations and logs are in {}", folder.path().display());
+    }
     // Built with all cores, before we keep to one.
     let (lateen, envoy) = (install::lateen()?, install::envoy()?);
     let machine = Machine::look();
     let certificates = Certificates::make(folder.path())?;
+    machine::many_files()?;
     let site = Site { cores: Cores::take()?, folder: folder.path().to_owned(), certificates, lateen, envoy };
     let backend = Backend::start(site.cores.load, &site.folder)?;
     let mut report = Report { machine, effort, scenarios: Vec::new() };
@@ -134,6 +143,7 @@ fn measure(
 ) -> anyhow::Result<Measured> {
     match scenario.work {
         Work::Services(count) => services::measure(site, backend, peers, count, effort),
+        Work::Idle(connections) => idle::measure(site, backend, peers, connections),
         Work::Throughput(it) => throughput::measure(site, backend, peers, it, effort),
     }
 }

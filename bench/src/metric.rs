@@ -30,9 +30,13 @@ pub enum Metric {
     Ready,
     /// From a change of configuration to the first request on the new route, in ms.
     Change,
-    /// Anonymous memory that one more idle connection takes, in KiB.
+    /// Anonymous memory that one more idle connection takes, in KiB: HTTP/1, HTTP/1 in TLS, HTTP/2.
     PerConnection,
-    /// Anonymous memory, in MiB, a few seconds after a burst ended.
+    PerTlsConnection,
+    PerHttp2Connection,
+    /// Anonymous memory, in MiB, with few connections, with many, and seconds after they have gone.
+    BeforeBurst,
+    DuringBurst,
     AfterBurst,
 }
 
@@ -53,8 +57,12 @@ impl Metric {
             Metric::Anonymous => "anonymous MiB",
             Metric::Ready => "ready ms",
             Metric::Change => "change ms",
-            Metric::PerConnection => "KiB/connection",
-            Metric::AfterBurst => "anonymous MiB after",
+            Metric::PerConnection => "KiB/connection HTTP/1",
+            Metric::PerTlsConnection => "TLS",
+            Metric::PerHttp2Connection => "HTTP/2",
+            Metric::BeforeBurst => "anonymous MiB before",
+            Metric::DuringBurst => "during",
+            Metric::AfterBurst => "after",
         }
     }
 
@@ -62,7 +70,9 @@ impl Metric {
     pub fn show(self, value: f64) -> String {
         match self {
             Metric::Errors | Metric::RequestsPerSecond => format!("{value:.0}"),
-            Metric::PerConnection => format!("{value:.2}"),
+            Metric::PerConnection | Metric::PerTlsConnection | Metric::PerHttp2Connection => {
+                format!("{value:.2}")
+            }
             _ if value >= 100.0 => format!("{value:.0}"),
             _ => format!("{value:.1}"),
         }

@@ -19,6 +19,8 @@ pub enum Work {
     Throughput(Throughput),
     /// A proxy that knows this many services.
     Services(usize),
+    /// This many connections that do nothing.
+    Idle(usize),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -120,13 +122,25 @@ pub const ALL: &[Scenario] = &[
         name: "services-1000",
         about: "a proxy that knows 1000 services of 5 endpoints with mutual TLS; memory at rest, and time until it serves",
         peers: &[Peer::Lateen, Peer::Envoy],
-        work: Work::Services(1000),
+        work: Work::Services(1_000),
     },
     Scenario {
         name: "services-5000",
         about: "a proxy that knows 5000 services of 5 endpoints with mutual TLS; memory at rest, and time until it serves",
         peers: &[Peer::Lateen, Peer::Envoy],
-        work: Work::Services(5000),
+        work: Work::Services(5_000),
+    },
+    Scenario {
+        name: "idle-4000",
+        about: "4000 connections that made one request and do nothing; memory that each takes, and what is left of it",
+        peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy],
+        work: Work::Idle(4_000),
+    },
+    Scenario {
+        name: "idle-15000",
+        about: "15000 connections that made one request and do nothing; memory that each takes, and what is left of it",
+        peers: &[Peer::Lateen, Peer::Envoy],
+        work: Work::Idle(15_000),
     },
 ];
 
