@@ -3,10 +3,14 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
+
+/// Time in `/proc` is in hundredths of a second on every Linux.
+pub const TICK: Duration = Duration::from_millis(10);
 
 /// A core that a process is pinned to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +45,28 @@ impl Cores {
         sched_setaffinity(None, &mine)?;
         Ok(Cores { proxy, load })
     }
+}
+
+impl Core {
+    /// Time that this core worked so far, for whomever.
+    ///
+    /// # Errors
+    /// `/proc/stat` does not know it.
+    pub fn busy(self) -> anyhow::Result<Duration> {
+        busy(&std::fs::read_to_string("/proc/stat")?, self.0).context("the core is not in /proc/stat")
+    }
+}
+
+/// Of the fields of proc_stat(5) all but idle, iowait (4th and 5th) and the guests' (which `user` counts).
+fn busy(stat: &str, core: usize) -> Option<Duration> {
+    let name = format!("cpu{core} ");
+    let ticks: Vec<u32> = stat
+        .lines()
+        .find_map(|line| line.strip_prefix(&name))?
+        .split_ascii_whitespace()
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    Some(TICK * (ticks.get(..3)?.iter().sum::<u32>() + ticks.get(5..8)?.iter().sum::<u32>()))
 }
 
 /// What figures depend on.
@@ -113,4 +139,16 @@ pub fn many_files() -> anyhow::Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     Ok(setrlimit(Resource::Nofile, limit)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_is_not_working() {
+        let stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu1 1 2 3 1000 1000 4 5 6 700 700\n";
+        assert_eq!(busy(stat, 1), Some(TICK * 21));
+        assert_eq!(busy(stat, 0), None);
+    }
 }

@@ -14,6 +14,7 @@ mod peers;
 mod process;
 mod report;
 mod scenario;
+mod server;
 mod services;
 mod targets;
 mod throughput;
@@ -37,6 +38,8 @@ use throughput::Effort;
 /// Lateen beside its peers, on the same work in one run
 #[derive(Debug, clap::Parser)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// What to run; everything if nothing is named
     #[arg(long, value_name = "NAME", num_args = 1..)]
     scenario: Vec<String>,
@@ -55,15 +58,23 @@ struct Args {
     /// What to print: text or json
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
-    /// Where the picture goes; none unless named
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
+    /// Where results.md and results.svg go; a full run (every scenario and peer, not quick) writes them
+    /// into bench/, others nowhere unless named
+    #[arg(long, value_name = "FOLDER")]
+    results: Option<PathBuf>,
     /// Keep the folder with configurations and logs, and print where it is
     #[arg(long)]
     keep: bool,
     /// End with 1 if a target is missed or a request failed
     #[arg(long)]
     check: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Be a backend; for ourselves
+    #[command(hide = true)]
+    Serve { service: server::Service, port: u16 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -83,6 +94,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if let Some(Command::Serve { service, port }) = args.command {
+        server::serve(service, port)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let scenarios = selected(args)?;
     let effort = match args.quick {
         true => Effort { rounds: 2, duration: Duration::from_secs(1) },
@@ -112,7 +127,7 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let verdicts = targets::judge(scenario.name, &measured.samples);
         let finding = Finding { scenario, measured, verdicts };
         if args.output == Output::Text {
-            finding.print();
+            println!("{finding}");
         }
         report.scenarios.push(finding);
     }
@@ -123,8 +138,9 @@ fn finish(args: &Args, report: &Report) -> anyhow::Result<ExitCode> {
     if args.output == Output::Json {
         println!("{:#}", report::json::json(report));
     }
-    if let Some(path) = &args.svg {
-        std::fs::write(path, report::svg::svg(report)).with_context(|| path.display().to_string())?;
+    let full = args.scenario.is_empty() && args.peer.is_empty() && !args.quick;
+    if let Some(folder) = args.results.clone().or_else(|| full.then(|| install::root().join("bench"))) {
+        report.write(&folder)?;
     }
     let missed = report.scenarios.iter().flat_map(|it| &it.verdicts).filter(|verdict| !verdict.met).count();
     if args.check && missed > 0 {

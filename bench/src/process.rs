@@ -11,10 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use crate::machine::Core;
-
-/// Time in `/proc/PID/stat` is in hundredths of a second on every Linux.
-const TICK: Duration = Duration::from_millis(10);
+use crate::machine::{Core, TICK};
 
 #[derive(Debug)]
 pub struct Process {

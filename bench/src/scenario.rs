@@ -36,11 +36,14 @@ pub struct Throughput {
 pub enum Load {
     Wrk(Wrk),
     H2Load(H2Load),
+    /// Echo on this many WebSockets.
+    WebSocket(usize),
 }
 
 const HTTP1: Wrk = Wrk { connections: 64, path: "/", new_tls: false };
 const LARGE: Wrk = Wrk { connections: 16, path: "/1mib", new_tls: false };
-const HTTP2: H2Load = H2Load { connections: 8, streams: 16, path: "/" };
+const HTTP2: H2Load = H2Load { connections: 8, streams: 16, path: "/", grpc: false };
+const GRPC: H2Load = H2Load { connections: 8, streams: 16, path: "/bench.Echo/Say", grpc: true };
 const NEW_TLS: Wrk = Wrk { connections: 16, path: "/", new_tls: true };
 
 pub const ALL: &[Scenario] = &[
@@ -63,6 +66,17 @@ pub const ALL: &[Scenario] = &[
             row: Row::Single,
             protocol: Protocol::Http2,
             load: Load::H2Load(HTTP2),
+            latency: false,
+        }),
+    },
+    Scenario {
+        name: "grpc",
+        about: "one proxy, unary gRPC calls on 8 connections with 16 streams each, 10 bytes there and 100 back",
+        peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy],
+        work: Work::Throughput(Throughput {
+            row: Row::Single,
+            protocol: Protocol::Http2,
+            load: Load::H2Load(GRPC),
             latency: false,
         }),
     },
@@ -109,6 +123,17 @@ pub const ALL: &[Scenario] = &[
             row: Row::Single,
             protocol: Protocol::Http1,
             load: Load::Wrk(LARGE),
+            latency: false,
+        }),
+    },
+    Scenario {
+        name: "websocket-echo",
+        about: "one proxy, 64 WebSockets, messages of 100 bytes there and back",
+        peers: &[Peer::Lateen, Peer::HaProxy, Peer::Envoy, Peer::TcpRelay],
+        work: Work::Throughput(Throughput {
+            row: Row::Single,
+            protocol: Protocol::Http1,
+            load: Load::WebSocket(64),
             latency: false,
         }),
     },

@@ -1,11 +1,11 @@
 //! As much as goes through, all peers in turn, round after round.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::backend::Backend;
 use crate::hop::Protocol;
 use crate::latency;
-use crate::load::{Outcome, h2load, wrk};
+use crate::load::{Outcome, h2load, websocket, wrk};
 use crate::machine::mebibytes;
 use crate::metric::{Measured, Metric, Samples};
 use crate::peers::{Peer, Running, Site};
@@ -30,7 +30,7 @@ pub fn measure(
     effort: Effort,
 ) -> anyhow::Result<Measured> {
     let Throughput { row, protocol, load, .. } = it;
-    let port = if protocol == Protocol::Http2 { backend.http2 } else { backend.http1 };
+    let port = backend.port(&it);
     let mut running = Vec::new();
     for peer in peers {
         let spoken = if *peer == Peer::TcpRelay { Protocol::Tcp } else { protocol };
@@ -41,24 +41,48 @@ pub fn measure(
         apply(site, load, one.port, Duration::from_secs(1))?;
     }
     let mut samples = Samples::default();
+    let mut others = Others::default();
     for round in 1..=effort.rounds {
         eprintln!("bench:   round {round} of {}", effort.rounds);
         for one in &running {
-            let before = one.cpu()?;
+            let (start, busy, before) = (Instant::now(), site.cores.proxy.busy()?, one.cpu()?);
             let outcome = apply(site, load, one.port, effort.duration)?;
-            record(&mut samples, one, one.cpu()?.since(before), outcome)?;
+            let cpu = one.cpu()?.since(before);
+            others.add(start.elapsed(), site.cores.proxy.busy()? - busy, cpu);
+            record(&mut samples, one, cpu, outcome)?;
         }
     }
-    let mut measured = Measured { samples, notes: Vec::new() };
+    let mut measured = Measured { samples, notes: vec![others.note()] };
     if it.latency {
         latency::measure(&mut measured, &running, backend, effort)?;
     }
     Ok(measured)
 }
 
+/// What ran on the proxies' core beside the proxy whose turn it was.
+#[derive(Default)]
+struct Others {
+    elapsed: Duration,
+    time: Duration,
+}
+
+impl Others {
+    fn add(&mut self, elapsed: Duration, busy: Duration, cpu: Cpu) {
+        self.elapsed += elapsed;
+        self.time += busy.saturating_sub(cpu.user + cpu.system);
+    }
+
+    fn note(&self) -> String {
+        let share = 100.0 * self.time.as_secs_f64() / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
+        let verdict = if share > 5.0 { ": too much for figures to be trusted" } else { "" };
+        format!("others had {share:.0} % of the proxies' core{verdict}")
+    }
+}
+
 fn apply(site: &Site, load: Load, port: u16, duration: Duration) -> anyhow::Result<Outcome> {
     match load {
         Load::Wrk(it) => wrk::run(it, site.cores.load, &site.folder, port, duration),
+        Load::WebSocket(connections) => websocket::run(connections, port, duration),
         Load::H2Load(it) => h2load::run(it, site.cores.load, &site.folder, port, duration),
     }
 }

@@ -14,16 +14,27 @@ pub struct H2Load {
     /// Concurrent streams of a connection.
     pub streams: usize,
     pub path: &'static str,
+    /// A unary gRPC call: a request with a message, and an answer with trailers.
+    pub grpc: bool,
 }
 
+/// A frame of gRPC with a message of ten bytes.
+const MESSAGE: &[u8] = b"\0\0\0\0\x0axxxxxxxxxx";
+
 pub fn run(it: H2Load, core: Core, folder: &Path, port: u16, duration: Duration) -> anyhow::Result<Outcome> {
-    let args = [
+    let mut args = vec![
         "-t1".to_owned(),
         format!("-c{}", it.connections),
         format!("-m{}", it.streams),
         format!("-D{}", duration.as_secs().max(1)),
-        format!("http://127.0.0.1:{port}{}", it.path),
     ];
+    if it.grpc {
+        let message = folder.join("message.grpc");
+        std::fs::write(&message, MESSAGE)?;
+        args.extend(["-d".to_owned(), message.display().to_string()]);
+        args.extend(["-H", "content-type: application/grpc", "-H", "te: trailers"].map(str::to_owned));
+    }
+    args.push(format!("http://127.0.0.1:{port}{}", it.path));
     let text = output(core, folder, "h2load", &args, duration)?;
     parse(&text).with_context(|| format!("h2load printed:\n{text}"))
 }

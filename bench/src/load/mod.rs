@@ -2,6 +2,7 @@
 
 pub mod h2load;
 pub mod open_loop;
+pub mod websocket;
 pub mod wrk;
 
 use std::path::Path;
