@@ -1,0 +1,5 @@
+//! Our codes for objects together.
+
+use super::Entry;
+
+pub(super) const ENTRIES: &[Entry] = &[];
