@@ -15,6 +15,8 @@ mod conformance;
 pub mod file;
 mod filter;
 mod finding;
+pub mod fix;
+pub mod format;
 mod hosts;
 mod kind;
 mod labels;

@@ -60,7 +60,12 @@ impl Snapshot {
         snapshot
     }
 
+    /// An object without a name is none, and that has been said where it was read.
     fn add(&mut self, object: &Arc<Object>) {
+        let may_be_nameless = matches!(object.kind, Kind::IstioOperator | Kind::AlertRules | Kind::Other);
+        if object.name().is_empty() && !may_be_nameless {
+            return;
+        }
         let key = (object.kind, object.namespace.clone(), object.name().clone());
         let has_name = !object.name().is_empty() && object.kind != Kind::Other;
         match self.by_name.get(&key) {

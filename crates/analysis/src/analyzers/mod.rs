@@ -47,7 +47,8 @@ use crate::kind::Kind;
 use crate::own;
 use crate::snapshot::Snapshot;
 
-pub(crate) use destinations::destinations;
+use destinations::destinations;
+pub(crate) use mesh_gateway_hosts::is_for_sidecars;
 
 /// One question to a snapshot.
 #[derive(Debug)]

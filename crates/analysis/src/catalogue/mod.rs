@@ -21,7 +21,7 @@ pub struct Entry {
     /// In CamelCase, as Istio names its messages.
     pub name: &'static str,
     pub level: Level,
-    /// The message; `%s`, `%v`, `%d` and `%q` (in quotes) stand for its arguments, in their order.
+    /// The message; `%s`, `%v`, `%d` and `%q` (in quotes) stand for its arguments, in their order; `%%` for a percent sign.
     pub template: &'static str,
     pub description: &'static str,
     /// What happens because of it.
@@ -77,6 +77,7 @@ pub fn format(template: &str, arguments: &[&dyn Display]) -> String {
         let mut verb = after.chars();
         match verb.next() {
             Some('q') => text.push_str(&quoted(&argument(arguments.next()))),
+            Some('%') => text.push('%'),
             Some('s' | 'v' | 'd') => text.push_str(&argument(arguments.next())),
             other => {
                 text.push('%');
@@ -137,7 +138,7 @@ mod tests {
             format("Referenced %s not found: %q", &[&"host", &"a\"b"]),
             "Referenced host not found: \"a\\\"b\""
         );
-        assert_eq!(format("100%, port %d", &[&80]), "100%, port 80");
+        assert_eq!(format("100%%, port %d", &[&80]), "100%, port 80");
         assert_eq!(format("%s and %s", &[&"one"]), "one and ");
     }
 }
