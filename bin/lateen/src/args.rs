@@ -2,11 +2,11 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{agent, control, demo, exec, local_step, logs, proxy, status, up};
+use crate::commands::{agent, analyze, control, demo, docs, exec, local_step, logs, proxy, status, up};
 
 /// A service mesh: control plane, data plane and tools in one binary.
 ///
-/// Exit status: 0 done, 1 failed, 2 wrong usage or a missing permission.
+/// Exit status: 0 done, 1 failed, 2 wrong usage or a missing permission; `analyze` has its own.
 #[derive(Debug, Parser)]
 #[command(name = "lateen", version, propagate_version = true, max_term_width = 100)]
 pub struct Args {
@@ -18,6 +18,10 @@ pub struct Args {
 pub enum Command {
     /// Run a mesh on this machine from the YAML that goes to a cluster
     Up(up::Args),
+    /// Find what is wrong with configuration before it takes effect
+    Analyze(analyze::Args),
+    /// Explain the code of a finding
+    Docs(docs::Args),
     /// Run the control plane
     Control(control::Args),
     /// Run what stands beside a proxy: certificates, DNS, health and the proxy itself
@@ -36,4 +40,12 @@ pub enum Command {
     /// A process between `up` and what runs in a pod
     #[command(hide = true, name = local::Step::ARGUMENT)]
     LocalStep(local_step::Args),
+}
+
+/// What wrong usage ends with: the tools that take istioctl's place say 64 as it does, for scripts.
+pub fn usage_status(command: Option<&str>) -> u8 {
+    match command {
+        Some("analyze" | "docs") => 64,
+        _ => 2,
+    }
 }

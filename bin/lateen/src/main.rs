@@ -13,7 +13,18 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            let command = std::env::args().nth(1);
+            // Asking for help is no error, and goes to standard output.
+            return match error.use_stderr() {
+                true => ExitCode::from(args::usage_status(command.as_deref())),
+                false => ExitCode::SUCCESS,
+            };
+        }
+    };
     match commands::run(args) {
         Ok(code) => code,
         Err(error) => {

@@ -17,7 +17,7 @@ pub mod security;
 mod timestamp;
 pub mod units;
 mod validate;
-mod yaml;
+pub mod yaml;
 
 pub use document::{Document, Kind, Places};
 pub use mesh::{MeshConfig, ParsedMeshConfig, parse_mesh_config};

@@ -1,8 +1,10 @@
 //! One module per command: its arguments, and `run`, which does it and gives the exit status.
 
 pub mod agent;
+pub mod analyze;
 pub mod control;
 pub mod demo;
+pub mod docs;
 pub mod exec;
 pub mod local_step;
 pub mod logs;
@@ -18,6 +20,8 @@ use crate::args::{Args, Command};
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Up(args) => up::run(args),
+        Command::Analyze(args) => analyze::run(args),
+        Command::Docs(args) => docs::run(args),
         Command::Control(args) => control::run(args),
         Command::Agent(args) => agent::run(args),
         Command::Proxy(args) => proxy::run(args),

@@ -4,14 +4,14 @@ use model::Str;
 
 /// A value and the place it starts at, both counted from 1.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
+pub struct Node {
     pub line: u32,
     pub column: u32,
     pub value: Value,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Value {
+pub enum Value {
     Scalar { text: Str, ty: Scalar },
     Seq(Vec<Node>),
     Map(Vec<Entry>),
@@ -19,7 +19,7 @@ pub(crate) enum Value {
 
 /// What a scalar is in YAML's core schema. Quoted scalars are always strings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scalar {
+pub enum Scalar {
     Null,
     Bool,
     Int,
@@ -29,7 +29,7 @@ pub(crate) enum Scalar {
 
 /// A key with its value. Keys are unique within a map.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub struct Entry {
     pub key: Str,
     pub line: u32,
     pub column: u32,

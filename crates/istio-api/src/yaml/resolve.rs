@@ -38,7 +38,7 @@ fn is_float(text: &str) -> bool {
 }
 
 /// The integer that [`plain`] took the text for.
-pub(crate) fn int(text: &str) -> Option<i64> {
+pub fn int(text: &str) -> Option<i64> {
     if let Some(hex) = text.strip_prefix("0x") {
         return i64::from_str_radix(hex, 16).ok();
     }
