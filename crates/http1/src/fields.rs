@@ -152,6 +152,18 @@ impl Headers {
         }
     }
 
+    /// Removes every field whose name starts with `prefix`, in whatever case, and is `unwanted`.
+    pub fn remove_where(&mut self, prefix: &str, unwanted: impl Fn(&[u8]) -> bool) {
+        let Headers { arena, lines, .. } = self;
+        for line in lines.iter_mut().filter(|line| line.alive) {
+            let name = &arena[line.start as usize..line.name_end as usize];
+            let start = name.get(..prefix.len());
+            if start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes())) && unwanted(name) {
+                line.alive = false;
+            }
+        }
+    }
+
     pub(crate) fn remove_known(&mut self, known: Known) {
         self.lines.iter_mut().filter(|line| line.known == known).for_each(|line| line.alive = false);
     }

@@ -155,6 +155,7 @@ async fn write(
     }
     let last = conn.is_last(&ctx.hcm);
     h1.start(&head.into_h1(), body.kind(), last);
+    net::turn::after_others().await;
     let mut stall = Stall::new(ctx.stream_idle);
     let written = poll_fn(|cx| match h1.poll_write_body(&mut body, cx) {
         Poll::Pending => stall.poll(&h1, cx).map(Err),

@@ -44,9 +44,10 @@ pub fn of_client(ctx: &mut Context) {
     let config = &ctx.hcm.config;
     let edge = config.use_remote_address;
     let head = &mut ctx.head;
-    for name in INTERNAL.iter().chain(if edge { &EDGE[..] } else { &[] }) {
-        head.remove(name);
-    }
+    let sanitised = [&INTERNAL[..], if edge { &EDGE[..] } else { &[] }];
+    head.remove_where("x-envoy-", |name| {
+        sanitised.iter().flat_map(|list| list.iter()).any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    });
     let peer = ctx.conn.info.remote;
     let client = client_address(head, peer, edge, config.xff_num_trusted_hops);
     ctx.record.remote = (client.ip() != peer.ip()).then_some(client);

@@ -34,6 +34,7 @@ pub(crate) async fn send<B: Body>(
             }
         };
         let mut exchange = Exchange::start(conn, inner, call, &head, body);
+        net::turn::after_others().await;
         let error = match std::future::poll_fn(|cx| exchange.poll_head(cx)).await {
             Ok(head) => return Ok(exchange.respond(head, reused)),
             Err(error) => error,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::HeaderName;
 use http::request::Parts;
 
 use super::convert;
@@ -170,6 +171,21 @@ impl RequestHead {
             _ if name == "host" => false,
             RequestForm::H1(head) => head.remove(name),
             RequestForm::H2(head) => head.parts.headers.remove(name).is_some(),
+        }
+    }
+
+    /// Removes every header whose name starts with `prefix` (in lower case) and is `unwanted`, which is
+    /// asked about names in whatever case. Not for Host.
+    pub fn remove_where(&mut self, prefix: &str, unwanted: impl Fn(&[u8]) -> bool) {
+        match &mut self.form {
+            RequestForm::H1(head) => head.remove_where(prefix, unwanted),
+            RequestForm::H2(head) => {
+                let map = &mut head.parts.headers;
+                let doomed =
+                    |name: &&HeaderName| name.as_str().starts_with(prefix) && unwanted(name.as_ref());
+                let doomed: Vec<HeaderName> = map.keys().filter(doomed).cloned().collect();
+                doomed.into_iter().for_each(|name| drop(map.remove(name)));
+            }
         }
     }
 
