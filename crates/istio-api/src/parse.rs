@@ -1,5 +1,6 @@
 //! From a text with many documents to objects and findings.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use model::{Finding, Labels, Level, ObjectRef, Str};
@@ -48,10 +49,29 @@ pub fn validate_stream(file: &str, text: &str) -> Parsed {
     parse(file, text, Purpose::Validate)
 }
 
+/// As [`validate_stream`], for a file whose content may be no text at all.
+pub fn validate_bytes(file: &str, bytes: &[u8]) -> Parsed {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => validate_stream(file, text),
+        Err(error) => {
+            let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let good = one_kind_of_line(&good);
+            let lines = good.matches('\n').count().saturating_add(1);
+            let last = good.rsplit('\n').next().unwrap_or_default().chars().count().saturating_add(1);
+            let at = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+            let message = "is no text in UTF-8".to_owned();
+            let error = SyntaxError { line: at(lines), column: at(last), message, limit: false };
+            let findings = vec![syntax_finding(&Str::from(file), error)];
+            Parsed { findings, incomplete: true, ..Parsed::default() }
+        }
+    }
+}
+
 fn parse(file: &str, text: &str, purpose: Purpose) -> Parsed {
     let file = Str::from(file);
     let mut parsed = Parsed::default();
-    for chunk in yaml::split(text) {
+    let text = one_kind_of_line(text);
+    for chunk in yaml::split(&text) {
         match yaml::load(chunk) {
             Ok(nodes) => nodes.iter().for_each(|node| read_object(&file, node, purpose, &mut parsed)),
             Err(error) => {
@@ -64,6 +84,18 @@ fn parse(file: &str, text: &str, purpose: Purpose) -> Parsed {
     parsed.findings.sort();
     parsed.findings.dedup();
     parsed
+}
+
+/// A carriage return alone ends a line too (YAML 1.2, section 5.4): every part of the reader then
+/// counts alike.
+fn one_kind_of_line(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let alone = |index: usize| bytes.get(index) == Some(&b'\r') && bytes.get(index + 1) != Some(&b'\n');
+    if !(0..bytes.len()).any(alone) {
+        return Cow::Borrowed(text);
+    }
+    let line = |(index, c): (usize, char)| if alone(index) { '\n' } else { c };
+    Cow::Owned(text.char_indices().map(line).collect())
 }
 
 fn group_of(api_version: &str) -> &str {
