@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{agent, analyze, control, demo, docs, exec, local_step, logs, proxy, status, up};
+use crate::commands::{
+    agent, analyze, control, demo, docs, exec, local_step, logs, manifest, proxy, status, up, validate,
+};
 
 /// A service mesh: control plane, data plane and tools in one binary.
 ///
@@ -34,6 +36,11 @@ pub enum Command {
     Exec(exec::Args),
     /// Print what a container of a running mesh printed
     Logs(logs::Args),
+    /// Say what is wrong with files for the mesh, all at once and each with its place
+    #[command(alias = "v")]
+    Validate(validate::Args),
+    /// Print what a cluster needs to know Istio's kinds
+    Manifest(manifest::Args),
     /// Run one of the services of the examples
     #[command(hide = true)]
     Demo(demo::Args),

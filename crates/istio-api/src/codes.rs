@@ -30,5 +30,11 @@ pub const DEPRECATED: &str = "IST0002";
 pub const NOT_FOUND: &str = "IST0101";
 /// Istio: `SchemaValidationError`.
 pub const INVALID: &str = "IST0106";
+/// Istio: `VirtualServiceUnreachableRule`.
+pub const UNREACHABLE_RULE: &str = "IST0130";
+/// Istio: `VirtualServiceIneffectiveMatch`.
+pub const INEFFECTIVE_MATCH: &str = "IST0131";
+/// Istio: `SchemaWarning`.
+pub const SCHEMA_WARNING: &str = "IST0133";
 /// Istio: `ConflictingMeshGatewayVirtualServiceHosts`.
 pub const CONFLICTING_HOSTS: &str = "IST0109";

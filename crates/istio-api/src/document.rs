@@ -5,9 +5,14 @@ use std::sync::Arc;
 
 use model::{Labels, ObjectRef, Place, Str};
 
+use crate::extensions::{TrafficExtension, WasmPlugin};
 use crate::k8s::{ConfigMap, Deployment, Pod, Secret, Service};
-use crate::networking::{DestinationRule, Gateway, ServiceEntry, VirtualService};
-use crate::security::{AuthorizationPolicy, PeerAuthentication};
+use crate::networking::{
+    DestinationRule, EnvoyFilter, Gateway, ProxyConfig, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
+    WorkloadGroup,
+};
+use crate::security::{AuthorizationPolicy, PeerAuthentication, RequestAuthentication};
+use crate::telemetry::Telemetry;
 
 /// An object of one of the kinds in [`Kind`].
 #[derive(Clone, Debug)]
@@ -72,6 +77,31 @@ pub enum Kind {
     ServiceEntry(Arc<ServiceEntry>),
     PeerAuthentication(Arc<PeerAuthentication>),
     AuthorizationPolicy(Arc<AuthorizationPolicy>),
+    RequestAuthentication(Arc<RequestAuthentication>),
+    Sidecar(Arc<Sidecar>),
+    WorkloadEntry(Arc<WorkloadEntry>),
+    WorkloadGroup(Arc<WorkloadGroup>),
+    ProxyConfig(Arc<ProxyConfig>),
+    EnvoyFilter(Arc<EnvoyFilter>),
+    Telemetry(Arc<Telemetry>),
+    WasmPlugin(Arc<WasmPlugin>),
+    TrafficExtension(Arc<TrafficExtension>),
+}
+
+impl Kind {
+    /// Whether it is one of Istio's, and not of Kubernetes itself.
+    pub fn is_istio(&self) -> bool {
+        !matches!(
+            self,
+            Kind::Namespace
+                | Kind::ServiceAccount
+                | Kind::Service(_)
+                | Kind::Pod(_)
+                | Kind::Deployment(_)
+                | Kind::ConfigMap(_)
+                | Kind::Secret(_)
+        )
+    }
 }
 
 /// Where each field of an object is: field path to line and column. Kept for Istio's kinds only.

@@ -5,41 +5,38 @@ use model::{Level, Str};
 use crate::codes;
 use crate::document::Kind;
 use crate::k8s;
+use crate::reader::Read;
 use crate::reader::{Fields, Item, nearest};
-use crate::{mesh, networking, security};
+use crate::schema::{Resource, resources};
+use crate::{extensions, mesh, networking, security, telemetry};
 
 /// What is known about a kind before its content is read.
 pub(crate) enum Known {
     /// We read it.
     Read { namespaced: bool },
+    /// One of Istio's kinds that have a schema.
+    Istio(&'static Resource),
     /// Istio or the Gateway API has it; we do nothing with it yet.
     NoEffect,
     /// Not in Istio's groups, though the group is Istio's.
     Unknown { hint: Option<&'static str> },
     /// The group is Istio's and the kind too, but there is no such version.
-    BadVersion { served: &'static str },
+    BadVersion { served: &'static [&'static str] },
     /// Not a mesh's business.
     Other,
 }
 
-/// Istio's kinds by group: name, versions, whether we read it.
-const ISTIO: [(&str, &str, &str, bool); 16] = [
-    ("networking.istio.io", "VirtualService", "v1 v1beta1 v1alpha3", true),
-    ("networking.istio.io", "DestinationRule", "v1 v1beta1 v1alpha3", true),
-    ("networking.istio.io", "Gateway", "v1 v1beta1 v1alpha3", true),
-    ("networking.istio.io", "ServiceEntry", "v1 v1beta1 v1alpha3", true),
-    ("networking.istio.io", "Sidecar", "v1 v1beta1 v1alpha3", false),
-    ("networking.istio.io", "WorkloadEntry", "v1 v1beta1 v1alpha3", false),
-    ("networking.istio.io", "WorkloadGroup", "v1 v1beta1 v1alpha3", false),
-    ("networking.istio.io", "ProxyConfig", "v1beta1", false),
-    ("networking.istio.io", "EnvoyFilter", "v1alpha3", false),
-    ("security.istio.io", "PeerAuthentication", "v1 v1beta1", true),
-    ("security.istio.io", "AuthorizationPolicy", "v1 v1beta1", true),
-    ("security.istio.io", "RequestAuthentication", "v1 v1beta1", false),
-    ("telemetry.istio.io", "Telemetry", "v1 v1alpha1", false),
-    ("extensions.istio.io", "WasmPlugin", "v1alpha1", false),
-    ("extensions.istio.io", "TrafficExtension", "v1alpha1", false),
-    ("install.istio.io", "IstioOperator", "v1alpha1", false),
+/// Kinds that are read, shown to analysis, and do nothing yet.
+const WITHOUT_EFFECT: [&str; 9] = [
+    "Sidecar",
+    "WorkloadEntry",
+    "WorkloadGroup",
+    "ProxyConfig",
+    "EnvoyFilter",
+    "RequestAuthentication",
+    "Telemetry",
+    "WasmPlugin",
+    "TrafficExtension",
 ];
 
 const GATEWAY_API: [&str; 4] = [
@@ -63,28 +60,30 @@ pub(crate) fn lookup(api_version: &str, kind: &str) -> Known {
     if group != "istio.io" && !group.ends_with(".istio.io") {
         return Known::Other;
     }
-    match ISTIO.iter().find(|(g, k, ..)| *g == group && *k == kind) {
-        Some((_, _, served, _)) if !served.split(' ').any(|v| v == version) => Known::BadVersion { served },
-        Some((.., true)) => Known::Read { namespaced: true },
-        Some((.., false)) => Known::NoEffect,
-        None => Known::Unknown { hint: nearest(kind, ISTIO.iter().map(|(_, k, ..)| *k)) },
+    if (group, version, kind) == ("install.istio.io", "v1alpha1", "IstioOperator") {
+        return Known::NoEffect;
+    }
+    match resources().iter().find(|resource| resource.group == group && resource.kind == kind) {
+        Some(resource) if !resource.versions.contains(&version) => {
+            Known::BadVersion { served: resource.versions }
+        }
+        Some(resource) => Known::Istio(resource),
+        None => Known::Unknown { hint: nearest(kind, resources().iter().map(|resource| resource.kind)) },
     }
 }
 
 /// Says why an object is not read. `true` if that is an error.
 pub(crate) fn report_unread(known: &Known, api_version: &str, kind: &str, root: &Item<'_>) {
     match known {
-        Known::Read { .. } => {}
-        Known::NoEffect => {
-            root.report(Level::Warning, codes::KIND_NO_EFFECT, format!("the kind {kind} has no effect yet"));
-        }
+        Known::Read { .. } | Known::Istio(_) => {}
+        Known::NoEffect => report_no_effect(kind, root),
         Known::Unknown { hint } => {
             let hint = hint.map_or_else(String::new, |name| format!("; did you mean {name}?"));
             let message = format!("{api_version} has no kind {kind}{hint}");
             root.report(Level::Error, codes::UNKNOWN_KIND, message);
         }
         Known::BadVersion { served } => {
-            let served = served.replace(' ', ", ");
+            let served = served.join(", ");
             let message = format!("{kind} is not served in {api_version} (versions: {served})");
             root.report(Level::Error, codes::UNKNOWN_KIND, message);
         }
@@ -95,6 +94,10 @@ pub(crate) fn report_unread(known: &Known, api_version: &str, kind: &str, root: 
     }
 }
 
+fn report_no_effect(kind: &str, root: &Item<'_>) {
+    root.report(Level::Warning, codes::KIND_NO_EFFECT, format!("the kind {kind} has no effect yet"));
+}
+
 /// What of the metadata the content depends on.
 pub(crate) struct Context {
     pub name: Str,
@@ -102,10 +105,9 @@ pub(crate) struct Context {
     pub dry_run: bool,
 }
 
-/// Reads the content of an object of a kind that [`lookup`] knows to be read. `None` if there is
-/// nothing that could be called one; that has been reported.
+/// Reads the content of an object of a kind of Kubernetes' own. `None` if there is nothing that
+/// could be called one; that has been reported.
 pub(crate) fn read(kind: &str, document: &Fields<'_>, context: Context) -> Option<Kind> {
-    // Istio's kinds may leave `spec` out, which means an empty one.
     let spec = || document.get("spec").map_or_else(|| Some(Fields::empty(document.item())), |i| i.object());
     Some(match kind {
         "Namespace" => Kind::Namespace,
@@ -115,26 +117,66 @@ pub(crate) fn read(kind: &str, document: &Fields<'_>, context: Context) -> Optio
         "Deployment" => Kind::Deployment(k8s::deployment::read(document.require("spec")?.object()?).into()),
         "ConfigMap" => Kind::ConfigMap(read_config_map(document, &context.name).into()),
         "Secret" => Kind::Secret(k8s::config::read_secret(document).into()),
-        "VirtualService" => Kind::VirtualService(networking::virtual_service::read(spec()?).into()),
-        "DestinationRule" => Kind::DestinationRule(networking::destination_rule::read(spec()?).into()),
-        "Gateway" => Kind::Gateway(networking::gateway::read(spec()?).into()),
-        "ServiceEntry" => Kind::ServiceEntry(networking::service_entry::read(spec()?).into()),
-        "PeerAuthentication" => Kind::PeerAuthentication(
-            match spec() {
-                Some(spec) => security::peer_authentication::read(spec),
-                None => security::PeerAuthentication { broken: true, ..Default::default() },
-            }
-            .into(),
-        ),
-        "AuthorizationPolicy" => Kind::AuthorizationPolicy(
-            match spec() {
-                Some(spec) => security::authorization_policy::read(spec, context.dry_run),
-                None => security::AuthorizationPolicy { broken: true, ..Default::default() },
-            }
-            .into(),
-        ),
         _ => return None,
     })
+}
+
+/// As [`read`], for Istio's own, whose content was checked before. An absent `spec` is an empty one.
+pub(crate) fn read_istio(kind: &str, document: &Fields<'_>, context: Context) -> Option<Kind> {
+    let cx = document.item().cx();
+    if WITHOUT_EFFECT.contains(&kind) {
+        report_no_effect(kind, document.item());
+        return cx.without_effect(|| read_without_effect(kind, document));
+    }
+    let spec = document.get("spec").map_or_else(|| Some(Fields::empty(document.item())), |i| i.object());
+    Some(match (kind, spec) {
+        // A policy without readable content still selects, and denies.
+        ("PeerAuthentication", None) => Kind::PeerAuthentication(
+            security::PeerAuthentication { broken: true, ..Default::default() }.into(),
+        ),
+        ("AuthorizationPolicy", None) => Kind::AuthorizationPolicy(
+            security::AuthorizationPolicy { broken: true, ..Default::default() }.into(),
+        ),
+        (_, None) => return None,
+        ("VirtualService", Some(spec)) => {
+            Kind::VirtualService(networking::virtual_service::read(spec).into())
+        }
+        ("DestinationRule", Some(spec)) => {
+            Kind::DestinationRule(networking::destination_rule::read(spec).into())
+        }
+        ("Gateway", Some(spec)) => Kind::Gateway(networking::gateway::read(spec).into()),
+        ("ServiceEntry", Some(spec)) => Kind::ServiceEntry(networking::service_entry::read(spec).into()),
+        ("PeerAuthentication", Some(spec)) => {
+            Kind::PeerAuthentication(security::peer_authentication::read(spec).into())
+        }
+        ("AuthorizationPolicy", Some(spec)) => {
+            let policy = security::authorization_policy::read(spec, context.dry_run);
+            Kind::AuthorizationPolicy(policy.into())
+        }
+        _ => return None,
+    })
+}
+
+fn read_without_effect(kind: &str, document: &Fields<'_>) -> Option<Kind> {
+    let spec = document.get("spec");
+    Some(match kind {
+        "Sidecar" => Kind::Sidecar(content::<networking::Sidecar>(spec)?.into()),
+        "WorkloadEntry" => Kind::WorkloadEntry(content::<networking::WorkloadEntry>(spec)?.into()),
+        "WorkloadGroup" => Kind::WorkloadGroup(content::<networking::WorkloadGroup>(spec)?.into()),
+        "ProxyConfig" => Kind::ProxyConfig(content::<networking::ProxyConfig>(spec)?.into()),
+        "EnvoyFilter" => Kind::EnvoyFilter(content::<networking::EnvoyFilter>(spec)?.into()),
+        "RequestAuthentication" => {
+            Kind::RequestAuthentication(content::<security::RequestAuthentication>(spec)?.into())
+        }
+        "Telemetry" => Kind::Telemetry(content::<telemetry::Telemetry>(spec)?.into()),
+        "WasmPlugin" => Kind::WasmPlugin(content::<extensions::WasmPlugin>(spec)?.into()),
+        "TrafficExtension" => Kind::TrafficExtension(content::<extensions::TrafficExtension>(spec)?.into()),
+        _ => return None,
+    })
+}
+
+fn content<T: Read + Default>(spec: Option<Item<'_>>) -> Option<T> {
+    spec.map_or_else(|| Some(T::default()), |item| T::read(&item))
 }
 
 fn read_config_map(document: &Fields<'_>, name: &str) -> k8s::ConfigMap {

@@ -7,19 +7,24 @@
 
 pub mod codes;
 pub mod document;
+pub mod extensions;
 pub mod k8s;
 mod kinds;
 pub mod mesh;
 pub mod networking;
 mod parse;
 mod reader;
+pub mod schema;
 pub mod security;
+pub mod selector;
+pub mod telemetry;
 mod timestamp;
 pub mod units;
 mod validate;
+pub mod value;
 pub mod yaml;
 
 pub use document::{Document, Kind, Places};
 pub use mesh::{MeshConfig, ParsedMeshConfig, parse_mesh_config};
-pub use parse::{Parsed, duplicate, parse_stream};
+pub use parse::{Parsed, duplicate, parse_stream, validate_bytes, validate_stream};
 pub use units::{Percent, PortRef, StringMatch};

@@ -4,6 +4,10 @@ use std::fmt;
 
 use model::Str;
 
+use crate::reader::{Item, Read};
+use crate::schema::double;
+use crate::schema::macros::message;
+
 /// A percentage, kept in millionths of the whole: Envoy's finest unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Percent(u32);
@@ -26,6 +30,23 @@ impl Percent {
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}%", f64::from(self.0) / 10_000.0)
+    }
+}
+
+message! {
+    /// A percentage, with four digits behind the point at most.
+    table PERCENT {
+        "value" = double(),
+    }
+}
+
+/// As Istio writes it: `{value: 12.5}`.
+impl Read for Percent {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        let fields = item.object()?;
+        let value = fields.get("value");
+        fields.finish();
+        value?.percent()
     }
 }
 

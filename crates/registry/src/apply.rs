@@ -108,6 +108,16 @@ impl Snapshot {
                 Kind::PeerAuthentication(_) => delta.insert(Key::PeerAuthentications(namespace)),
                 Kind::AuthorizationPolicy(_) => delta.insert(Key::AuthorizationPolicies(namespace)),
                 Kind::ServiceAccount | Kind::Deployment(_) | Kind::ConfigMap(_) | Kind::Secret(_) => {}
+                // Nothing is derived from these yet.
+                Kind::RequestAuthentication(_)
+                | Kind::Sidecar(_)
+                | Kind::WorkloadEntry(_)
+                | Kind::WorkloadGroup(_)
+                | Kind::ProxyConfig(_)
+                | Kind::EnvoyFilter(_)
+                | Kind::Telemetry(_)
+                | Kind::WasmPlugin(_)
+                | Kind::TrafficExtension(_) => {}
             }
         }
         index::services(self, &mut touched, changed, delta);

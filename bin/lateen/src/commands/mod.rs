@@ -8,9 +8,11 @@ pub mod docs;
 pub mod exec;
 pub mod local_step;
 pub mod logs;
+pub mod manifest;
 pub mod proxy;
 pub mod status;
 pub mod up;
+pub mod validate;
 
 use std::process::ExitCode;
 
@@ -28,6 +30,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Status(args) => status::run(args),
         Command::Exec(args) => exec::run(args),
         Command::Logs(args) => logs::run(args),
+        Command::Validate(args) => validate::run(args),
+        Command::Manifest(args) => manifest::run(args),
         Command::Demo(args) => demo::run(args),
         Command::LocalStep(args) => local_step::run(args),
     }

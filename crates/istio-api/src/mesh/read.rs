@@ -38,7 +38,10 @@ pub(super) fn read(fields: Fields<'_>) -> MeshConfig {
             "defaultDestinationRuleExportTo",
             default.default_destination_rule_export_to,
         ),
-        default_http_retry_policy: retries.map(http_route::read_retries),
+        default_http_retry_policy: retries.map(|retries| {
+            validate::retries(retries.item());
+            http_route::read_retries(retries)
+        }),
         path_normalization: read_normalization(&fields),
     };
     if let Some(item) = fields.get("accessLogEncoding")

@@ -1,13 +1,37 @@
 //! DestinationRule: <https://istio.io/latest/docs/reference/config/networking/destination-rule/>.
 
-use std::collections::BTreeSet;
-
 use model::{Labels, Str};
 
 use super::{TrafficPolicy, traffic_policy};
-use crate::reader::{Fields, Item};
+use crate::reader::{Absent, Fields};
+use crate::schema::macros::message;
+use crate::schema::{list, object, text, text_map, texts};
+use crate::selector::Selector;
 use crate::units::ExportTo;
-use crate::validate;
+
+message! {
+    /// What happens to traffic for a service after routing.
+    table SPEC {
+        /// A short name belongs to the rule's namespace.
+        "host" = text().required(),
+        "trafficPolicy" = object(&traffic_policy::TRAFFIC_POLICY),
+        "subsets" = list(&object(&SUBSET)),
+        /// Namespaces that see it, `.` for its own, `*` for all (without).
+        "exportTo" = texts(),
+        /// The clients that it is for.
+        "workloadSelector" = object(&Selector::MESSAGE),
+    }
+}
+
+message! {
+    /// A named set of a service's endpoints.
+    table SUBSET {
+        "name" = text().required(),
+        /// Endpoints have these; empty: all endpoints.
+        "labels" = text_map(),
+        "trafficPolicy" = object(&traffic_policy::TRAFFIC_POLICY),
+    }
+}
 
 /// What happens to traffic for a service after routing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +41,8 @@ pub struct DestinationRule {
     pub traffic_policy: Option<TrafficPolicy>,
     pub subsets: Vec<Subset>,
     pub export_to: ExportTo,
+    /// The clients that it is for; `None`: all.
+    pub workload_selector: Option<Selector>,
     /// Field paths of conditions on clients that cannot be evaluated: if there is one, this rule
     /// applies to no client.
     pub unsupported: Vec<Str>,
@@ -34,35 +60,28 @@ pub struct Subset {
 }
 
 pub(crate) fn read(spec: Fields<'_>) -> DestinationRule {
-    let host = spec.require("host").and_then(|host| validate::service_host(&host));
     let policy = spec.get("trafficPolicy").and_then(|item| item.object());
-    let subsets = spec.get("subsets").map(|item| read_subsets(&item)).unwrap_or_default();
     let unsupported = spec.conditions(&["workloadSelector"]);
-    let export_to = spec.get("exportTo").map(|item| validate::export_to(&item)).unwrap_or_default();
-    spec.finish();
-    DestinationRule {
-        host: host.unwrap_or_default(),
+    let rule = DestinationRule {
+        host: Absent::from_item(spec.get("host")),
         traffic_policy: policy.map(traffic_policy::read),
-        subsets,
-        export_to,
+        subsets: spec.get("subsets").map(|item| item.objects(read_subset)).unwrap_or_default(),
+        export_to: Absent::from_item(spec.get("exportTo")),
+        workload_selector: Absent::from_item(spec.get("workloadSelector")),
         unsupported,
-    }
+    };
+    spec.finish();
+    rule
 }
 
-fn read_subsets(item: &Item<'_>) -> Vec<Subset> {
-    let mut names = BTreeSet::new();
-    item.objects(|fields| {
-        let path = fields.path();
-        let name_item = fields.require("name");
-        let name = name_item.as_ref().and_then(validate::dns_label);
-        if let (Some(name), Some(item)) = (&name, &name_item)
-            && !names.insert(name.clone())
-        {
-            item.invalid(format!("the subset {name} is given twice"));
-        }
-        let labels = fields.get("labels").map(|l| validate::labels(&l)).unwrap_or_default();
-        let policy = fields.get("trafficPolicy").and_then(|p| p.object()).map(traffic_policy::read);
-        fields.finish();
-        Some(Subset { name: name?, labels, traffic_policy: policy, path })
-    })
+fn read_subset(fields: Fields<'_>) -> Option<Subset> {
+    let policy = fields.get("trafficPolicy").and_then(|item| item.object()).map(traffic_policy::read);
+    let subset = Subset {
+        name: Absent::from_item(fields.get("name")),
+        labels: Absent::from_item(fields.get("labels")),
+        traffic_policy: policy,
+        path: fields.path(),
+    };
+    fields.finish();
+    (!subset.name.is_empty()).then_some(subset)
 }

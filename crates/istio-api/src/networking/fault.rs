@@ -5,8 +5,44 @@ use std::time::Duration;
 use model::Level;
 
 use crate::codes;
-use crate::reader::{Fields, Item};
-use crate::units::Percent;
+use crate::reader::{Absent, Fields};
+use crate::schema::macros::message;
+use crate::schema::{duration, int32, object, text};
+use crate::units::{PERCENT, Percent};
+
+message! {
+    /// Faults put in on purpose, to see how clients take them.
+    table FAULT {
+        "delay" = object(&DELAY),
+        "abort" = object(&ABORT),
+    }
+}
+
+message! {
+    /// A delay before the request goes on.
+    table DELAY {
+        /// Deprecated: see percentage.
+        "percent" = int32(),
+        "fixedDelay" = duration(),
+        /// Not supported by Istio.
+        "exponentialDelay" = duration(),
+        "percentage" = object(&PERCENT),
+    }
+    one_of ["fixedDelay", "exponentialDelay"];
+}
+
+message! {
+    /// An answer in the service's place.
+    table ABORT {
+        "httpStatus" = int32(),
+        /// A gRPC status by name, as in UNAVAILABLE.
+        "grpcStatus" = text(),
+        /// Not supported by Istio.
+        "http2Error" = text(),
+        "percentage" = object(&PERCENT),
+    }
+    one_of ["httpStatus", "grpcStatus", "http2Error"];
+}
 
 /// Faults put in on purpose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +74,7 @@ pub enum AbortStatus {
 }
 
 /// gRPC's codes by number. See <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>.
-const GRPC: [(&str, u32); 17] = [
+pub(crate) const GRPC: [(&str, u32); 17] = [
     ("OK", 0),
     ("CANCELLED", 1),
     ("UNKNOWN", 2),
@@ -61,9 +97,6 @@ const GRPC: [(&str, u32); 17] = [
 pub(crate) fn read(fields: Fields<'_>) -> Fault {
     let delay = fields.get("delay");
     let abort = fields.get("abort");
-    if delay.is_none() && abort.is_none() {
-        fields.item().invalid("needs delay or abort".into());
-    }
     fields.finish();
     Fault {
         delay: delay.and_then(|item| item.object()).and_then(read_delay),
@@ -72,14 +105,8 @@ pub(crate) fn read(fields: Fields<'_>) -> Fault {
 }
 
 fn read_delay(fields: Fields<'_>) -> Option<FaultDelay> {
-    let exponential = fields.get("exponentialDelay");
-    let fixed = match &exponential {
-        None => fields.require("fixedDelay"),
-        Some(_) => fields.get("fixedDelay"),
-    };
-    if let Some(item) = &exponential {
-        item.no_effect();
-    }
+    let fixed = fields.get("fixedDelay");
+    fields.no_effect(&["exponentialDelay"]);
     let percentage = read_percentage(&fields, true);
     fields.finish();
     Some(FaultDelay { fixed: fixed?.duration()?, percentage })
@@ -90,12 +117,7 @@ fn read_abort(fields: Fields<'_>) -> Option<FaultAbort> {
     let grpc = fields.get("grpcStatus");
     let http2 = fields.get("http2Error");
     let percentage = read_percentage(&fields, false);
-    let fault = fields.item().clone();
     fields.finish();
-    if [&http, &grpc, &http2].iter().filter(|item| item.is_some()).count() != 1 {
-        fault.invalid("needs exactly one of httpStatus, grpcStatus and http2Error".into());
-        return None;
-    }
     if let Some(item) = http2 {
         item.no_effect();
         return None;
@@ -117,7 +139,7 @@ fn read_percentage(fields: &Fields<'_>, with_percent: bool) -> Percent {
         item.report(Level::Warning, codes::DEPRECATED, "is deprecated; use percentage.value".into());
     }
     match (percentage, percent) {
-        (Some(item), _) => read_value(&item).unwrap_or_default(),
+        (Some(item), _) => Option::<Percent>::from_item(Some(item)).unwrap_or_default(),
         (None, Some(item)) => item.percent().unwrap_or_default(),
         (None, None) => {
             let message = "has no percentage, so it applies to no request";
@@ -125,11 +147,4 @@ fn read_percentage(fields: &Fields<'_>, with_percent: bool) -> Percent {
             Percent::default()
         }
     }
-}
-
-fn read_value(item: &Item<'_>) -> Option<Percent> {
-    let fields = item.object()?;
-    let value = fields.get("value");
-    fields.finish();
-    value?.percent()
 }

@@ -2,10 +2,48 @@
 
 use std::collections::BTreeMap;
 
-use model::Str;
+use model::{Labels, Str};
 
-use crate::reader::{Fields, Item};
+use crate::reader::{Absent, Fields, Item, Read};
+use crate::schema::macros::message;
+use crate::schema::{boolean, map, object, text, text_map, texts, uint32};
 use crate::units::StringMatch;
+
+message! {
+    /// Conditions on a request, all of which must hold.
+    table HTTP_MATCH {
+        "name" = text(),
+        /// On the path, without its query.
+        "uri" = object(&STRING_MATCH),
+        "scheme" = object(&STRING_MATCH),
+        "method" = object(&STRING_MATCH),
+        "authority" = object(&STRING_MATCH),
+        "headers" = map(&object(&STRING_MATCH)),
+        "port" = uint32(),
+        /// Labels of the client's workload.
+        "sourceLabels" = text_map(),
+        "gateways" = texts(),
+        "queryParams" = map(&object(&STRING_MATCH)),
+        /// Whether uri's exact and prefix forms ignore case.
+        "ignoreUriCase" = boolean(),
+        /// Headers that must not match.
+        "withoutHeaders" = map(&object(&STRING_MATCH).nullable()),
+        "sourceNamespace" = text(),
+        "statPrefix" = text(),
+    }
+    conditions true;
+}
+
+message! {
+    /// A condition on a string.
+    table STRING_MATCH {
+        "exact" = text(),
+        "prefix" = text(),
+        /// RE2 syntax; the whole string must match.
+        "regex" = text(),
+    }
+    one_of ["exact", "prefix", "regex"];
+}
 
 /// Conditions on a request, all of which must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +57,17 @@ pub struct HttpMatch {
     pub authority: Option<StringMatch>,
     /// By header name, lower-cased. Also `:`-pseudo-headers, as Istio allows.
     pub headers: BTreeMap<Str, HeaderMatch>,
+    pub scheme: Option<StringMatch>,
+    /// As `headers`; these must not match.
+    pub without_headers: BTreeMap<Str, HeaderMatch>,
+    /// By parameter name.
+    pub query_params: BTreeMap<Str, HeaderMatch>,
+    pub port: Option<u32>,
+    /// Labels of the client's workload.
+    pub source_labels: Labels,
+    /// Of the client's workload.
+    pub source_namespace: Option<Str>,
+    pub stat_prefix: Option<Str>,
     /// As written. The condition holds for requests through one of these; empty: whichever the
     /// VirtualService names.
     pub gateways: Vec<Str>,
@@ -42,15 +91,23 @@ pub(crate) fn read_all(item: &Item<'_>) -> Vec<HttpMatch> {
 
 fn read(fields: Fields<'_>) -> HttpMatch {
     let string = |name| fields.get(name).and_then(|item| read_string_match(&item));
-    let headers = fields.get("headers").map(|item| read_headers(&item)).unwrap_or_default();
+    let named = |name| fields.get(name).map(|item| read_headers(&item)).unwrap_or_default();
+    let headers = named("headers");
     let found = HttpMatch {
         path: fields.path(),
         name: fields.get("name").and_then(|item| item.str()),
-        uri: fields.get("uri").and_then(|item| read_uri_match(&item)),
+        uri: string("uri"),
         ignore_uri_case: fields.get("ignoreUriCase").and_then(|item| item.bool()).unwrap_or(false),
         method: string("method"),
         authority: string("authority"),
+        scheme: string("scheme"),
         headers,
+        without_headers: named("withoutHeaders"),
+        query_params: named("queryParams"),
+        port: Absent::from_item(fields.get("port")),
+        source_labels: Absent::from_item(fields.get("sourceLabels")),
+        source_namespace: Absent::from_item(fields.get("sourceNamespace")),
+        stat_prefix: Absent::from_item(fields.get("statPrefix")),
         gateways: fields.get("gateways").map(|item| item.strings()).unwrap_or_default(),
         unsupported: Vec::new(),
     };
@@ -74,10 +131,6 @@ fn read(fields: Fields<'_>) -> HttpMatch {
 fn read_headers(item: &Item<'_>) -> BTreeMap<Str, HeaderMatch> {
     let mut headers = BTreeMap::new();
     for (name, value) in item.entries() {
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()) {
-            value.invalid(format!("{name:?} is no header name"));
-            continue;
-        }
         let Some(condition) = read_header(&value) else { continue };
         if headers.insert(Str::from(name.to_ascii_lowercase()), condition).is_some() {
             value.invalid("the same header is given twice".into());
@@ -95,28 +148,21 @@ fn read_header(item: &Item<'_>) -> Option<HeaderMatch> {
     }
 }
 
-/// `{exact | prefix | regex}`: exactly one, and not empty for the latter two.
-pub(crate) fn read_string_match(item: &Item<'_>) -> Option<StringMatch> {
-    read_match(item, |prefix| prefix.non_empty())
-}
-
-/// As [`read_string_match`]; here an empty prefix is one that every path has.
-fn read_uri_match(item: &Item<'_>) -> Option<StringMatch> {
-    read_match(item, |prefix| prefix.str())
-}
-
-fn read_match(item: &Item<'_>, read_prefix: impl Fn(&Item<'_>) -> Option<Str>) -> Option<StringMatch> {
-    let fields = item.object()?;
-    let exact = fields.get("exact").and_then(|i| i.str()).map(StringMatch::Exact);
-    let prefix = fields.get("prefix").and_then(|i| read_prefix(&i)).map(StringMatch::Prefix);
-    let regex = fields.get("regex").and_then(|i| i.non_empty()).map(StringMatch::Regex);
-    fields.finish();
-    let mut given = [exact, prefix, regex].into_iter().flatten();
-    match (given.next(), given.next()) {
-        (Some(one), None) => Some(one),
-        _ => {
-            item.invalid("needs exactly one of exact, prefix and regex".into());
-            None
-        }
+impl Read for StringMatch {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        read_string_match(item)
     }
+}
+
+/// `{exact | prefix | regex}`: exactly one. An empty one is no condition.
+pub(crate) fn read_string_match(item: &Item<'_>) -> Option<StringMatch> {
+    let fields = item.object()?;
+    let text = |name| fields.get(name).and_then(|item| item.str());
+    let found = [
+        text("exact").map(StringMatch::Exact),
+        text("prefix").map(StringMatch::Prefix),
+        text("regex").map(StringMatch::Regex),
+    ];
+    fields.finish();
+    found.into_iter().flatten().next()
 }

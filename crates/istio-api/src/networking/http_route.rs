@@ -4,10 +4,81 @@ use std::time::Duration;
 
 use model::Str;
 
-use super::{Fault, HttpMatch, fault, http_match};
+use super::http_action::{Delegate, DirectResponse, Headers, Mirror, Redirect, Rewrite};
+use super::{CorsPolicy, Fault, HttpMatch, fault, http_match};
 use crate::codes;
-use crate::reader::{Fields, Item};
-use crate::validate;
+use crate::reader::{Absent, Fields, Item, Read};
+use crate::schema::macros::message;
+use crate::schema::{boolean, duration, int32, list, object, text, uint32};
+use crate::units::{PERCENT, Percent};
+
+message! {
+    /// A rule: conditions, and what becomes of the requests that meet them.
+    table HTTP_ROUTE {
+        "name" = text(),
+        /// One of these must match; empty: every request does.
+        "match" = list(&object(&http_match::HTTP_MATCH)),
+        "route" = list(&object(&ROUTE_DESTINATION)),
+        "redirect" = object(&Redirect::MESSAGE),
+        "directResponse" = object(&DirectResponse::MESSAGE),
+        "delegate" = object(&Delegate::MESSAGE),
+        "rewrite" = object(&Rewrite::MESSAGE),
+        /// No limit without.
+        "timeout" = duration(),
+        "retries" = object(&RETRIES),
+        "fault" = object(&fault::FAULT),
+        "mirror" = object(&DESTINATION),
+        "mirrors" = list(&object(&Mirror::MESSAGE)),
+        /// Deprecated: see mirrorPercentage.
+        "mirrorPercent" = uint32().nullable(),
+        /// Deprecated: see mirrorPercentage.
+        "mirror_percent" = uint32().nullable(),
+        "mirrorPercentage" = object(&PERCENT),
+        "corsPolicy" = object(&CorsPolicy::MESSAGE),
+        "headers" = object(&Headers::MESSAGE),
+    }
+}
+
+message! {
+    /// A destination, its share of the requests, and changes to their headers.
+    table ROUTE_DESTINATION {
+        "destination" = object(&DESTINATION).required(),
+        "weight" = int32(),
+        "headers" = object(&Headers::MESSAGE),
+    }
+}
+
+message! {
+    /// A service, and what of it.
+    table DESTINATION {
+        /// A short name belongs to the rule's namespace.
+        "host" = text().required(),
+        "subset" = text(),
+        "port" = object(&PORT_SELECTOR),
+    }
+}
+
+message! {
+    /// A port by number.
+    table PORT_SELECTOR {
+        "number" = uint32(),
+    }
+}
+
+message! {
+    /// When a request is sent again.
+    table RETRIES {
+        /// Retries after the first attempt; 0 switches them off.
+        "attempts" = int32(),
+        "perTryTimeout" = duration(),
+        /// Envoy's conditions and HTTP statuses, comma separated.
+        "retryOn" = text(),
+        "retryRemoteLocalities" = boolean().nullable(),
+        "retryIgnorePreviousHosts" = boolean().nullable(),
+        /// The least time between two attempts; 25ms without.
+        "backoff" = duration(),
+    }
+}
 
 /// A rule of a VirtualService.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +93,14 @@ pub struct HttpRoute {
     /// `None`: the mesh's default retries.
     pub retries: Option<Retries>,
     pub fault: Option<Fault>,
+    pub redirect: Option<Redirect>,
+    pub direct_response: Option<DirectResponse>,
+    pub delegate: Option<Delegate>,
+    pub rewrite: Option<Rewrite>,
+    /// `mirror` with `mirrorPercentage` (or its deprecated forms), and `mirrors`.
+    pub mirrors: Vec<Mirror>,
+    pub cors_policy: Option<CorsPolicy>,
+    pub headers: Option<Headers>,
     /// The field path of an action other than `routes` that cannot be taken yet (`redirect`,
     /// `directResponse`, `delegate`). Such a rule never matches.
     pub unsupported_action: Option<Str>,
@@ -35,6 +114,7 @@ pub struct RouteDestination {
     pub destination: Destination,
     /// `None`: 100 when it is the only destination, else 0.
     pub weight: Option<u32>,
+    pub headers: Option<Headers>,
     /// Field path: `spec.http[0].route[1]`.
     pub path: Str,
 }
@@ -57,80 +137,86 @@ pub struct Retries {
     pub per_try_timeout: Option<Duration>,
     /// Envoy's conditions and HTTP statuses, as written, comma separated. `None`: the default.
     pub retry_on: Option<Str>,
+    pub retry_remote_localities: Option<bool>,
+    pub retry_ignore_previous_hosts: Option<bool>,
+    pub backoff: Option<Duration>,
 }
 
 pub(crate) fn read_all(item: &Item<'_>) -> Vec<HttpRoute> {
-    let routes = item.objects(|fields| Some(read(fields)));
-    // Whatever follows a rule without conditions is never reached.
-    if let Some(first) = routes.iter().position(|r| r.matches.is_empty() && r.unsupported_action.is_none()) {
-        for rule in item.list().iter().skip(first + 1) {
-            let message =
-                format!("is never reached: spec.http[{first}] has no match and takes every request");
-            rule.report(model::Level::Warning, codes::SURPRISE, message);
-        }
-    }
-    routes
+    item.objects(|fields| Some(read(fields)))
 }
 
 fn read(fields: Fields<'_>) -> HttpRoute {
-    let destinations = fields.get("route");
+    let unsupported_action = report_actions(&fields);
+    fields.no_effect(&["rewrite", "mirror", "mirrors", "mirrorPercentage", "mirrorPercent"]);
+    fields.no_effect(&["mirror_percent", "corsPolicy", "headers"]);
+    let cx = fields.item().cx();
     let route = HttpRoute {
         path: fields.path(),
-        name: fields.get("name").and_then(|item| item.str()),
+        name: Absent::from_item(fields.get("name")),
         matches: fields.get("match").map(|item| http_match::read_all(&item)).unwrap_or_default(),
-        routes: destinations.as_ref().map(read_destinations).unwrap_or_default(),
-        timeout: fields.get("timeout").and_then(|item| item.duration()),
+        routes: fields.get("route").as_ref().map(read_destinations).unwrap_or_default(),
+        timeout: Absent::from_item(fields.get("timeout")),
         retries: fields.get("retries").and_then(|item| item.object()).map(read_retries),
         fault: fields.get("fault").and_then(|item| item.object()).map(fault::read),
-        unsupported_action: None,
+        unsupported_action,
+        ..cx.without_effect(|| read_ineffective(&fields))
     };
-    let actions = ["redirect", "directResponse", "delegate"].map(|name| fields.get(name));
-    let mut actions = actions.into_iter().flatten();
-    let action = actions.next();
-    match (&action, &destinations) {
-        (Some(action), Some(_)) => action.invalid("cannot stand beside route".into()),
-        (None, None) => fields.item().invalid("needs route, redirect, directResponse or delegate".into()),
-        _ => {}
+    fields.finish();
+    route
+}
+
+/// What is read, and does nothing yet.
+fn read_ineffective(fields: &Fields<'_>) -> HttpRoute {
+    HttpRoute {
+        redirect: Absent::from_item(fields.get("redirect")),
+        direct_response: Absent::from_item(fields.get("directResponse")),
+        delegate: Absent::from_item(fields.get("delegate")),
+        rewrite: Absent::from_item(fields.get("rewrite")),
+        mirrors: read_mirrors(fields),
+        cors_policy: Absent::from_item(fields.get("corsPolicy")),
+        headers: Absent::from_item(fields.get("headers")),
+        ..HttpRoute::default()
     }
-    if let Some(second) = actions.next() {
-        second.invalid("only one of route, redirect, directResponse and delegate is possible".into());
-    }
-    let unsupported_action = action.map(|item| {
+}
+
+/// An action other than `route` cannot be taken yet, so its rule is skipped.
+fn report_actions(fields: &Fields<'_>) -> Option<Str> {
+    let mut unsupported = None;
+    for item in ["redirect", "directResponse", "delegate"].iter().filter_map(|name| fields.get(name)) {
         let message = "has no effect yet: this rule is skipped";
         item.report(model::Level::Warning, codes::NO_EFFECT, message.into());
-        item.path()
-    });
-    fields.no_effect(&[
-        "rewrite",
-        "mirror",
-        "mirrors",
-        "mirrorPercentage",
-        "mirrorPercent",
-        "mirror_percent",
-    ]);
-    fields.no_effect(&["corsPolicy", "headers"]);
-    fields.finish();
-    HttpRoute { unsupported_action, ..route }
+        unsupported.get_or_insert_with(|| item.path());
+    }
+    unsupported
+}
+
+fn read_mirrors(fields: &Fields<'_>) -> Vec<Mirror> {
+    let mut mirrors: Vec<Mirror> = Absent::from_item(fields.get("mirrors"));
+    if let Some(destination) = fields.get("mirror").and_then(|item| read_destination(&item)) {
+        let deprecated = fields.get("mirrorPercent").or_else(|| fields.get("mirror_percent"));
+        let percentage = match (fields.get("mirrorPercentage"), deprecated) {
+            (Some(item), _) => Percent::read(&item),
+            (None, Some(item)) => item.percent(),
+            (None, None) => None,
+        };
+        mirrors.push(Mirror { destination: Some(destination), percentage });
+    }
+    mirrors
 }
 
 fn read_destinations(item: &Item<'_>) -> Vec<RouteDestination> {
     let routes = item.objects(|fields| {
-        let destination = fields.require("destination").and_then(|d| read_destination(&d));
-        let weight = fields.get("weight").and_then(|w| w.int(0, i64::from(i32::MAX)));
         fields.no_effect(&["headers"]);
+        let destination = fields.get("destination").and_then(|d| read_destination(&d));
+        let weight = fields.get("weight").and_then(|w| w.int(0, i64::from(i32::MAX)));
+        let headers = fields.item().cx().without_effect(|| Absent::from_item(fields.get("headers")));
         let path = fields.path();
         fields.finish();
         let weight = weight.and_then(|w| u32::try_from(w).ok());
-        Some(RouteDestination { destination: destination?, weight, path })
+        Some(RouteDestination { destination: destination?, weight, headers, path })
     });
-    let total: u64 = routes.iter().map(|r| u64::from(r.weight.unwrap_or(0))).sum();
-    if total > u64::from(u32::MAX) {
-        item.invalid("the weights add up to more than 4294967295".into());
-    } else if routes.len() > 1 && total == 0 {
-        item.invalid("the weights add up to 0".into());
-    } else if routes.is_empty() {
-        item.invalid("needs at least one destination".into());
-    } else if let [only] = routes.as_slice()
+    if let [only] = routes.as_slice()
         && only.weight == Some(0)
     {
         let message = "the only destination gets every request, whatever its weight";
@@ -139,17 +225,9 @@ fn read_destinations(item: &Item<'_>) -> Vec<RouteDestination> {
     routes
 }
 
-/// Judges the destinations of a `tls` or `tcp` rule, which has no effect yet.
-pub(crate) fn check_other(rule: &Item<'_>) {
-    let Some(fields) = rule.object() else { return };
-    if let Some(item) = fields.require("route") {
-        read_destinations(&item);
-    }
-}
-
 pub(crate) fn read_destination(item: &Item<'_>) -> Option<Destination> {
     let fields = item.object()?;
-    let host = fields.require("host").and_then(|h| validate::destination_host(&h));
+    let host: Str = Absent::from_item(fields.get("host"));
     let port = fields.get("port").and_then(|p| p.object()).and_then(|port| {
         let number = port.get("number").and_then(|n| n.port());
         port.finish();
@@ -157,25 +235,32 @@ pub(crate) fn read_destination(item: &Item<'_>) -> Option<Destination> {
     });
     let subset = fields.get("subset").and_then(|s| s.str()).filter(|s| !s.is_empty());
     fields.finish();
-    Some(Destination { host: host?, port, subset })
+    (!host.is_empty()).then_some(Destination { host, port, subset })
+}
+
+impl Read for Destination {
+    fn read(item: &Item<'_>) -> Option<Self> {
+        read_destination(item)
+    }
 }
 
 pub(crate) fn read_retries(fields: Fields<'_>) -> Retries {
-    let attempts = fields.get("attempts");
-    let retries = Retries {
-        attempts: attempts.as_ref().and_then(|a| a.int(0, i64::from(i32::MAX))).map_or(0, |a| a as u32),
-        per_try_timeout: fields.get("perTryTimeout").and_then(|t| t.duration()),
-        retry_on: fields.get("retryOn").and_then(|on| validate::retry_on(&on)),
-    };
-    // Envoy counts in milliseconds.
-    if retries.per_try_timeout.is_some_and(|t| t.subsec_nanos() % 1_000_000 != 0) {
-        fields.item().invalid("perTryTimeout must be whole milliseconds".into());
-    }
-    let tuned = ["perTryTimeout", "retryOn", "retryRemoteLocalities"].iter().any(|n| fields.get(n).is_some());
-    if attempts.is_some() && retries.attempts == 0 && tuned {
-        fields.item().invalid("attempts is 0, so no other retry setting is possible".into());
-    }
     fields.no_effect(&["retryRemoteLocalities", "retryIgnorePreviousHosts", "backoff"]);
+    let attempts = fields.get("attempts");
+    let retry_on: Option<Str> = Absent::from_item(fields.get("retryOn"));
+    if let (Some(item), Some(on)) = (fields.get("retryOn"), &retry_on)
+        && on.split(',').any(|condition| condition.trim() == "retriable-headers")
+    {
+        item.no_effect_as("retriable-headers");
+    }
+    let retries = Retries {
+        attempts: attempts.and_then(|a| a.int(0, i64::from(i32::MAX))).map_or(0, |a| a as u32),
+        per_try_timeout: fields.get("perTryTimeout").and_then(|t| t.duration()),
+        retry_on: retry_on.filter(|text| !text.trim().is_empty()),
+        retry_remote_localities: Absent::from_item(fields.get("retryRemoteLocalities")),
+        retry_ignore_previous_hosts: Absent::from_item(fields.get("retryIgnorePreviousHosts")),
+        backoff: Absent::from_item(fields.get("backoff")),
+    };
     fields.finish();
     retries
 }

@@ -1,19 +1,43 @@
 //! `networking.istio.io`: <https://istio.io/latest/docs/reference/config/networking/>.
 
+pub mod connection_pool;
+pub mod cors;
 pub mod destination_rule;
+pub mod envoy_filter;
 pub mod fault;
 pub mod gateway;
+pub mod http_action;
 pub mod http_match;
 pub mod http_route;
+pub mod l4_route;
+pub mod load_balancer;
+pub mod outlier_detection;
+pub mod proxy_config;
 pub mod service_entry;
+pub mod sidecar;
 pub mod traffic_policy;
+pub mod upstream;
 pub mod virtual_service;
+pub mod workload_entry;
+pub mod workload_group;
 
+pub use connection_pool::ConnectionPool;
+pub use cors::CorsPolicy;
 pub use destination_rule::{DestinationRule, Subset};
+pub use envoy_filter::EnvoyFilter;
 pub use fault::{AbortStatus, Fault, FaultAbort, FaultDelay};
 pub use gateway::{Gateway, GatewayPort, Server, ServerTls, ServerTlsMode};
+pub use http_action::{Delegate, DirectResponse, HeaderOperations, Headers, Mirror, Redirect, Rewrite};
 pub use http_match::{HeaderMatch, HttpMatch};
 pub use http_route::{Destination, HttpRoute, Retries, RouteDestination};
+pub use l4_route::{L4Destination, L4Match, TcpRoute, TlsMatch, TlsRoute};
+pub use load_balancer::LoadBalancerSettings;
+pub use outlier_detection::OutlierDetection;
+pub use proxy_config::ProxyConfig;
 pub use service_entry::{EntryEndpoint, EntryPort, Location, Resolution, ServiceEntry};
+pub use sidecar::Sidecar;
 pub use traffic_policy::{ClientTls, ClientTlsMode, LoadBalancer, PortTrafficPolicy, TrafficPolicy};
+pub use upstream::{ProxyProtocol, RetryBudget, Tunnel};
 pub use virtual_service::VirtualService;
+pub use workload_entry::{WorkloadEntry, WorkloadSelector};
+pub use workload_group::WorkloadGroup;

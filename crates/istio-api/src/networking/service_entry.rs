@@ -1,13 +1,49 @@
 //! ServiceEntry: <https://istio.io/latest/docs/reference/config/networking/service-entry/>.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use model::{Labels, Level, Protocol, Str};
 
+use super::workload_entry::{self, WorkloadEntry, WorkloadSelector};
 use crate::codes;
-use crate::reader::{Fields, Item};
+use crate::reader::{Absent, Fields, Item, Read};
+use crate::schema::macros::message;
+use crate::schema::rules::{NOT_EVERY_HOST, SERVICE_ENTRY, UNIQUE_PORTS};
+use crate::schema::{choice, list, object, port, text, texts};
 use crate::units::ExportTo;
-use crate::validate;
+
+message! {
+    /// A service that no Kubernetes Service describes.
+    table SPEC {
+        /// Names or wildcards.
+        "hosts" = list(&text().rules(NOT_EVERY_HOST)).min(1).max(256).required(),
+        /// IP addresses or blocks of them.
+        "addresses" = list(&text().max(64)).max(256),
+        "ports" = list(&object(&PORT)).max(256).key("name").rules(UNIQUE_PORTS),
+        "location" = choice(&["MESH_EXTERNAL", "MESH_INTERNAL"]),
+        /// How the addresses of endpoints are found.
+        "resolution" = choice(&["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"]),
+        "endpoints" = list(&workload_entry::SCHEMA).max(4096),
+        /// Pods and WorkloadEntries of the namespace that are its endpoints.
+        "workloadSelector" = object(&WorkloadSelector::MESSAGE),
+        /// Namespaces that see it, `.` for its own, `*` for all (without), `~` for none.
+        "exportTo" = texts(),
+        /// One of these must be in the server's certificate.
+        "subjectAltNames" = texts(),
+    }
+    rules SERVICE_ENTRY;
+}
+
+message! {
+    /// A port of the service.
+    table PORT {
+        "number" = port().required(),
+        "protocol" = text().max(256),
+        "name" = text().max(256).required(),
+        /// The port of endpoints; number without.
+        "targetPort" = port(),
+    }
+}
 
 /// A service that no Kubernetes Service describes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,10 +114,6 @@ const RESOLUTIONS: [(&str, Resolution); 5] = [
 ];
 
 pub(crate) fn read(spec: Fields<'_>) -> ServiceEntry {
-    let hosts = spec.require("hosts");
-    if let Some(item) = &hosts {
-        validate::hosts(item, validate::HostUse::Entry);
-    }
     let resolution_item = spec.get("resolution");
     let resolution = resolution_item.as_ref().and_then(|item| item.one_of(&RESOLUTIONS)).unwrap_or_default();
     if resolution != Resolution::Static {
@@ -89,108 +121,55 @@ pub(crate) fn read(spec: Fields<'_>) -> ServiceEntry {
         let message = "only resolution STATIC has an effect yet: this service is not added to the mesh";
         item.report(Level::Warning, codes::NO_EFFECT, message.into());
     }
-    let endpoints = spec.get("endpoints");
-    let selector = spec.get("workloadSelector");
-    if let (Some(item), Some(_)) = (&selector, &endpoints) {
-        item.invalid("cannot stand beside endpoints".into());
-    }
-    if let (Resolution::None, Some(item)) = (resolution, &endpoints) {
-        item.invalid("resolution NONE takes no endpoints".into());
-    }
+    let selector: Option<WorkloadSelector> = Absent::from_item(spec.get("workloadSelector"));
     let entry = ServiceEntry {
-        hosts: hosts.map(|item| item.strings()).unwrap_or_default(),
-        addresses: spec.get("addresses").map(|item| read_addresses(&item, resolution)).unwrap_or_default(),
-        ports: spec.get("ports").map(|item| read_ports(&item)).unwrap_or_default(),
+        hosts: Absent::from_item(spec.get("hosts")),
+        addresses: spec.get("addresses").map(|item| read_addresses(&item)).unwrap_or_default(),
+        ports: spec.get("ports").map(|item| item.objects(read_port)).unwrap_or_default(),
         location: spec.get("location").and_then(|item| item.one_of(&LOCATIONS)).unwrap_or_default(),
         resolution,
-        endpoints: endpoints.map(|item| read_endpoints(&item, resolution)).unwrap_or_default(),
-        workload_selector: selector.and_then(|item| read_selector(&item)),
-        export_to: spec.get("exportTo").map(|item| validate::export_to(&item)).unwrap_or_default(),
-        subject_alt_names: spec.get("subjectAltNames").map(|item| item.strings()).unwrap_or_default(),
+        endpoints: spec.get("endpoints").map(|item| read_endpoints(&item)).unwrap_or_default(),
+        workload_selector: selector.map(|selector| selector.labels),
+        export_to: Absent::from_item(spec.get("exportTo")),
+        subject_alt_names: Absent::from_item(spec.get("subjectAltNames")),
     };
-    check_port_names(&spec, &entry);
     spec.finish();
     entry
 }
 
-fn read_addresses(item: &Item<'_>, resolution: Resolution) -> Vec<Str> {
-    let mut addresses = Vec::new();
-    for item in item.list() {
-        let Some(address) = validate::address_or_block(&item) else { continue };
-        if address.contains('/') {
-            match resolution {
-                Resolution::None | Resolution::Static => item.no_effect(),
-                _ => item.invalid("an address block needs resolution NONE or STATIC".into()),
-            }
-        }
-        addresses.push(address);
+fn read_addresses(item: &Item<'_>) -> Vec<Str> {
+    for block in item.list().iter().filter(|item| item.text().contains('/')) {
+        block.no_effect();
     }
-    addresses
+    item.strings()
 }
 
-fn read_ports(item: &Item<'_>) -> Vec<EntryPort> {
-    let (mut numbers, mut names) = (BTreeSet::new(), BTreeSet::new());
-    item.objects(|fields| {
-        let number = fields.require("number").and_then(|n| n.port());
-        let name = fields.require("name").and_then(|n| n.non_empty());
-        let protocol = fields.get("protocol").and_then(|p| validate::protocol(&p));
-        let target_port = fields.get("targetPort").and_then(|t| t.port());
-        if number.is_some_and(|n| !numbers.insert(n)) {
-            fields.item().invalid("the port number is given twice".into());
-        }
-        if name.as_ref().is_some_and(|n| !names.insert(n.clone())) {
-            fields.item().invalid("the port name is given twice".into());
-        }
-        fields.finish();
-        let (number, name) = (number?, name?);
-        // Unlike a Service's, the port's name says nothing about the protocol.
-        let protocol = protocol.unwrap_or(Protocol::Auto);
-        Some(EntryPort { number, name, protocol, target_port })
-    })
-}
-
-fn read_endpoints(item: &Item<'_>, resolution: Resolution) -> Vec<EntryEndpoint> {
-    item.objects(|fields| {
-        let address = fields.get("address");
-        let text = address.as_ref().and_then(|a| a.str()).unwrap_or_default();
-        if text.starts_with("unix:") {
-            address.iter().for_each(|item| item.no_effect());
-        } else if resolution == Resolution::Static && text.parse::<std::net::IpAddr>().is_err() {
-            address.as_ref().unwrap_or(fields.item()).invalid("STATIC needs an IP address".into());
-        }
-        let port = |(name, item): (Str, Item<'_>)| Some((name, item.port()?));
-        let endpoint = EntryEndpoint {
-            path: fields.path(),
-            address: text,
-            ports: fields
-                .get("ports")
-                .map(|item| item.entries().into_iter().filter_map(port).collect())
-                .unwrap_or_default(),
-            labels: fields.get("labels").map(|item| validate::labels(&item)).unwrap_or_default(),
-            network: fields.get("network").and_then(|item| item.str()).unwrap_or_default(),
-            locality: fields.get("locality").and_then(|item| item.str()).unwrap_or_default(),
-            weight: fields.get("weight").and_then(|item| item.u32()),
-            service_account: fields.get("serviceAccount").and_then(|item| item.str()).unwrap_or_default(),
-        };
-        fields.finish();
-        Some(endpoint)
-    })
-}
-
-fn read_selector(item: &Item<'_>) -> Option<Labels> {
-    let fields = item.object()?;
-    let labels = fields.get("labels").map(|item| validate::selector(&item)).unwrap_or_default();
+fn read_port(fields: Fields<'_>) -> Option<EntryPort> {
+    let number = fields.get("number").and_then(|n| n.port());
+    let name: Str = Absent::from_item(fields.get("name"));
+    let protocol = fields.get("protocol").and_then(|p| p.str()).and_then(|text| Protocol::by_name(&text));
+    let target_port = fields.get("targetPort").and_then(|t| t.port());
     fields.finish();
-    Some(labels)
+    // Unlike a Service's, the port's name says nothing about the protocol.
+    Some(EntryPort { number: number?, name, protocol: protocol.unwrap_or(Protocol::Auto), target_port })
 }
 
-/// Endpoints may only name ports that the service has.
-fn check_port_names(spec: &Fields<'_>, entry: &ServiceEntry) {
-    for endpoint in &entry.endpoints {
-        for name in endpoint.ports.keys() {
-            if !entry.ports.iter().any(|port| port.name == *name) {
-                spec.item().invalid(format!("{}.ports.{name}: the service has no such port", endpoint.path));
-            }
+fn read_endpoints(item: &Item<'_>) -> Vec<EntryEndpoint> {
+    let endpoint = |item: &Item<'_>| {
+        let entry = WorkloadEntry::read(item)?;
+        if let Some(address) = item.field("address").filter(|a| a.text().starts_with("unix:")) {
+            address.no_effect();
         }
-    }
+        Some(EntryEndpoint {
+            path: item.path(),
+            address: entry.address,
+            ports: entry.ports,
+            labels: entry.labels,
+            network: entry.network,
+            locality: entry.locality,
+            weight: entry.weight,
+            service_account: entry.service_account,
+        })
+    };
+    item.list().iter().filter_map(endpoint).collect()
 }

@@ -2,12 +2,71 @@
 
 use model::Str;
 
-use crate::reader::{Fields, Item};
+use super::http_route::PORT_SELECTOR;
+use super::upstream::{ProxyProtocol, RetryBudget, Tunnel};
+use super::{ConnectionPool, LoadBalancerSettings, OutlierDetection};
+use crate::reader::{Absent, Fields, Item};
+use crate::schema::macros::message;
+use crate::schema::{boolean, choice, list, object, text, texts};
+
+message! {
+    /// Settings for all ports of a service or subset, and for single ports.
+    table TRAFFIC_POLICY {
+        "loadBalancer" = object(&LoadBalancerSettings::MESSAGE),
+        "connectionPool" = object(&ConnectionPool::MESSAGE),
+        "outlierDetection" = object(&OutlierDetection::MESSAGE),
+        "tls" = object(&TLS),
+        /// For single ports, to which nothing else of this policy applies.
+        "portLevelSettings" = list(&object(&PORT_POLICY)).max(4096),
+        "tunnel" = object(&Tunnel::MESSAGE),
+        "proxyProtocol" = object(&ProxyProtocol::MESSAGE),
+        "retryBudget" = object(&RetryBudget::MESSAGE),
+    }
+}
+
+message! {
+    /// Settings for one port.
+    table PORT_POLICY {
+        "port" = object(&PORT_SELECTOR),
+        "loadBalancer" = object(&LoadBalancerSettings::MESSAGE),
+        "connectionPool" = object(&ConnectionPool::MESSAGE),
+        "outlierDetection" = object(&OutlierDetection::MESSAGE),
+        "tls" = object(&TLS),
+    }
+}
+
+message! {
+    /// How clients secure their connections to the service.
+    table TLS {
+        "mode" = choice(&["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]),
+        /// A file with the client's certificate.
+        "clientCertificate" = text(),
+        /// A file with the client's key.
+        "privateKey" = text(),
+        /// A file with the certificates that the server's must come from.
+        "caCertificates" = text(),
+        /// A Secret or ConfigMap in the place of the files, at gateways.
+        "credentialName" = text(),
+        /// One of these must be in the server's certificate.
+        "subjectAltNames" = texts(),
+        "sni" = text(),
+        "insecureSkipVerify" = boolean().nullable(),
+        /// A file with revoked certificates.
+        "caCrl" = text(),
+    }
+}
 
 /// Settings for all ports of a service or subset, and for single ports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrafficPolicy {
+    /// `loadBalancer.simple`; all of it is in `load_balancer_settings`.
     pub load_balancer: Option<LoadBalancer>,
+    pub load_balancer_settings: Option<LoadBalancerSettings>,
+    pub connection_pool: Option<ConnectionPool>,
+    pub outlier_detection: Option<OutlierDetection>,
+    pub tunnel: Option<Tunnel>,
+    pub proxy_protocol: Option<ProxyProtocol>,
+    pub retry_budget: Option<RetryBudget>,
     pub tls: Option<ClientTls>,
     /// Where a port is named here, nothing of the settings above holds for it.
     pub ports: Vec<PortTrafficPolicy>,
@@ -16,10 +75,13 @@ pub struct TrafficPolicy {
 }
 
 /// Settings for one port.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PortTrafficPolicy {
     pub port: u16,
     pub load_balancer: Option<LoadBalancer>,
+    pub load_balancer_settings: Option<LoadBalancerSettings>,
+    pub connection_pool: Option<ConnectionPool>,
+    pub outlier_detection: Option<OutlierDetection>,
     pub tls: Option<ClientTls>,
     /// Field path: `spec.trafficPolicy.portLevelSettings[0]`.
     pub path: Str,
@@ -44,6 +106,16 @@ pub struct ClientTls {
     /// One of these must be in the server's certificate; empty: not asked for, except that
     /// `IstioMutual` then expects the service accounts of the endpoints.
     pub subject_alt_names: Vec<Str>,
+    /// A file.
+    pub client_certificate: Option<Str>,
+    /// A file.
+    pub private_key: Option<Str>,
+    /// A file.
+    pub ca_certificates: Option<Str>,
+    /// A file.
+    pub ca_crl: Option<Str>,
+    pub credential_name: Option<Str>,
+    pub insecure_skip_verify: Option<bool>,
     /// Field paths of certificate settings that cannot be honoured yet: if there is one, a
     /// connection cannot be made as its author wants it, so it must not be made at all.
     pub unsupported: Vec<Str>,
@@ -65,7 +137,7 @@ const MODES: [(&str, ClientTlsMode); 4] = [
     ("ISTIO_MUTUAL", ClientTlsMode::IstioMutual),
 ];
 
-const SIMPLE: [(&str, LoadBalancer); 6] = [
+pub(crate) const SIMPLE: [(&str, LoadBalancer); 6] = [
     ("UNSPECIFIED", LoadBalancer::Unspecified),
     ("LEAST_CONN", LoadBalancer::LeastRequest),
     ("RANDOM", LoadBalancer::Random),
@@ -78,47 +150,62 @@ const CERTIFICATES: [&str; 5] =
     ["clientCertificate", "privateKey", "caCertificates", "credentialName", "caCrl"];
 
 pub(crate) fn read(fields: Fields<'_>) -> TrafficPolicy {
-    if fields.is_empty() {
-        fields.item().invalid("must not be empty".into());
-    }
-    let (load_balancer, tls) = read_common(&fields);
-    let ports = fields.get("portLevelSettings").map(|item| item.objects(read_port)).unwrap_or_default();
     fields.no_effect(&["tunnel", "proxyProtocol", "retryBudget"]);
-    let path = fields.path();
+    let cx = fields.item().cx();
+    let common = read_common(&fields);
+    let policy = TrafficPolicy {
+        load_balancer: common.load_balancer_settings.as_ref().and_then(|settings| settings.simple),
+        ports: fields.get("portLevelSettings").map(|item| item.objects(read_port)).unwrap_or_default(),
+        tunnel: cx.without_effect(|| Absent::from_item(fields.get("tunnel"))),
+        proxy_protocol: cx.without_effect(|| Absent::from_item(fields.get("proxyProtocol"))),
+        retry_budget: cx.without_effect(|| Absent::from_item(fields.get("retryBudget"))),
+        path: fields.path(),
+        ..common
+    };
     fields.finish();
-    TrafficPolicy { load_balancer, tls, ports, path }
+    policy
 }
 
 fn read_port(fields: Fields<'_>) -> Option<PortTrafficPolicy> {
-    let (load_balancer, tls) = read_common(&fields);
-    let port = fields.require("port").and_then(|item| item.object()).and_then(|port| {
-        let number = port.require("number").and_then(|n| n.port());
+    let common = read_common(&fields);
+    let port = fields.get("port").and_then(|item| item.object()).and_then(|port| {
+        let number = port.get("number").and_then(|n| n.port());
         port.finish();
         number
     });
     let path = fields.path();
     fields.finish();
-    Some(PortTrafficPolicy { port: port?, load_balancer, tls, path })
+    Some(PortTrafficPolicy {
+        port: port?,
+        load_balancer: common.load_balancer_settings.as_ref().and_then(|settings| settings.simple),
+        load_balancer_settings: common.load_balancer_settings,
+        connection_pool: common.connection_pool,
+        outlier_detection: common.outlier_detection,
+        tls: common.tls,
+        path,
+    })
 }
 
-fn read_common(fields: &Fields<'_>) -> (Option<LoadBalancer>, Option<ClientTls>) {
-    let load_balancer = fields.get("loadBalancer").and_then(|item| read_load_balancer(&item));
-    let tls = fields.get("tls").and_then(|item| read_tls(&item));
+/// What a policy has for all ports and for single ones.
+fn read_common(fields: &Fields<'_>) -> TrafficPolicy {
     fields.no_effect(&["connectionPool", "outlierDetection"]);
-    (load_balancer, tls)
+    let cx = fields.item().cx();
+    TrafficPolicy {
+        load_balancer_settings: fields.get("loadBalancer").and_then(|item| read_load_balancer(&item)),
+        tls: fields.get("tls").and_then(|item| read_tls(&item)),
+        connection_pool: cx.without_effect(|| Absent::from_item(fields.get("connectionPool"))),
+        outlier_detection: cx.without_effect(|| Absent::from_item(fields.get("outlierDetection"))),
+        ..TrafficPolicy::default()
+    }
 }
 
-fn read_load_balancer(item: &Item<'_>) -> Option<LoadBalancer> {
+fn read_load_balancer(item: &Item<'_>) -> Option<LoadBalancerSettings> {
     let fields = item.object()?;
-    let simple = fields.get("simple");
-    let hash = fields.get("consistentHash");
-    if let (Some(_), Some(hash)) = (&simple, &hash) {
-        hash.invalid("cannot stand beside simple".into());
-    }
     fields.no_effect(&["consistentHash", "localityLbSetting", "zoneAwareLbSetting"]);
     fields.no_effect(&["warmup", "warmupDurationSecs", "backendUtilization"]);
+    let settings = item.cx().without_effect(|| LoadBalancerSettings::from_fields(&fields));
     fields.finish();
-    simple?.one_of(&SIMPLE)
+    Some(settings)
 }
 
 fn read_tls(item: &Item<'_>) -> Option<ClientTls> {
@@ -128,38 +215,23 @@ fn read_tls(item: &Item<'_>) -> Option<ClientTls> {
         Some(item) => item.one_of(&MODES),
         None => Some(ClientTlsMode::Disable),
     };
-    let sni = fields.get("sni").and_then(|i| i.str()).filter(|s| !s.is_empty());
-    let sans = fields.get("subjectAltNames");
-    let skip = fields.get("insecureSkipVerify");
-    if let (Some(skip), Some(_)) = (&skip, &sans)
-        && skip.bool() == Some(true)
-    {
-        skip.invalid("cannot stand beside subjectAltNames".into());
-    }
-    check_certificates(&fields, mode);
+    let some = |name| fields.get(name).and_then(|item| item.str()).filter(|text| !text.is_empty());
     // Verifying where none is asked for is stricter, so it needs no closing.
     fields.no_effect(&["insecureSkipVerify"]);
     let unsupported = fields.conditions(&CERTIFICATES);
-    let path = fields.path();
+    let tls = ClientTls {
+        mode: mode?,
+        sni: some("sni"),
+        subject_alt_names: Absent::from_item(fields.get("subjectAltNames")),
+        client_certificate: some("clientCertificate"),
+        private_key: some("privateKey"),
+        ca_certificates: some("caCertificates"),
+        ca_crl: some("caCrl"),
+        credential_name: some("credentialName"),
+        insecure_skip_verify: Absent::from_item(fields.get("insecureSkipVerify")),
+        unsupported,
+        path: fields.path(),
+    };
     fields.finish();
-    let subject_alt_names = sans.map(|item| item.strings()).unwrap_or_default();
-    Some(ClientTls { mode: mode?, sni, subject_alt_names, unsupported, path })
-}
-
-fn check_certificates(fields: &Fields<'_>, mode: Option<ClientTlsMode>) {
-    let has = |name| fields.get(name).is_some();
-    let files = has("clientCertificate") || has("privateKey") || has("caCertificates");
-    if mode == Some(ClientTlsMode::Mutual) && !has("credentialName") {
-        for name in ["clientCertificate", "privateKey"] {
-            if !has(name) {
-                fields.item().invalid(format!("MUTUAL needs {name}, or credentialName"));
-            }
-        }
-    }
-    if mode == Some(ClientTlsMode::IstioMutual) && (files || has("credentialName")) {
-        fields.item().invalid("ISTIO_MUTUAL brings its own certificates; none may be named".into());
-    }
-    if has("credentialName") && (files || has("caCrl")) {
-        fields.item().invalid("credentialName cannot stand beside certificate files".into());
-    }
+    Some(tls)
 }

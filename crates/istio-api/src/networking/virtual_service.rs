@@ -2,10 +2,28 @@
 
 use model::Str;
 
-use super::{HttpRoute, http_route};
-use crate::reader::Fields;
+use super::{HttpRoute, TcpRoute, TlsRoute, http_route};
+use crate::reader::{Absent, Fields};
+use crate::schema::macros::message;
+use crate::schema::{list, object, texts};
 use crate::units::ExportTo;
-use crate::validate;
+
+message! {
+    /// How requests to some hosts are routed.
+    table SPEC {
+        /// Names or wildcards. Empty: a delegate, to which others refer.
+        "hosts" = texts(),
+        /// NAMESPACE/NAME of gateways, and `mesh` for all sidecars; `mesh` without.
+        "gateways" = texts(),
+        /// For HTTP, in order: the first that matches wins.
+        "http" = list(&object(&http_route::HTTP_ROUTE)),
+        /// For TLS that is not terminated.
+        "tls" = list(&object(&TlsRoute::MESSAGE)),
+        "tcp" = list(&object(&TcpRoute::MESSAGE)),
+        /// Namespaces that see it, `.` for its own, `*` for all (without).
+        "exportTo" = texts(),
+    }
+}
 
 /// How requests to some hosts are routed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,6 +34,8 @@ pub struct VirtualService {
     pub gateways: Vec<Str>,
     /// In order: the first that matches wins.
     pub http: Vec<HttpRoute>,
+    pub tls: Vec<TlsRoute>,
+    pub tcp: Vec<TcpRoute>,
     pub export_to: ExportTo,
 }
 
@@ -28,26 +48,20 @@ impl VirtualService {
 
 pub(crate) fn read(spec: Fields<'_>) -> VirtualService {
     let hosts = spec.get("hosts");
-    let gateways = spec.get("gateways").map(|g| g.strings()).unwrap_or_default();
     // Without hosts it is a delegate, which only other VirtualServices refer to.
-    match &hosts {
-        None => spec.item().no_effect_as("a VirtualService without hosts (a delegate)"),
-        Some(hosts) => validate::hosts(hosts, validate::HostUse::Routed),
-    }
-    if let Some(item) = spec.get("gateways") {
-        item.list().iter().for_each(validate::gateway_reference);
-    }
-    let http = spec.get("http").map(|item| http_route::read_all(&item)).unwrap_or_default();
-    let others = [spec.get("tls"), spec.get("tcp")];
-    let other = others.iter().any(Option::is_some);
-    for rule in others.iter().flatten().flat_map(|item| item.list()) {
-        http_route::check_other(&rule);
-    }
-    if http.is_empty() && !other {
-        spec.item().invalid("needs http, tls or tcp routes".into());
+    if hosts.is_none() {
+        spec.item().no_effect_as("a VirtualService without hosts (a delegate)");
     }
     spec.no_effect(&["tls", "tcp"]);
-    let export_to = spec.get("exportTo").map(|item| validate::export_to(&item)).unwrap_or_default();
+    let cx = spec.item().cx();
+    let virtual_service = VirtualService {
+        hosts: Absent::from_item(hosts),
+        gateways: Absent::from_item(spec.get("gateways")),
+        http: spec.get("http").map(|item| http_route::read_all(&item)).unwrap_or_default(),
+        tls: cx.without_effect(|| Absent::from_item(spec.get("tls"))),
+        tcp: cx.without_effect(|| Absent::from_item(spec.get("tcp"))),
+        export_to: Absent::from_item(spec.get("exportTo")),
+    };
     spec.finish();
-    VirtualService { hosts: hosts.map(|h| h.strings()).unwrap_or_default(), gateways, http, export_to }
+    virtual_service
 }

@@ -6,7 +6,7 @@ use model::{Level, Str};
 
 use super::{Item, nearest};
 use crate::codes;
-use crate::yaml::{Entry, Value};
+use crate::yaml::{Entry, Value, same_name};
 
 /// An object that is being read. Every field Istio knows is named to it, in one of three ways:
 /// [`get`](Fields::get), [`no_effect`](Fields::no_effect), [`conditions`](Fields::conditions);
@@ -38,10 +38,6 @@ impl<'a> Fields<'a> {
     /// The object itself, to report about it.
     pub fn item(&self) -> &Item<'a> {
         &self.item
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 
     pub fn path(&self) -> Str {
@@ -137,46 +133,5 @@ impl<'a> Fields<'a> {
             paths.push(item.path());
         }
         paths
-    }
-}
-
-/// Whether a key as written is this camelCase name or its snake_case twin, which protobuf's JSON
-/// accepts everywhere: `perTryTimeout`, `per_try_timeout`.
-fn same_name(written: &str, name: &str) -> bool {
-    if written == name {
-        return true;
-    }
-    if !written.contains('_') {
-        return false;
-    }
-    let mut upper = false;
-    let mut rest = name.chars();
-    for c in written.chars() {
-        if c == '_' {
-            upper = true;
-            continue;
-        }
-        let c = if std::mem::take(&mut upper) { c.to_ascii_uppercase() } else { c };
-        if rest.next() != Some(c) {
-            return false;
-        }
-    }
-    rest.next().is_none()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::same_name;
-
-    #[test]
-    fn both_spellings_name_a_field() {
-        assert!(same_name("perTryTimeout", "perTryTimeout"));
-        assert!(same_name("per_try_timeout", "perTryTimeout"));
-        assert!(same_name("consecutive_5xx_errors", "consecutive5xxErrors"));
-        assert!(same_name("http2_max_requests", "http2MaxRequests"));
-        assert!(same_name("mirror_percent", "mirror_percent"));
-        assert!(!same_name("PerTryTimeout", "perTryTimeout"));
-        assert!(!same_name("per_try", "perTryTimeout"));
-        assert!(!same_name("pertrytimeout", "perTryTimeout"));
     }
 }

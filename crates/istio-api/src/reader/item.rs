@@ -40,9 +40,19 @@ impl<'a> Item<'a> {
         self.path.clone()
     }
 
-    pub(super) fn child(&self, name: &str, node: &'a Node) -> Item<'a> {
+    pub fn child(&self, name: &str, node: &'a Node) -> Item<'a> {
         let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
         self.with(path, node)
+    }
+
+    /// As [`child`](Item::child), without remembering the place.
+    pub(super) fn quiet_child(&self, name: &str, node: &'a Node) -> Item<'a> {
+        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
+        Item { node, path: path.into(), cx: self.cx }
+    }
+
+    pub(super) fn quiet_item(&self, index: usize, node: &'a Node) -> Item<'a> {
+        Item { node, path: format!("{}[{index}]", self.path).into(), cx: self.cx }
     }
 
     fn with(&self, path: String, node: &'a Node) -> Item<'a> {
@@ -91,16 +101,17 @@ impl<'a> Item<'a> {
 
     /// The items of a list; empty (and reported) if it is none.
     pub fn list(&self) -> Vec<Item<'a>> {
-        match &self.node.value {
-            Value::Seq(nodes) => {
-                let item = |(i, node)| self.with(format!("{}[{i}]", self.path), node);
-                nodes.iter().enumerate().map(item).collect()
-            }
-            _ => {
-                self.wrong_type("a list");
-                Vec::new()
-            }
-        }
+        self.items().unwrap_or_default()
+    }
+
+    /// As [`list`](Item::list); `None` if it is none.
+    pub fn items(&self) -> Option<Vec<Item<'a>>> {
+        let Value::Seq(nodes) = &self.node.value else {
+            self.wrong_type("a list");
+            return None;
+        };
+        let item = |(i, node)| self.with(format!("{}[{i}]", self.path), node);
+        Some(nodes.iter().enumerate().map(item).collect())
     }
 
     /// Each item of a list as an object, read by `read`; what cannot be read is left out.
@@ -110,15 +121,16 @@ impl<'a> Item<'a> {
 
     /// The entries of an object whose keys are data.
     pub fn entries(&self) -> Vec<(Str, Item<'a>)> {
-        match &self.node.value {
-            Value::Map(entries) => {
-                entries.iter().map(|e| (e.key.clone(), self.child(&e.key, &e.node))).collect()
-            }
-            _ => {
-                self.wrong_type("an object");
-                Vec::new()
-            }
-        }
+        self.pairs().unwrap_or_default()
+    }
+
+    /// As [`entries`](Item::entries); `None` if it is no object.
+    pub fn pairs(&self) -> Option<Vec<(Str, Item<'a>)>> {
+        let Value::Map(entries) = &self.node.value else {
+            self.wrong_type("an object");
+            return None;
+        };
+        Some(entries.iter().map(|e| (e.key.clone(), self.child(&e.key, &e.node))).collect())
     }
 
     /// A list of strings; entries that are none are reported and left out.

@@ -4,6 +4,8 @@
 
 mod fields;
 mod item;
+mod look;
+mod read;
 mod scalar;
 mod suggest;
 
@@ -13,6 +15,7 @@ use model::{Finding, Level, ObjectRef, Place, Str};
 
 pub(crate) use fields::Fields;
 pub(crate) use item::Item;
+pub(crate) use read::{Absent, Read};
 pub(crate) use suggest::nearest;
 
 use crate::codes;
@@ -27,6 +30,12 @@ pub(crate) struct Cx {
     /// How many problems make the object one that Istio would refuse.
     errors: Cell<usize>,
     places: RefCell<Places>,
+    /// Errors that are set aside, once the schema and the rules have had their say.
+    aside: RefCell<Option<Vec<Finding>>>,
+    /// Errors are only warnings from now on.
+    lenient: Cell<bool>,
+    /// How many values without effect we are inside of; what is in them has none either.
+    ineffective: Cell<u32>,
 }
 
 impl Cx {
@@ -37,6 +46,9 @@ impl Cx {
             findings: RefCell::default(),
             errors: Cell::new(0),
             places: RefCell::default(),
+            aside: RefCell::default(),
+            lenient: Cell::new(false),
+            ineffective: Cell::new(0),
         }
     }
 
@@ -51,14 +63,51 @@ impl Cx {
 
     /// Reports something about a field. Does not judge the object.
     pub fn report(&self, level: Level, code: &'static str, path: &str, at: (u32, u32), message: String) {
-        self.findings.borrow_mut().push(Finding {
-            level,
+        if code == codes::NO_EFFECT && self.ineffective.get() > 0 {
+            return;
+        }
+        let lenient = level == Level::Error && self.lenient.get();
+        let finding = Finding {
+            level: if lenient { Level::Warning } else { level },
             code,
             object: self.object.borrow().clone(),
             field: path.into(),
             place: Some(self.place(at.0, at.1)),
             message: message.into(),
-        });
+        };
+        match &mut *self.aside.borrow_mut() {
+            Some(aside) if level == Level::Error => aside.push(finding),
+            _ => self.findings.borrow_mut().push(finding),
+        }
+    }
+
+    /// From now on errors are warnings: the object is not ours to judge.
+    pub fn judge_leniently(&self) {
+        self.lenient.set(true);
+    }
+
+    /// Runs `read` on a value whose errors were reported already, by the schema and the rules: its
+    /// own errors are reported only where nothing was, so that nothing is said twice.
+    pub fn read_checked<T>(&self, read: impl FnOnce() -> T) -> T {
+        *self.aside.borrow_mut() = Some(Vec::new());
+        let value = read();
+        let aside = self.aside.take().unwrap_or_default();
+        let mut findings = self.findings.borrow_mut();
+        for finding in aside {
+            let reported = |other: &Finding| other.level == Level::Error && covers(other, &finding);
+            if !findings.iter().any(reported) {
+                findings.push(finding);
+            }
+        }
+        value
+    }
+
+    /// Runs `read` on a value without effect, of which this has been said.
+    pub fn without_effect<T>(&self, read: impl FnOnce() -> T) -> T {
+        self.ineffective.set(self.ineffective.get().saturating_add(1));
+        let value = read();
+        self.ineffective.set(self.ineffective.get().saturating_sub(1));
+        value
     }
 
     /// Reports a value that Istio would refuse; the object is broken.
@@ -104,4 +153,13 @@ impl Cx {
     pub fn finish(self) -> (Vec<Finding>, Places) {
         (self.findings.into_inner(), self.places.into_inner().sorted())
     }
+}
+
+/// Whether `other` already says what is wrong where `finding` points: the same unknown field, or
+/// an error in the same branch of the object.
+fn covers(other: &Finding, finding: &Finding) -> bool {
+    if finding.code == codes::UNKNOWN_FIELD || other.code == codes::UNKNOWN_FIELD {
+        return other.code == finding.code && other.field == finding.field;
+    }
+    other.field.starts_with(&*finding.field) || finding.field.starts_with(&*other.field)
 }

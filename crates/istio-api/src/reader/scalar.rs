@@ -126,13 +126,27 @@ impl Item<'_> {
         stdx::duration::parse(&text).map_err(|error| self.invalid(error.to_string())).ok()
     }
 
-    /// One of some names.
+    /// One of some names, or its number.
     pub fn one_of<T: Copy>(&self, names: &[(&'static str, T)]) -> Option<T> {
-        let text = self.str()?;
-        let found = names.iter().find(|(name, _)| *name == &*text).map(|(_, value)| *value);
+        let all: Vec<&'static str> = names.iter().map(|(name, _)| *name).collect();
+        names.get(self.position(&all)?).map(|(_, value)| *value)
+    }
+
+    /// The position of the name that this is. As in protobuf's JSON the position itself may stand
+    /// for the name.
+    pub fn position(&self, names: &[&'static str]) -> Option<usize> {
+        let found = match self.scalar() {
+            Some((text, Scalar::Int)) => {
+                int(text).and_then(|v| usize::try_from(v).ok()).filter(|index| *index < names.len())
+            }
+            _ => {
+                let text = self.str()?;
+                names.iter().position(|name| *name == &*text)
+            }
+        };
         if found.is_none() {
-            let all: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
-            self.invalid(format!("{text:?} is none of {}", all.join(", ")));
+            let text = self.node().text();
+            self.invalid(format!("{text:?} is none of {}", names.join(", ")));
         }
         found
     }

@@ -4,11 +4,111 @@
 use model::{Labels, Level, Str};
 
 use crate::codes;
-use crate::reader::{Fields, Item};
-use crate::validate;
+use crate::reader::{Absent, Fields, Item};
+use crate::schema::macros::message;
+use crate::schema::rules::{ACCOUNTS_ALONE, SELECTOR_OR_TARGET};
+use crate::schema::{choice, list, object, text, texts};
+use crate::selector::{Selector, TargetReference};
+
+message! {
+    /// Who may ask for what.
+    table SPEC {
+        "selector" = object(&Selector::MESSAGE),
+        "targetRef" = object(&TargetReference::MESSAGE),
+        "targetRefs" = list(&object(&TargetReference::MESSAGE)).max(16),
+        /// One must match. Empty: none does, so an ALLOW policy then allows nothing.
+        "rules" = list(&object(&RULE)).max(512),
+        "action" = choice(&["ALLOW", "DENY", "AUDIT", "CUSTOM"]),
+        /// Who is asked with CUSTOM.
+        "provider" = object(&Provider::MESSAGE),
+    }
+    rules SELECTOR_OR_TARGET;
+}
+
+message! {
+    /// An extension provider of the mesh.
+    pub struct Provider {
+        "name" name: Str = text(),
+    }
+}
+
+message! {
+    /// One source, one operation and all conditions must match.
+    table RULE {
+        "from" = list(&object(&FROM)).max(512),
+        "to" = list(&object(&TO)),
+        "when" = list(&object(&Condition::MESSAGE)),
+    }
+    conditions true;
+}
+
+message! {
+    /// A source.
+    table FROM {
+        "source" = object(&SOURCE).rules(ACCOUNTS_ALONE),
+    }
+    conditions true;
+}
+
+message! {
+    /// Conditions on the peer, all of which must hold.
+    table SOURCE {
+        "principals" = texts(),
+        "notPrincipals" = texts(),
+        /// ISSUER/SUBJECT of the token.
+        "requestPrincipals" = texts(),
+        "notRequestPrincipals" = texts(),
+        "namespaces" = texts(),
+        "notNamespaces" = texts(),
+        /// Addresses of the connection.
+        "ipBlocks" = texts(),
+        "notIpBlocks" = texts(),
+        /// Addresses of the original client.
+        "remoteIpBlocks" = texts(),
+        "notRemoteIpBlocks" = texts(),
+        "serviceAccounts" = list(&text().max(320)).max(16),
+        "notServiceAccounts" = list(&text().max(320)).max(16),
+        "trustDomains" = texts(),
+        "notTrustDomains" = texts(),
+    }
+    conditions true;
+}
+
+message! {
+    /// An operation.
+    table TO {
+        "operation" = object(&OPERATION),
+    }
+    conditions true;
+}
+
+message! {
+    /// Conditions on the request, all of which must hold.
+    table OPERATION {
+        "hosts" = texts(),
+        "notHosts" = texts(),
+        "ports" = texts(),
+        "notPorts" = texts(),
+        "methods" = texts(),
+        "notMethods" = texts(),
+        "paths" = texts(),
+        "notPaths" = texts(),
+    }
+    conditions true;
+}
+
+message! {
+    /// A condition on an attribute.
+    pub struct Condition {
+        /// As in `request.headers[user-agent]`: <https://istio.io/latest/docs/reference/config/security/conditions/>.
+        "key" key: Str = text().required(),
+        "values" values: Vec<Str> = texts(),
+        "notValues" not_values: Vec<Str> = texts(),
+    }
+}
 
 /// Who may ask for what.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AuthorizationPolicy {
     /// `None`: all workloads of the namespace, or of the mesh in the root namespace.
     pub selector: Option<Labels>,
@@ -19,6 +119,9 @@ pub struct AuthorizationPolicy {
     pub attached: bool,
     /// The annotation `istio.io/dry-run` is `true`: to be logged, not enforced.
     pub dry_run: bool,
+    pub target_refs: Vec<TargetReference>,
+    /// The extension provider that is asked with CUSTOM.
+    pub provider: Option<Str>,
     /// Not valid: nothing of it holds, and what it selects refuses every request.
     pub broken: bool,
 }
@@ -36,10 +139,11 @@ pub enum Action {
 
 /// One source, one operation and all conditions must match. Without any of the three, everything
 /// matches.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rule {
     pub from: Vec<Source>,
     pub to: Vec<Operation>,
+    pub when: Vec<Condition>,
     /// Field paths of conditions that cannot be evaluated (`when`): with one, an ALLOW rule never
     /// matches, and any other is evaluated without it.
     pub unsupported: Vec<Str>,
@@ -60,6 +164,16 @@ pub struct Source {
     /// `ACCOUNT` (of the policy's namespace) or `NAMESPACE/ACCOUNT`.
     pub service_accounts: Vec<Str>,
     pub not_service_accounts: Vec<Str>,
+    pub request_principals: Vec<Str>,
+    pub not_request_principals: Vec<Str>,
+    /// Addresses of the connection: single ones or blocks.
+    pub ip_blocks: Vec<Str>,
+    pub not_ip_blocks: Vec<Str>,
+    /// Addresses of the original client.
+    pub remote_ip_blocks: Vec<Str>,
+    pub not_remote_ip_blocks: Vec<Str>,
+    pub trust_domains: Vec<Str>,
+    pub not_trust_domains: Vec<Str>,
     /// As [`Rule::unsupported`], for this source alone.
     pub unsupported: Vec<Str>,
     /// Field path: `spec.rules[0].from[0].source`.
@@ -89,17 +203,11 @@ const ACTIONS: [(&str, Action); 4] =
 
 pub(crate) fn read(spec: Fields<'_>, dry_run: bool) -> AuthorizationPolicy {
     let cx = spec.item().cx();
-    let selector_item = spec.get("selector");
-    let selector = selector_item.as_ref().and_then(super::read_selector);
+    let selector = spec.get("selector").as_ref().and_then(super::read_selector);
     let action_item = spec.get("action");
     let action = action_item.as_ref().and_then(|item| item.one_of(&ACTIONS)).unwrap_or_default();
-    let rules_item = spec.get("rules");
-    let rules = rules_item.as_ref().map(|item| item.objects(|f| Some(read_rule(f)))).unwrap_or_default();
-    check_action(&spec, action, action_item.as_ref(), rules_item.is_some());
+    report_action(action_item.as_ref().unwrap_or(spec.item()), action);
     let targets = [spec.get("targetRef"), spec.get("targetRefs")];
-    if targets.iter().flatten().count() + usize::from(selector_item.is_some()) > 1 {
-        spec.item().invalid("only one of selector, targetRef and targetRefs is possible".into());
-    }
     let attached = targets.iter().any(Option::is_some);
     for item in targets.iter().flatten() {
         let message = "policies attached by targetRef have no effect yet";
@@ -109,49 +217,43 @@ pub(crate) fn read(spec: Fields<'_>, dry_run: bool) -> AuthorizationPolicy {
         let message = "istio.io/dry-run is true: the policy is not enforced, and not logged yet";
         spec.item().report(Level::Info, codes::NO_EFFECT, message.into());
     }
+    let rules = spec.get("rules").map(|item| item.objects(|f| Some(read_rule(f)))).unwrap_or_default();
+    let mut target_refs: Vec<TargetReference> = Absent::from_item(spec.get("targetRefs"));
+    target_refs.extend(Option::from_item(spec.get("targetRef")));
+    let provider: Option<Provider> = Absent::from_item(spec.get("provider"));
     spec.finish();
-    AuthorizationPolicy { selector, action, rules, attached, dry_run, broken: cx.is_broken() }
+    AuthorizationPolicy {
+        selector,
+        action,
+        rules,
+        attached,
+        dry_run,
+        target_refs,
+        provider: provider.map(|provider| provider.name),
+        broken: cx.is_broken(),
+    }
 }
 
-fn check_action(spec: &Fields<'_>, action: Action, item: Option<&Item<'_>>, has_rules: bool) {
-    let provider = spec.get("provider");
-    let at = item.unwrap_or(spec.item());
+fn report_action(at: &Item<'_>, action: Action) {
     match action {
         Action::Custom => {
-            if provider.is_none() {
-                at.invalid("CUSTOM needs a provider".into());
-            }
             let message = "external authorization has no effect yet: what the rules match is denied";
             at.report(Level::Warning, codes::NO_EFFECT, message.into());
         }
-        _ => provider.iter().for_each(|item| item.invalid("only CUSTOM takes a provider".into())),
-    }
-    if action == Action::Audit {
-        at.no_effect();
-    }
-    // An empty ALLOW policy denies everything; an empty policy of another kind is a mistake.
-    if action != Action::Allow && !has_rules {
-        at.invalid("needs rules: without any it would never match".into());
+        Action::Audit => at.no_effect(),
+        Action::Allow | Action::Deny => {}
     }
 }
 
 fn read_rule(fields: Fields<'_>) -> Rule {
-    let path = fields.path();
-    let part = |outer: &'static str| fields.get(outer).map(|item| item.list()).unwrap_or_default();
-    let mut rule = Rule { path, ..Rule::default() };
+    let mut rule = Rule { path: fields.path(), ..Rule::default() };
     for (list, inner) in [("from", "source"), ("to", "operation")] {
-        let items = part(list);
-        if let (Some(item), true) = (fields.get(list), items.is_empty()) {
-            item.invalid("must not be empty".into());
-        }
-        for item in items {
+        for item in fields.get(list).map(|item| item.list()).unwrap_or_default() {
             read_part(&item, inner, &mut rule);
         }
     }
-    if let Some(item) = fields.get("when") {
-        read_when(&item);
-    }
-    rule.unsupported = fields.conditions(&["when"]);
+    rule.when = Absent::from_item(fields.get("when"));
+    rule.unsupported.extend(fields.conditions(&["when"]));
     rule.unsupported.extend(fields.finish_conditions());
     rule
 }
@@ -159,7 +261,7 @@ fn read_rule(fields: Fields<'_>) -> Rule {
 /// One entry of `from` or `to`. What is wrong with it narrows the rule, it never widens it.
 fn read_part(item: &Item<'_>, inner: &'static str, rule: &mut Rule) {
     let Some(fields) = item.object() else { return };
-    let content = fields.require(inner).and_then(|item| item.object());
+    let content = fields.get(inner).and_then(|item| item.object());
     let unknown = fields.finish_conditions();
     rule.unsupported.extend(unknown);
     match content {
@@ -169,8 +271,20 @@ fn read_part(item: &Item<'_>, inner: &'static str, rule: &mut Rule) {
     }
 }
 
+/// Conditions of a source that cannot be evaluated yet.
+const UNSUPPORTED: [&str; 8] = [
+    "ipBlocks",
+    "notIpBlocks",
+    "remoteIpBlocks",
+    "notRemoteIpBlocks",
+    "requestPrincipals",
+    "notRequestPrincipals",
+    "trustDomains",
+    "notTrustDomains",
+];
+
 fn read_source(fields: Fields<'_>) -> Source {
-    let values = |name| fields.get(name).map(|item| read_values(&item)).unwrap_or_default();
+    let values = |name| Absent::from_item(fields.get(name));
     let source = Source {
         path: fields.path(),
         principals: values("principals"),
@@ -179,33 +293,27 @@ fn read_source(fields: Fields<'_>) -> Source {
         not_namespaces: values("notNamespaces"),
         service_accounts: values("serviceAccounts"),
         not_service_accounts: values("notServiceAccounts"),
+        request_principals: values("requestPrincipals"),
+        not_request_principals: values("notRequestPrincipals"),
+        ip_blocks: values("ipBlocks"),
+        not_ip_blocks: values("notIpBlocks"),
+        remote_ip_blocks: values("remoteIpBlocks"),
+        not_remote_ip_blocks: values("notRemoteIpBlocks"),
+        trust_domains: values("trustDomains"),
+        not_trust_domains: values("notTrustDomains"),
         unsupported: Vec::new(),
     };
-    let accounts = !source.service_accounts.is_empty() || !source.not_service_accounts.is_empty();
-    let others = [&source.principals, &source.not_principals, &source.namespaces, &source.not_namespaces];
-    if accounts && others.iter().any(|list| !list.is_empty()) {
-        fields.item().invalid("Cannot set serviceAccounts with namespaces or principals".into());
-    }
-    let blocks = ["ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks"];
-    for item in blocks.iter().filter_map(|name| fields.get(name)) {
-        item.list().iter().for_each(|block| {
-            validate::address_or_block(block);
-        });
-    }
-    for item in ["requestPrincipals", "notRequestPrincipals"].iter().filter_map(|name| fields.get(name)) {
-        read_values(&item);
-    }
-    let mut unsupported = fields.conditions(&blocks);
-    unsupported.extend(fields.conditions(&["requestPrincipals", "notRequestPrincipals"]));
-    unsupported.extend(fields.conditions(&["trustDomains", "notTrustDomains"]));
-    check_not_empty(&fields);
+    let mut unsupported = fields.conditions(&UNSUPPORTED);
     unsupported.extend(fields.finish_conditions());
     Source { unsupported, ..source }
 }
 
 fn read_operation(fields: Fields<'_>) -> Operation {
-    let values = |name| fields.get(name).map(|item| read_values(&item)).unwrap_or_default();
-    let ports = |name| fields.get(name).map(|item| read_port_texts(&item)).unwrap_or_default();
+    let values = |name| Absent::from_item(fields.get(name));
+    let ports = |name| {
+        let texts: Vec<Str> = Absent::from_item(fields.get(name));
+        texts.iter().filter_map(|text| text.parse().ok()).collect()
+    };
     let mut operation = Operation {
         path: fields.path(),
         hosts: values("hosts"),
@@ -224,54 +332,6 @@ fn read_operation(fields: Fields<'_>) -> Operation {
             list.clear();
         }
     }
-    check_not_empty(&fields);
     operation.unsupported.extend(fields.finish_conditions());
     operation
-}
-
-fn check_not_empty(fields: &Fields<'_>) {
-    if fields.is_empty() {
-        fields.item().invalid("must not be empty".into());
-    }
-}
-
-/// Values to match; an empty list or value would be no condition, which nobody means.
-fn read_values(item: &Item<'_>) -> Vec<Str> {
-    let items = item.list();
-    if items.is_empty() {
-        item.invalid("must not be empty".into());
-    }
-    items.iter().filter_map(Item::non_empty).collect()
-}
-
-/// Ports, which Istio writes as strings.
-fn read_port_texts(item: &Item<'_>) -> Vec<u16> {
-    let port = |item: &Item<'_>| {
-        let text = item.non_empty()?;
-        let port = text.parse::<u16>().ok().filter(|port| *port > 0);
-        if port.is_none() {
-            item.invalid(format!("{text:?} is no port"));
-        }
-        port
-    };
-    let items = item.list();
-    if items.is_empty() {
-        item.invalid("must not be empty".into());
-    }
-    items.iter().filter_map(port).collect()
-}
-
-/// `when`: judged, though not evaluated yet.
-fn read_when(item: &Item<'_>) {
-    for fields in item.list().iter().filter_map(Item::object) {
-        fields.require("key").and_then(|key| key.non_empty());
-        let values = [fields.get("values"), fields.get("notValues")];
-        if values.iter().all(Option::is_none) {
-            fields.item().invalid("needs values or notValues".into());
-        }
-        values.iter().flatten().for_each(|item| {
-            read_values(item);
-        });
-        fields.finish();
-    }
 }

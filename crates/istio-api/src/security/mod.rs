@@ -2,21 +2,28 @@
 
 pub mod authorization_policy;
 pub mod peer_authentication;
+pub mod request_authentication;
 
 pub use authorization_policy::{Action, AuthorizationPolicy, Operation, Rule, Source};
 pub use peer_authentication::{MtlsMode, PeerAuthentication};
+pub use request_authentication::RequestAuthentication;
 
 use model::Labels;
 
-use crate::reader::Item;
-use crate::validate;
+use crate::reader::{Absent, Item};
 
 /// `selector.matchLabels`. `None`: unreadable, or nothing to select by, so the whole namespace.
 fn read_selector(item: &Item<'_>) -> Option<Labels> {
     let errors = item.cx().errors();
     let fields = item.object()?;
-    let labels = fields.get("matchLabels").map(|item| validate::selector(&item)).unwrap_or_default();
+    let labels: Labels = Absent::from_item(fields.get("matchLabels"));
     fields.finish();
     // What is left of a selector that could not be read would select too much or too little.
-    (!labels.is_empty() && item.cx().errors() == errors).then_some(labels)
+    let good = item.cx().errors() == errors && labels.0.iter().all(|(key, value)| is_exact(key, value));
+    (!labels.is_empty() && good).then_some(labels)
+}
+
+/// Istio refuses wildcards and empty names in selectors.
+fn is_exact(key: &str, value: &str) -> bool {
+    !key.is_empty() && !key.contains('*') && !value.contains('*')
 }

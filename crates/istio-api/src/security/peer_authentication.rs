@@ -6,6 +6,30 @@ use std::collections::BTreeMap;
 use model::Labels;
 
 use crate::reader::{Fields, Item};
+use crate::schema::macros::message;
+use crate::schema::rules::{PORT_KEYS, PORT_MTLS_SELECTOR};
+use crate::schema::{choice, map, object};
+use crate::selector::Selector;
+
+message! {
+    /// What workloads accept from their peers.
+    table SPEC {
+        /// Absent: all workloads of the namespace, or of the mesh in the root namespace.
+        "selector" = object(&Selector::MESSAGE),
+        "mtls" = object(&MUTUAL_TLS),
+        /// By workload port.
+        "portLevelMtls" = map(&object(&MUTUAL_TLS)).min(1).rules(PORT_KEYS),
+    }
+    rules PORT_MTLS_SELECTOR;
+}
+
+message! {
+    /// Whether mutual TLS is asked for.
+    table MUTUAL_TLS {
+        /// UNSET: as the wider policy says.
+        "mode" = choice(&["UNSET", "DISABLE", "PERMISSIVE", "STRICT"]),
+    }
+}
 
 /// What workloads accept from their peers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,9 +63,6 @@ pub(crate) fn read(spec: Fields<'_>) -> PeerAuthentication {
     let mode = spec.get("mtls").and_then(|item| read_mtls(&item));
     let port_item = spec.get("portLevelMtls");
     let ports = port_item.as_ref().map(read_ports).unwrap_or_default();
-    if let (Some(item), None) = (&port_item, &selector) {
-        item.invalid("portLevelMtls needs a selector".into());
-    }
     let cx = spec.item().cx();
     spec.finish();
     PeerAuthentication { selector, mode, ports, broken: cx.is_broken() }
@@ -55,18 +76,8 @@ fn read_mtls(item: &Item<'_>) -> Option<MtlsMode> {
 }
 
 fn read_ports(item: &Item<'_>) -> BTreeMap<u16, Option<MtlsMode>> {
-    let entries = item.entries();
-    if entries.is_empty() {
-        item.invalid("needs at least one port".into());
-    }
-    let mut ports = BTreeMap::new();
-    for (key, item) in entries {
-        match key.parse::<u16>().ok().filter(|port| *port > 0) {
-            Some(port) => {
-                ports.insert(port, read_mtls(&item));
-            }
-            None => item.invalid(format!("{key:?} is no port: port must be between 1-65535")),
-        }
-    }
-    ports
+    let port = |(key, item): (model::Str, Item<'_>)| {
+        Some((key.parse().ok().filter(|port: &u16| *port > 0)?, read_mtls(&item)))
+    };
+    item.entries().into_iter().filter_map(port).collect()
 }

@@ -6,6 +6,7 @@ mod resolve;
 mod split;
 
 pub(crate) use load::load;
+pub(crate) use node::same_name;
 pub use node::{Entry, Node, Scalar, Value};
 pub use resolve::int;
 pub(crate) use split::split;

@@ -50,6 +50,37 @@ impl Node {
         }
     }
 
+    /// The value of a field in either spelling, if it is there and not null.
+    pub fn field(&self, name: &str) -> Option<&Node> {
+        let Value::Map(entries) = &self.value else { return None };
+        let named = |entry: &&Entry| same_name(&entry.key, name) && !entry.node.is_null();
+        entries.iter().find(named).map(|entry| &entry.node)
+    }
+
+    /// The text of a scalar, whatever its type; empty for anything else.
+    pub fn text(&self) -> &str {
+        match &self.value {
+            Value::Scalar { text, ty } if *ty != Scalar::Null => text,
+            _ => "",
+        }
+    }
+
+    /// The items of a list; none for anything else.
+    pub fn items(&self) -> &[Node] {
+        match &self.value {
+            Value::Seq(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The entries of an object; none for anything else.
+    pub fn entries(&self) -> &[Entry] {
+        match &self.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
     /// What this is, for people.
     pub fn describe(&self) -> &'static str {
         match &self.value {
@@ -80,5 +111,46 @@ impl Node {
             Value::Seq(items) => items.iter().map(Node::depth).max().unwrap_or(0),
             Value::Map(entries) => entries.iter().map(|e| e.node.depth()).max().unwrap_or(0),
         }
+    }
+}
+
+/// Whether a key as written is this camelCase name or its snake_case twin, which protobuf's JSON
+/// accepts everywhere: `perTryTimeout`, `per_try_timeout`.
+pub(crate) fn same_name(written: &str, name: &str) -> bool {
+    if written == name {
+        return true;
+    }
+    if !written.contains('_') {
+        return false;
+    }
+    let mut upper = false;
+    let mut rest = name.chars();
+    for c in written.chars() {
+        if c == '_' {
+            upper = true;
+            continue;
+        }
+        let c = if std::mem::take(&mut upper) { c.to_ascii_uppercase() } else { c };
+        if rest.next() != Some(c) {
+            return false;
+        }
+    }
+    rest.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::same_name;
+
+    #[test]
+    fn both_spellings_name_a_field() {
+        assert!(same_name("perTryTimeout", "perTryTimeout"));
+        assert!(same_name("per_try_timeout", "perTryTimeout"));
+        assert!(same_name("consecutive_5xx_errors", "consecutive5xxErrors"));
+        assert!(same_name("http2_max_requests", "http2MaxRequests"));
+        assert!(same_name("mirror_percent", "mirror_percent"));
+        assert!(!same_name("PerTryTimeout", "perTryTimeout"));
+        assert!(!same_name("per_try", "perTryTimeout"));
+        assert!(!same_name("pertrytimeout", "perTryTimeout"));
     }
 }

@@ -141,9 +141,9 @@ fn what_cannot_be_judged_allows_nobody_and_denies_without_it() {
     check(&policy("shop", "p", when), ALICE, GET, false);
     check(&policy("shop", "p", &format!("action: DENY, {when}")), ALICE, GET, false);
     check(&policy("shop", "p", &format!("action: DENY, {when}")), BOB, GET, true);
-    let custom = "action: CUSTOM, provider: {name: x}, rules: [{from: [{source: {namespaces: [shop]}}]}]";
-    check(&policy("shop", "p", custom), ALICE, GET, false);
-    check(&policy("shop", "p", custom), BOB, GET, true);
+    let custom = "action: CUSTOM, provider: {name: x}, rules: [{to: [{operation: {paths: [/admin]}}]}]";
+    check(&policy("shop", "p", custom), ALICE, POST, false);
+    check(&policy("shop", "p", custom), ALICE, GET, true);
 }
 
 #[test]

@@ -1,0 +1,88 @@
+//! Sidecar: <https://istio.io/latest/docs/reference/config/networking/sidecar/>.
+
+use model::Str;
+
+use super::connection_pool::ConnectionPool;
+use super::gateway::{ServerTls, TLS};
+use super::http_route::DESTINATION;
+use super::{Destination, WorkloadSelector};
+use crate::schema::macros::{choice, message};
+use crate::schema::{choice as one_of, list, object, text, texts, uint32};
+
+message! {
+    /// What a workload's proxy accepts, and which services it can reach.
+    pub struct Sidecar {
+        /// Absent: all workloads of the namespace, or of the mesh in the root namespace.
+        "workloadSelector" workload_selector: Option<WorkloadSelector> = object(&WorkloadSelector::MESSAGE),
+        "ingress" ingress: Vec<IngressListener> = list(&object(&IngressListener::MESSAGE)),
+        "egress" egress: Vec<EgressListener> = list(&object(&EgressListener::MESSAGE)),
+        /// For connections from the proxy to its application.
+        "inboundConnectionPool" inbound_connection_pool: Option<ConnectionPool> = object(&ConnectionPool::MESSAGE),
+        /// Absent: as the mesh says.
+        "outboundTrafficPolicy" outbound_traffic_policy: Option<OutboundPolicy> = object(&OutboundPolicy::MESSAGE),
+    }
+}
+
+message! {
+    /// A port on which traffic for the workload is accepted.
+    pub struct IngressListener {
+        "port" port: Option<SidecarPort> = object(&SidecarPort::MESSAGE).required(),
+        /// An IP address; the workload's own without.
+        "bind" bind: Option<Str> = text(),
+        "captureMode" capture_mode: Option<CaptureMode> = one_of(CaptureMode::NAMES),
+        /// Where traffic goes: 127.0.0.1:PORT, 0.0.0.0:PORT, [::1]:PORT, [::]:PORT or unix:///PATH.
+        "defaultEndpoint" default_endpoint: Option<Str> = text(),
+        "tls" tls: Option<ServerTls> = object(&TLS),
+        "connectionPool" connection_pool: Option<ConnectionPool> = object(&ConnectionPool::MESSAGE),
+    }
+}
+
+message! {
+    /// A port or socket on which the workload's own traffic is accepted.
+    pub struct EgressListener {
+        /// Absent: every port that no other listener names.
+        "port" port: Option<SidecarPort> = object(&SidecarPort::MESSAGE),
+        "bind" bind: Option<Str> = text(),
+        "captureMode" capture_mode: Option<CaptureMode> = one_of(CaptureMode::NAMES),
+        /// NAMESPACE/HOST of the services that can be reached.
+        "hosts" hosts: Vec<Str> = texts().required(),
+    }
+}
+
+message! {
+    /// A port of a listener.
+    pub struct SidecarPort {
+        /// 0 with a Unix socket.
+        "number" number: Option<u32> = uint32(),
+        "protocol" protocol: Str = text(),
+        "name" name: Str = text(),
+        /// Has no meaning here.
+        "targetPort" target_port: Option<u32> = uint32(),
+    }
+}
+
+message! {
+    /// What becomes of traffic to hosts that the mesh does not know.
+    pub struct OutboundPolicy {
+        "mode" mode: Option<OutboundMode> = one_of(OutboundMode::NAMES),
+        /// With ALLOW_ANY: the service that such traffic goes through.
+        "egressProxy" egress_proxy: Option<Destination> = object(&DESTINATION),
+    }
+}
+
+choice! {
+    /// Whether unknown hosts can be reached.
+    pub enum OutboundMode {
+        "REGISTRY_ONLY" RegistryOnly,
+        "ALLOW_ANY" AllowAny,
+    }
+}
+
+choice! {
+    /// Whether a listener's traffic is redirected to it.
+    pub enum CaptureMode {
+        "DEFAULT" Default,
+        "IPTABLES" Iptables,
+        "NONE" None,
+    }
+}
