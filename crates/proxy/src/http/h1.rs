@@ -10,12 +10,11 @@ use http1::{BodyKind, Limits, ReadError, ServerConn};
 use net::Io;
 use upstream::{Body, RequestHead};
 
-use super::HttpConnection;
 use super::body::{Progress, RequestBody};
 use super::context::Context;
 use super::respond::{self, Answer, Stop};
 use super::stall::Stall;
-use super::{phases, upgrade};
+use super::{Closing, HttpConnection, phases, upgrade};
 
 /// What becomes of the connection after a request.
 enum After {
@@ -24,43 +23,56 @@ enum After {
     Gone,
 }
 
-/// Serves requests until the connection ends.
-pub async fn serve(conn: Rc<HttpConnection>, io: Io) {
+/// A connection with the limits of its connection manager.
+pub fn connection(conn: &HttpConnection, io: Io) -> ServerConn<Io> {
     let hcm = conn.hcm();
     let limits = Limits { max_headers_kb: hcm.max_headers_kb, max_headers_count: hcm.max_headers_count };
-    drop(hcm);
-    let mut h1 = ServerConn::new(io, limits);
-    loop {
-        if !next_request(&conn, &mut h1).await {
-            return;
+    ServerConn::new(io, limits)
+}
+
+/// Serves requests until the connection ends. (An `async fn` would keep its arguments twice.)
+#[allow(clippy::manual_async_fn)]
+pub fn serve(conn: Rc<HttpConnection>, mut h1: ServerConn<Io>, count: Closing) -> impl Future<Output = ()> {
+    async move {
+        while next_request(&conn, &mut h1).await {
+            // Boxed, so that an idle connection does not keep room for a request's future.
+            h1 = match Box::pin(serve_one(&conn, h1)).await {
+                After::Next(h1) => h1,
+                After::Close(h1) => {
+                    Box::pin(h1.close()).await;
+                    break;
+                }
+                After::Gone => break,
+            };
         }
-        // Boxed, so that an idle connection does not keep room for a request's future.
-        h1 = match Box::pin(serve_one(&conn, h1)).await {
-            After::Next(h1) => h1,
-            After::Close(h1) => return Box::pin(h1.close()).await,
-            After::Gone => return,
-        };
+        drop(count);
     }
 }
 
 /// Waits for the first byte of the next request. `false`: the connection is over.
 async fn next_request(conn: &HttpConnection, h1: &mut ServerConn<Io>) -> bool {
-    let first = conn.requests.get() == 0;
-    let (idle, life) = (conn.idle_timeout(), rest_of_life(conn));
-    // One timer for both: every idle connection carries it.
-    let limit = idle.into_iter().chain(life).min();
+    let (limit, idle) = patience(conn);
     tokio::select! {
         biased;
         readable = h1.readable() => return matches!(readable, Ok(true)),
         () = sleep(limit) => {
-            if life.is_none_or(|life| idle.is_some_and(|idle| idle <= life)) {
+            if idle {
                 conn.stats.cx_idle_timeout.inc();
             }
             return false;
         }
         () = conn.worker.draining() => conn.stats.cx_drain_close.inc(),
     }
+    let first = conn.requests.get() == 0;
     first && matches!(Box::pin(tokio::time::timeout(super::LAST_CALL, h1.readable())).await, Ok(Ok(true)))
+}
+
+/// How long a request is waited for, and whether that is because of the idle timeout. One timer for
+/// both limits: every idle connection carries it.
+fn patience(conn: &HttpConnection) -> (Option<Duration>, bool) {
+    let (idle, life) = (conn.idle_timeout(), rest_of_life(conn));
+    let by_idle = life.is_none_or(|life| idle.is_some_and(|idle| idle <= life));
+    (idle.into_iter().chain(life).min(), by_idle)
 }
 
 async fn sleep(limit: Option<Duration>) {

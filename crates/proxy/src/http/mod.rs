@@ -24,7 +24,7 @@ use ir::http::CodecType;
 use net::Io;
 
 use crate::config::snapshot::{Hcm, Terminal};
-use crate::connection::ConnInfo;
+use crate::connection::{ConnInfo, Serving};
 use crate::protocol::{self, Http};
 use crate::telemetry::HttpStats;
 use crate::worker::Worker;
@@ -134,29 +134,45 @@ pub fn stream_idle_timeout(hcm: &Hcm) -> Option<Duration> {
     (!configured.is_zero()).then_some(configured)
 }
 
-/// Serves a connection to its end.
-pub async fn serve(conn: Rc<HttpConnection>, mut io: Io) {
-    let stats = conn.stats.clone();
+/// Serves a connection to its end. Steps have boxes of their own: see [`crate::connection::serve`].
+pub fn serve(conn: Rc<HttpConnection>, io: Io) -> Serving {
+    let stats = &conn.stats;
     stats.cx_total.inc();
     stats.cx_active.inc();
     if conn.is_tls() {
         stats.cx_ssl_total.inc();
     }
-    let _count = Closing(stats.clone());
-    let version = match conn.known {
-        Some(version) => Ok(version),
-        None => Box::pin(first_bytes(&conn, &mut io)).await,
-    };
+    let count = Closing(stats.clone());
+    if let Some(version) = conn.known {
+        return serve_as(version, conn, io, count);
+    }
+    let detecting = Box::pin(detect(conn, io, count));
+    Box::pin(async move {
+        if let Some(serving) = detecting.await {
+            serving.await;
+        }
+    })
+}
+
+async fn detect(conn: Rc<HttpConnection>, mut io: Io, count: Closing) -> Option<Serving> {
+    let version = first_bytes(&conn, &mut io).await.ok()?;
+    Some(serve_as(version, conn, io, count))
+}
+
+fn serve_as(version: Http, conn: Rc<HttpConnection>, io: Io, count: Closing) -> Serving {
     match version {
-        Ok(Http::One) => {
-            stats.cx_http1_total.inc();
-            h1::serve(conn, io).await;
+        Http::One => {
+            conn.stats.cx_http1_total.inc();
+            let h1 = h1::connection(&conn, io);
+            Box::pin(h1::serve(conn, h1, count))
         }
-        Ok(Http::Two) => {
-            stats.cx_http2_total.inc();
-            Box::pin(h2::serve(conn, io)).await;
+        Http::Two => {
+            conn.stats.cx_http2_total.inc();
+            Box::pin(async move {
+                h2::serve(conn, io).await;
+                drop(count);
+            })
         }
-        Err(_) => {}
     }
 }
 
@@ -178,7 +194,8 @@ async fn first_bytes(conn: &HttpConnection, io: &mut Io) -> std::io::Result<Http
     }
 }
 
-struct Closing(Arc<HttpStats>);
+/// Counts the end of a connection, however it comes.
+pub struct Closing(Arc<HttpStats>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
