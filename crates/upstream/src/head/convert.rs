@@ -4,11 +4,11 @@
 use std::fmt::Write as _;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 
 use super::request::{H2Request, RequestForm};
-use super::websocket;
 use super::{RequestHead, append};
+use super::{names, websocket};
 use crate::Trailers;
 
 /// What HTTP/2 has no place for.
@@ -142,9 +142,9 @@ fn request_to_h1(head: &H2Request) -> Result<http1::RequestHead, &'static str> {
 fn fields_to_h2(fields: &http1::Headers, host: bool) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(fields.len());
     for (name, value) in fields.iter() {
-        let Ok(name) = HeaderName::from_bytes(name) else { continue };
+        let Some(name) = names::name(name) else { continue };
         if !(host && name == header::HOST) {
-            append(&mut map, name.as_ref(), value);
+            map.append(name, super::value(value));
         }
     }
     strip(&mut map);
@@ -170,7 +170,7 @@ pub(super) fn response_to_h1(parts: &http::response::Parts) -> http1::ResponseHe
 }
 
 /// Trailers for an HTTP/2 stream; what may not be among them is left out.
-pub(crate) fn h2_trailers(trailers: &Trailers) -> HeaderMap {
+pub fn h2_trailers(trailers: &Trailers) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(trailers.len());
     for (name, value) in trailers.iter() {
         append(&mut map, name, value);
@@ -181,10 +181,10 @@ pub(crate) fn h2_trailers(trailers: &Trailers) -> HeaderMap {
 }
 
 /// Trailers of an HTTP/2 stream.
-pub(crate) fn trailers_of_h2(map: &HeaderMap) -> Trailers {
+pub fn trailers_of_h2(map: &HeaderMap) -> Trailers {
     let mut trailers = Trailers::default();
     for (name, value) in map {
-        trailers.push(name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec());
+        trailers.push(names::name_bytes(name), names::value_bytes(value));
     }
     trailers
 }
