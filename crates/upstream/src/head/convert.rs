@@ -11,15 +11,8 @@ use super::{RequestHead, append};
 use super::{names, websocket};
 use crate::Trailers;
 
-/// What HTTP/2 has no place for.
-const CONNECTION_FIELDS: [&str; 5] =
-    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
-
-/// Removes fields that concern one connection; of TE `trailers` stays.
-pub(super) fn strip(map: &mut HeaderMap) {
-    for name in CONNECTION_FIELDS {
-        map.remove(name);
-    }
+/// Of TE `trailers` stays.
+fn strip_te(map: &mut HeaderMap) {
     let te = map.remove(header::TE);
     if te.is_some_and(|te| http1::has_token(te.as_bytes(), "trailers")) {
         map.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -49,7 +42,7 @@ impl RequestHead {
         match &self.form {
             RequestForm::H2(head) => {
                 *request.method_mut() = head.parts.method.clone();
-                // The head was stripped when it came in, and what we add is none of the connection's.
+                // Nothing in it is of a connection: `h2` takes no such head, and we add none.
                 *request.headers_mut() = head.parts.headers.clone();
             }
             RequestForm::H1(head) => {
@@ -127,7 +120,6 @@ fn request_to_h1(head: &H2Request) -> Result<http1::RequestHead, &'static str> {
                     out.append("te", "trailers");
                 }
             }
-            _ if CONNECTION_FIELDS.contains(&name.as_str()) => {}
             _ => headers.get_all(name).iter().for_each(|v| out.append_bytes(name.as_ref(), v.as_bytes())),
         }
     }
@@ -147,7 +139,7 @@ fn fields_to_h2(fields: &http1::Headers, host: bool) -> HeaderMap {
             map.append(name, super::value(value));
         }
     }
-    strip(&mut map);
+    strip_te(&mut map);
     map
 }
 
@@ -162,9 +154,7 @@ pub(super) fn response_to_h2(head: &http1::ResponseHead) -> Response<()> {
 pub(super) fn response_to_h1(parts: &http::response::Parts) -> http1::ResponseHead {
     let mut head = http1::ResponseHead::new(parts.status.as_u16());
     for (name, value) in &parts.headers {
-        if !CONNECTION_FIELDS.contains(&name.as_str()) {
-            head.append_bytes(name.as_ref(), value.as_bytes());
-        }
+        head.append_bytes(name.as_ref(), value.as_bytes());
     }
     head
 }
@@ -175,7 +165,6 @@ pub fn h2_trailers(trailers: &Trailers) -> HeaderMap {
     for (name, value) in trailers.iter() {
         append(&mut map, name, value);
     }
-    strip(&mut map);
     map.remove(header::TE);
     map
 }

@@ -45,9 +45,12 @@ names! {
     "grpc-status-details-bin"
 }
 
-/// `None`: no token.
+/// `None`: no token, or one that HTTP/2 has no place for (RFC 9113, section 8.2.2).
 pub(super) fn name(bytes: &[u8]) -> Option<HeaderName> {
-    custom(bytes).or_else(|| HeaderName::from_bytes(bytes).ok())
+    const OF_CONNECTION: [&str; 5] =
+        ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+    let other = || HeaderName::from_bytes(bytes).ok().filter(|name| !OF_CONNECTION.contains(&name.as_str()));
+    custom(bytes).or_else(other)
 }
 
 /// A name of a trailer.
@@ -98,7 +101,7 @@ mod tests {
             let found = name(text.as_bytes()).unwrap();
             assert_eq!((found.as_str(), &name_bytes(&found)[..]), (text, text.as_bytes()));
         }
-        assert!(name(b"a b").is_none() && name(b"").is_none());
+        assert!(name(b"a b").is_none() && name(b"").is_none() && name(b"Upgrade").is_none());
         for text in ["0", "9", "12", "", "a", "https", "application/grpc+x"] {
             let found = value(text.as_bytes()).unwrap();
             assert_eq!((found.as_bytes(), &value_bytes(&found)[..]), (text.as_bytes(), text.as_bytes()));
