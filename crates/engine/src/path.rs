@@ -31,7 +31,7 @@ pub fn normalize(path: &[u8], how: Normalization) -> Verdict<'_> {
     let end = path.iter().position(|b| *b == b'?').unwrap_or(path.len());
     let (only, query) = path.split_at(end);
     // A fragment is never sent; who sends it hopes that one of us cuts it off and the other does not.
-    if only.contains(&b'#') {
+    if path.contains(&b'#') {
         return Verdict::Reject;
     }
     // `*` of OPTIONS has nothing to normalise.
@@ -81,9 +81,9 @@ fn is_clean(path: &[u8], merge_slashes: bool) -> bool {
     })
 }
 
-/// Bytes that are written as escapes in a normalised path (WHATWG URL, path percent-encode set).
+/// Bytes that are written as escapes in a normalised path, as Envoy does it.
 fn is_escaped(byte: u8) -> bool {
-    !byte.is_ascii_graphic() || matches!(byte, b'"' | b'<' | b'>' | b'`' | b'{' | b'}')
+    !byte.is_ascii_graphic() || matches!(byte, b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}')
 }
 
 /// `%2F` and `%5C` decoded; `None` if there were none.
@@ -142,22 +142,24 @@ fn unescape(path: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// RFC 3986, section 5.2.4: there is nothing above the root.
+/// RFC 3986, section 5.2.4: there is nothing above the root. Dots with parameters (`..;x`) are dots:
+/// some servers take the parameters off, and climb. Envoy looks for them before it decodes escapes,
+/// we do it after, so that a path that was normalised once stays as it is.
 fn remove_dots(path: &[u8]) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::with_capacity(path.len());
     let mut segments = path[1..].split(|b| *b == b'/').peekable();
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
-        match segment {
-            b"." | b".." => {
-                if segment == b".." {
+        match segment.split(|b| *b == b';').next().unwrap_or_default() {
+            dots @ (b"." | b"..") => {
+                if dots == b".." {
                     out.truncate(out.iter().rposition(|b| *b == b'/').unwrap_or(0));
                 }
                 if last {
                     out.push(b'/');
                 }
             }
-            segment => {
+            _ => {
                 out.push(b'/');
                 out.extend_from_slice(segment);
             }

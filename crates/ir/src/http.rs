@@ -190,13 +190,12 @@ pub struct Http2Options {
 /// `connection_keepalive`: PINGs, and for how long their answers are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Http2Keepalive {
-    /// Between PINGs. `None`: only before a request on a connection that was idle.
+    /// Between PINGs. `None`: only by `idle_interval`.
     pub interval: Option<Duration>,
     /// After which the connection is closed.
     pub timeout: Duration,
     /// In addition to the interval, at random, at most so much of it. `None` is Envoy's 15 %.
     pub jitter_percent: Option<u32>,
-    /// A connection without a byte from its peer for so long is tried with a PING before a new
-    /// stream is relied on.
+    /// Towards endpoints: a PING goes ahead of a request on a connection that had none for so long.
     pub idle_interval: Option<Duration>,
 }

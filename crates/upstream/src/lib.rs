@@ -22,7 +22,7 @@ mod sweep;
 mod tunnel;
 
 pub use error::{Failure, SendError};
-pub use head::{RequestHead, ResponseHead};
+pub use head::{RequestHead, ResponseHead, h2_trailers, trailers_of_h2};
 pub use http1::{Body, BodyError, BodyKind, Empty, Frame, Full, Trailers};
 pub use keepalive::keepalive;
 pub use outbox::{Metered, Outbox};

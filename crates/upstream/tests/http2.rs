@@ -252,7 +252,8 @@ fn resets_are_told_apart() {
                 (flag, refused),
                 "{error:?}"
             );
-            assert_eq!(upstream.kept().1, 1, "one stream's reset is not the connection's end");
+            // One stream's reset is not the connection's end; another one is tried after a refusal.
+            assert_eq!(upstream.kept().1, if refused { 2 } else { 1 });
         }
         // A reset in the middle of a body.
         let served = |_, conn| {
@@ -305,4 +306,82 @@ fn a_dropped_response_resets_its_stream() {
         }
         assert_eq!((connections.get(), to.endpoint.load()), (1, 0));
     });
+}
+
+#[test]
+fn what_one_connection_refuses_goes_over_another() {
+    worker(async {
+        let served = |number: usize, conn: Conn| {
+            streams(conn, move |request, mut respond: SendResponse<Bytes>| async move {
+                match number {
+                    0 => respond.send_reset(h2::Reason::REFUSED_STREAM),
+                    _ => echo(request, respond).await,
+                }
+            })
+        };
+        let (address, connections) = http2_server(served).await;
+        let (upstream, to) = (Upstream::new(), destination(address, http2));
+        for _ in 0..5 {
+            let response = upstream.send(&to, &post("/a"), Empty, &SendOptions::default()).await.unwrap();
+            assert_eq!(text(response).await, "/a:0");
+        }
+        assert_eq!((connections.get(), upstream.kept().1), (2, 2));
+    });
+}
+
+#[test]
+fn keeps_to_our_own_limit_of_streams() {
+    worker(async {
+        let slow = |_, conn| {
+            streams(conn, |request, respond| async move {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                echo(request, respond).await;
+            })
+        };
+        let (address, connections) = http2_server(slow).await;
+        let to = destination(address, |config| {
+            http2(config);
+            config.http2.max_concurrent_streams = Some(2);
+        });
+        let upstream = Upstream::new();
+        let one = |_| async {
+            text(upstream.send(&to, &get("/"), Empty, &SendOptions::default()).await.unwrap()).await
+        };
+        assert!(join_all((0..6).map(one)).await.iter().all(|body| body == "/:0"));
+        assert_eq!(connections.get(), 3);
+    });
+}
+
+/// Serves one request, and keeps the connection without ever looking at it again.
+async fn goes_deaf(mut conn: Conn) {
+    if let Some(Ok((request, respond))) = conn.accept().await {
+        tokio::task::spawn_local(echo(request, respond));
+        let _ = tokio::time::timeout(Duration::from_millis(30), conn.accept()).await;
+        std::future::pending::<()>().await;
+    }
+}
+
+#[test]
+fn pings_find_connections_that_are_dead() {
+    let ms = Duration::from_millis;
+    for (interval, idle_interval) in [(Some(ms(40)), None), (None, Some(ms(40)))] {
+        worker(async move {
+            let (address, _) = http2_server(|_, conn| goes_deaf(conn)).await;
+            let to = destination(address, |config| {
+                http2(config);
+                let timeout = Duration::from_millis(80);
+                let keepalive =
+                    ir::http::Http2Keepalive { interval, timeout, jitter_percent: Some(0), idle_interval };
+                config.http2.keepalive = Some(keepalive);
+            });
+            let upstream = Upstream::new();
+            text(upstream.send(&to, &get("/"), Empty, &SendOptions::default()).await.unwrap()).await;
+            tokio::time::sleep(ms(60)).await;
+            let begin = std::time::Instant::now();
+            let error = upstream.send(&to, &post("/"), Empty, &SendOptions::default()).await.err().unwrap();
+            assert!(matches!(error.failure, Failure::Closed), "{error:?}");
+            assert!(begin.elapsed() < ms(1000), "{:?}", begin.elapsed());
+            assert_eq!(upstream.kept().1, 0);
+        });
+    }
 }

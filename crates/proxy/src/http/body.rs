@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use upstream::{Body, BodyError, BodyKind, Frame, Interim, ResponseHead, Trailers};
 
+use super::outgoing::End;
+
 /// A body whose origin does not matter any more.
 pub type BoxBody = Box<dyn Body>;
 
@@ -29,6 +31,8 @@ pub struct Progress {
     /// The request's body broke: it is the client that is gone.
     pub request_failed: Cell<bool>,
     pub trailers: RefCell<Option<Trailers>>,
+    /// How the response's body came to its end.
+    pub ending: Cell<End>,
     /// Messages of gRPC could be counted here; status comes with the trailers.
     pub grpc_status: Cell<Option<u32>>,
     /// Interim responses that the client has still to be given.
@@ -60,7 +64,7 @@ struct Inner {
     kept: Option<VecDeque<Frame>>,
     kept_bytes: usize,
     /// What the connection's requests keep together.
-    kept_together: Rc<Cell<usize>>,
+    kept_together: Option<Rc<Cell<usize>>>,
     /// Bytes the source has been told are done with.
     released: u64,
     ended: bool,
@@ -73,7 +77,7 @@ impl RequestBody {
         if ended {
             progress.request_end.set(Some(Instant::now()));
         }
-        let (kept_bytes, kept_together) = (0, Rc::default());
+        let (kept_bytes, kept_together) = (0, None);
         let inner =
             Inner { source, kind, progress, kept: None, kept_bytes, kept_together, released: 0, ended };
         RequestBody(Rc::new(RefCell::new(inner)))
@@ -84,7 +88,7 @@ impl RequestBody {
         let mut inner = self.0.borrow_mut();
         if inner.released == 0 && inner.kept.is_none() && inner.progress.request_bytes.get() == 0 {
             inner.kept = Some(VecDeque::new());
-            inner.kept_together = together.clone();
+            inner.kept_together = Some(together.clone());
         }
     }
 
@@ -173,7 +177,19 @@ impl Inner {
     fn forget(&mut self) {
         self.kept = None;
         let kept = std::mem::take(&mut self.kept_bytes);
-        self.kept_together.set(self.kept_together.get() - kept);
+        if let Some(together) = self.kept_together.take() {
+            together.set(together.get() - kept);
+        }
+    }
+
+    /// Counts bytes that are to be kept, or lets go of all of them.
+    fn keep(&mut self, bytes: usize) {
+        let Some(together) = &self.kept_together else { return };
+        self.kept_bytes += bytes;
+        together.set(together.get() + bytes);
+        if self.kept_bytes > REPLAY_LIMIT || together.get() > CONNECTION_REPLAY_LIMIT {
+            self.forget();
+        }
     }
 
     fn note(&mut self, frame: &Result<Option<Frame>, BodyError>) {
@@ -182,13 +198,7 @@ impl Inner {
             Ok(Some(frame)) => {
                 if let Frame::Data(bytes) = frame {
                     self.progress.request_bytes.set(self.progress.request_bytes.get() + bytes.len() as u64);
-                    if self.kept.is_some() {
-                        self.kept_bytes += bytes.len();
-                        self.kept_together.set(self.kept_together.get() + bytes.len());
-                    }
-                }
-                if self.kept_bytes > REPLAY_LIMIT || self.kept_together.get() > CONNECTION_REPLAY_LIMIT {
-                    self.forget();
+                    self.keep(bytes.len());
                 }
                 if let Some(kept) = &mut self.kept {
                     kept.push_back(frame.clone());

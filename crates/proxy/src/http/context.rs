@@ -12,7 +12,7 @@ use upstream::{RequestHead, ResponseHead};
 
 use super::HttpConnection;
 use super::body::Progress;
-use super::outgoing::{End, Ending};
+use super::outgoing::End;
 use crate::access_log::{self, Entry, Flag, Headers, Record};
 use crate::config::snapshot::{AlpnOverride, Cluster, Hcm};
 use crate::telemetry::istio;
@@ -49,8 +49,6 @@ pub struct Context {
     pub service: Option<ir::cluster::ServiceRef>,
     /// Edits of the weighted cluster that was chosen.
     pub cluster_edits: Option<Box<ir::route::HeaderEdits>>,
-    /// How the response's body came to its end.
-    pub outgoing: Option<Rc<Ending>>,
     /// How long nothing may move on the stream; of the route, else the connection manager's.
     pub stream_idle: Option<Duration>,
     /// When all of request and response have to be over.
@@ -115,7 +113,6 @@ impl Context {
             local_principal: None,
             service: None,
             cluster_edits: None,
-            outgoing: None,
             stream_idle,
             deadline: None,
             tell_peer: false,
@@ -156,8 +153,7 @@ impl Context {
 
     /// The response's head is out, but its body broke.
     fn note_ending(&mut self) {
-        let Some(ending) = self.outgoing.take() else { return };
-        match ending.get() {
+        match self.progress.ending.get() {
             End::Fine => {}
             End::TimedOut => {
                 self.record.flag(Flag::UT);

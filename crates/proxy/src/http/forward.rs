@@ -56,11 +56,12 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
     let mut tried: Vec<Address> = Vec::new();
     loop {
         ctx.record.attempts += 1;
-        let Some(to) = pick(ctx, &plan, &tried) else {
+        let picked = pick(ctx, &plan, &tried);
+        let Some(to) = picked.as_ref().and_then(|picked| picked.destination(&plan.cluster)) else {
             plan.stats.cx_none_healthy.inc();
             return Err(Stop::NoHealthyUpstream);
         };
-        let sent = attempt(ctx, &plan, &to).await;
+        let sent = attempt(ctx, &plan, to).await;
         let outcome = match &sent {
             Ok(response) => Some(outcome_of(response)),
             Err(Ended::Failed(error)) => error.outcome(),
@@ -147,10 +148,26 @@ fn timeouts(ctx: &mut Context, forward: &Forward) -> Timeouts {
     times
 }
 
-fn pick(ctx: &mut Context, plan: &Plan, tried: &[Address]) -> Option<Rc<Destination>> {
+/// Where an attempt goes. An endpoint of the cluster is not copied: its counts are shared by all
+/// workers, and so would be the cache lines that a copy writes to.
+enum Picked {
+    Endpoint(usize),
+    Original(Rc<Destination>),
+}
+
+impl Picked {
+    fn destination<'a>(&'a self, cluster: &'a Cluster) -> Option<&'a Destination> {
+        match self {
+            Picked::Endpoint(index) => cluster.destinations.get(*index),
+            Picked::Original(to) => Some(to),
+        }
+    }
+}
+
+fn pick(ctx: &mut Context, plan: &Plan, tried: &[Address]) -> Option<Picked> {
     let (worker, cluster) = (ctx.conn.worker.clone(), &plan.cluster);
     if matches!(cluster.config.discovery, ClusterDiscovery::OriginalDst) {
-        return Some(worker.original(cluster, ctx.conn.info.local));
+        return Some(Picked::Original(worker.original(cluster, ctx.conn.info.local)));
     }
     let load = |index: usize| cluster.destinations.get(index).map_or(0, |to| to.endpoint.load());
     let set = &cluster.endpoints;
@@ -163,7 +180,7 @@ fn pick(ctx: &mut Context, plan: &Plan, tried: &[Address]) -> Option<Rc<Destinat
             .or_else(|| if tried.is_empty() { None } else { set.pick(policy, cursor, load, |_| false, dice) })
     })?;
     ctx.endpoint_workload = set.endpoints().get(index).and_then(|endpoint| endpoint.workload.clone());
-    cluster.destinations.get(index).cloned().map(Rc::new)
+    Some(Picked::Endpoint(index))
 }
 
 /// Sends the request once.
@@ -285,8 +302,7 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     if switching {
         return upgrade::answer(head, body);
     }
-    let outgoing = Outgoing::new(Box::new(body), ctx.progress.clone(), &plan.limits);
-    ctx.outgoing = Some(outgoing.ending());
+    let outgoing = Outgoing::new(body, ctx.progress.clone(), &plan.limits);
     Answer { head, body: Box::new(outgoing), upgrade: None }
 }
 

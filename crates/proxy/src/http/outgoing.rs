@@ -1,6 +1,5 @@
 //! The body of a response on its way to the client.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -10,13 +9,14 @@ use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 use upstream::{Body, BodyError, BodyKind, Frame};
 
-use super::body::{BoxBody, Progress, number};
+use super::body::{Progress, number};
 use super::limits::Limits;
 
 /// How the body of a response came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum End {
     /// It has not, or as it should.
+    #[default]
     Fine,
     TimedOut,
     /// Of the stream's `max_stream_duration`.
@@ -30,11 +30,9 @@ pub enum End {
     Reset(u32),
 }
 
-pub type Ending = Cell<End>;
-
 /// A response's body on its way to the client: counted, and stopped when its time is over.
-pub struct Outgoing {
-    source: BoxBody,
+pub struct Outgoing<B> {
+    source: B,
     progress: Rc<Progress>,
     /// From the end of the request.
     timeout: Option<Duration>,
@@ -42,18 +40,12 @@ pub struct Outgoing {
     /// Of request and response together.
     deadline: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
-    ending: Rc<Ending>,
 }
 
-impl Outgoing {
-    pub fn new(source: BoxBody, progress: Rc<Progress>, limits: &Limits) -> Self {
+impl<B: Body> Outgoing<B> {
+    pub fn new(source: B, progress: Rc<Progress>, limits: &Limits) -> Self {
         let Limits { response: timeout, idle, stream: deadline, .. } = *limits;
-        let ending = Rc::new(Cell::new(End::Fine));
-        Outgoing { source, progress, timeout, idle, deadline, timer: None, ending }
-    }
-
-    pub fn ending(&self) -> Rc<Ending> {
-        self.ending.clone()
+        Outgoing { source, progress, timeout, idle, deadline, timer: None }
     }
 
     /// Nothing to give on: is it time to give up?
@@ -63,15 +55,15 @@ impl Outgoing {
             let timeout = self.timeout.and_then(|limit| Some(self.progress.request_end.get()? + limit));
             let idle = self.idle.map(|limit| self.progress.last_moved.get().unwrap_or(now) + limit);
             if timeout.is_some_and(|end| end <= now) {
-                self.ending.set(End::TimedOut);
+                self.progress.ending.set(End::TimedOut);
                 return Poll::Ready(Err(BodyError::Stopped("response timeout")));
             }
             if idle.is_some_and(|end| end <= now) {
-                self.ending.set(End::Idle);
+                self.progress.ending.set(End::Idle);
                 return Poll::Ready(Err(BodyError::Stopped("stream timeout")));
             }
             if self.deadline.is_some_and(|end| end <= now) {
-                self.ending.set(End::MaxDuration);
+                self.progress.ending.set(End::MaxDuration);
                 return Poll::Ready(Err(BodyError::Stopped("max stream duration")));
             }
             let Some(end) = timeout.into_iter().chain(idle).chain(self.deadline).min() else {
@@ -86,7 +78,7 @@ impl Outgoing {
     }
 }
 
-impl Body for Outgoing {
+impl<B: Body> Body for Outgoing<B> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
         let Poll::Ready(frame) = self.source.poll_frame(cx) else { return self.poll_time(cx) };
         match &frame {
@@ -104,9 +96,9 @@ impl Body for Outgoing {
                 *self.progress.trailers.borrow_mut() = Some(trailers.clone());
             }
             Ok(None) => {}
-            Err(BodyError::Reset(code)) => self.ending.set(End::Reset(*code)),
-            Err(BodyError::Incomplete | BodyError::Refused(_)) => self.ending.set(End::Malformed),
-            Err(_) => self.ending.set(End::Broken),
+            Err(BodyError::Reset(code)) => self.progress.ending.set(End::Reset(*code)),
+            Err(BodyError::Incomplete | BodyError::Refused(_)) => self.progress.ending.set(End::Malformed),
+            Err(_) => self.progress.ending.set(End::Broken),
         }
         Poll::Ready(frame)
     }

@@ -34,8 +34,9 @@ pub(crate) struct Connection {
     /// Another handle, for the next request: to clone and drop one takes the connection's lock twice.
     spare: Cell<Option<SendRequest<Bytes>>>,
     outbox: Rc<Outbox>,
-    /// Our own limit of streams at a time.
+    /// Our own limit of streams at a time, and that with the endpoint's as it was when last asked for.
     max_streams: usize,
+    known_limit: Cell<usize>,
     /// A PING is due before the connection is relied on, after so long without streams.
     ping_after: Option<Duration>,
     ping: Rc<Notify>,
@@ -99,6 +100,7 @@ pub(crate) async fn open(
         spare: Cell::new(None),
         outbox,
         max_streams: options.max_concurrent_streams.map_or(usize::MAX, |max| max as usize),
+        known_limit: Cell::new(0),
         ping_after: options.keepalive.and_then(|keepalive| keepalive.idle_interval),
         ping,
         facts: Facts { protocol: "HTTP/2", local, tls, reused: false },
@@ -177,7 +179,7 @@ pub(super) async fn start(
     poll_fn(|cx| handle.poll_ready(cx)).await.map_err(StreamError::unsent)?;
     let (response, send) = handle.send_request(request, ends).map_err(StreamError::unsent)?;
     // A handle whose stream has to wait holds back the next one.
-    if conn.has_room() {
+    if (conn.streams.get() as usize) < conn.known_limit.get() {
         conn.spare.set(Some(handle));
     }
     let served = conn.served.get();
@@ -189,8 +191,9 @@ pub(super) async fn start(
 impl Connection {
     /// Another stream may be opened, and the peer lets it begin at once.
     pub(crate) fn has_room(&self) -> bool {
-        let streams = self.streams.get() as usize;
-        self.is_usable() && streams < self.max_streams && streams < self.send.current_max_send_streams()
+        // Asking takes the connection's lock.
+        self.known_limit.set(self.max_streams.min(self.send.current_max_send_streams()));
+        self.is_usable() && (self.streams.get() as usize) < self.known_limit.get()
     }
 
     /// Waits until the endpoint has said that it takes extended CONNECT (RFC 8441, section 3), which

@@ -34,6 +34,9 @@ struct Slot {
 /// Until an endpoint has told us.
 const MAX_STREAMS: usize = 100;
 
+/// Connections of an endpoint that refuses streams: so many are tried before one is asked again.
+const TRIED: usize = 2;
+
 /// New connections that one request waits for until it queues on a full one.
 const ATTEMPTS: usize = 3;
 
@@ -112,14 +115,14 @@ impl Pool {
         self.slots.get(key)?.connections.iter().find(|conn| conn.has_room()).cloned()
     }
 
-    fn with_room_beside(&self, key: &Key, other: Option<&Rc<Connection>>) -> Option<Rc<Connection>> {
+    fn with_room_beside(&self, key: &Key, refused_by: Option<&Rc<Connection>>) -> Option<Rc<Connection>> {
         let connections = &self.slots.get(key)?.connections;
-        let is_other = |conn: &Rc<Connection>| other.is_some_and(|other| Rc::ptr_eq(conn, other));
-        let mut with_room = connections.iter().filter(|conn| conn.has_room());
         // The first as a rule: fewer, fuller connections write less often.
-        let first = with_room.next()?;
-        if is_other(first) { with_room.find(|conn| !is_other(conn)).or(Some(first)) } else { Some(first) }
-            .cloned()
+        let mut with_room = connections.iter().filter(|conn| conn.has_room());
+        let Some(refused_by) = refused_by else { return with_room.next().cloned() };
+        let other = with_room.find(|conn| !Rc::ptr_eq(conn, refused_by));
+        let again = || connections.first().filter(|conn| connections.len() >= TRIED && conn.has_room());
+        other.or_else(again).cloned()
     }
 
     fn usable(&self, key: &Key) -> Option<Rc<Connection>> {

@@ -4,22 +4,15 @@
 use std::fmt::Write as _;
 
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 
 use super::request::{H2Request, RequestForm};
-use super::websocket;
 use super::{RequestHead, append};
+use super::{names, websocket};
 use crate::Trailers;
 
-/// What HTTP/2 has no place for.
-const CONNECTION_FIELDS: [&str; 5] =
-    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
-
-/// Removes fields that concern one connection; of TE `trailers` stays.
-pub(super) fn strip(map: &mut HeaderMap) {
-    for name in CONNECTION_FIELDS {
-        map.remove(name);
-    }
+/// Of TE `trailers` stays.
+fn strip_te(map: &mut HeaderMap) {
     let te = map.remove(header::TE);
     if te.is_some_and(|te| http1::has_token(te.as_bytes(), "trailers")) {
         map.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -49,7 +42,7 @@ impl RequestHead {
         match &self.form {
             RequestForm::H2(head) => {
                 *request.method_mut() = head.parts.method.clone();
-                // The head was stripped when it came in, and what we add is none of the connection's.
+                // Nothing in it is of a connection: `h2` takes no such head, and we add none.
                 *request.headers_mut() = head.parts.headers.clone();
             }
             RequestForm::H1(head) => {
@@ -127,7 +120,6 @@ fn request_to_h1(head: &H2Request) -> Result<http1::RequestHead, &'static str> {
                     out.append("te", "trailers");
                 }
             }
-            _ if CONNECTION_FIELDS.contains(&name.as_str()) => {}
             _ => headers.get_all(name).iter().for_each(|v| out.append_bytes(name.as_ref(), v.as_bytes())),
         }
     }
@@ -142,12 +134,12 @@ fn request_to_h1(head: &H2Request) -> Result<http1::RequestHead, &'static str> {
 fn fields_to_h2(fields: &http1::Headers, host: bool) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(fields.len());
     for (name, value) in fields.iter() {
-        let Ok(name) = HeaderName::from_bytes(name) else { continue };
+        let Some(name) = names::name(name) else { continue };
         if !(host && name == header::HOST) {
-            append(&mut map, name.as_ref(), value);
+            map.append(name, super::value(value));
         }
     }
-    strip(&mut map);
+    strip_te(&mut map);
     map
 }
 
@@ -162,29 +154,26 @@ pub(super) fn response_to_h2(head: &http1::ResponseHead) -> Response<()> {
 pub(super) fn response_to_h1(parts: &http::response::Parts) -> http1::ResponseHead {
     let mut head = http1::ResponseHead::new(parts.status.as_u16());
     for (name, value) in &parts.headers {
-        if !CONNECTION_FIELDS.contains(&name.as_str()) {
-            head.append_bytes(name.as_ref(), value.as_bytes());
-        }
+        head.append_bytes(name.as_ref(), value.as_bytes());
     }
     head
 }
 
 /// Trailers for an HTTP/2 stream; what may not be among them is left out.
-pub(crate) fn h2_trailers(trailers: &Trailers) -> HeaderMap {
+pub fn h2_trailers(trailers: &Trailers) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(trailers.len());
     for (name, value) in trailers.iter() {
         append(&mut map, name, value);
     }
-    strip(&mut map);
     map.remove(header::TE);
     map
 }
 
 /// Trailers of an HTTP/2 stream.
-pub(crate) fn trailers_of_h2(map: &HeaderMap) -> Trailers {
+pub fn trailers_of_h2(map: &HeaderMap) -> Trailers {
     let mut trailers = Trailers::default();
     for (name, value) in map {
-        trailers.push(name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec());
+        trailers.push(names::name_bytes(name), names::value_bytes(value));
     }
     trailers
 }

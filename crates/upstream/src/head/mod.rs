@@ -2,6 +2,7 @@
 //! protocol is spoken on.
 
 mod convert;
+mod names;
 mod request;
 mod response;
 mod websocket;
@@ -11,9 +12,9 @@ pub use response::ResponseHead;
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
-pub(crate) use convert::{h2_trailers, trailers_of_h2};
+pub use convert::{h2_trailers, trailers_of_h2};
 pub(crate) use websocket::switched;
 
 /// The first value in a map.
@@ -37,7 +38,7 @@ fn joined<'a>(map: &'a HeaderMap, name: &str) -> Option<Cow<'a, [u8]>> {
 
 /// A value that a header can have: control characters become spaces, as in HTTP/1 heads.
 fn value(bytes: &[u8]) -> HeaderValue {
-    HeaderValue::from_bytes(bytes).unwrap_or_else(|_| {
+    names::value(bytes).unwrap_or_else(|| {
         let harmless = |b: &u8| if b.is_ascii_control() && *b != b'\t' { b' ' } else { *b };
         let bytes: Vec<u8> = bytes.iter().map(harmless).collect();
         HeaderValue::from_bytes(&bytes).unwrap_or(HeaderValue::from_static(""))
@@ -46,13 +47,13 @@ fn value(bytes: &[u8]) -> HeaderValue {
 
 /// Replaces all values. A name that is no token does nothing.
 fn set(map: &mut HeaderMap, name: &str, bytes: &[u8]) {
-    if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+    if let Some(name) = names::name(name.as_bytes()) {
         map.insert(name, value(bytes));
     }
 }
 
 fn append(map: &mut HeaderMap, name: &[u8], bytes: &[u8]) {
-    if let Ok(name) = HeaderName::from_bytes(name) {
+    if let Some(name) = names::name(name) {
         map.append(name, value(bytes));
     }
 }

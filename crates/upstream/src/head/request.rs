@@ -5,8 +5,6 @@ use std::borrow::Cow;
 use http::HeaderName;
 use http::request::Parts;
 
-use super::convert;
-
 /// A request's head as it came: HTTP/1 bytes, or HTTP/2 fields.
 #[derive(Clone, Debug)]
 pub struct RequestHead {
@@ -246,7 +244,7 @@ impl RequestHead {
         match &mut self.form {
             RequestForm::H1(head) => head.strip_hop_by_hop(keep_upgrade),
             RequestForm::H2(head) => {
-                convert::strip(&mut head.parts.headers);
+                // Nothing else of the connection is in it: `h2` takes no such head.
                 head.parts.headers.remove(http::header::EXPECT);
                 if !keep_upgrade {
                     head.parts.extensions.remove::<h2::ext::Protocol>();

@@ -47,7 +47,6 @@ impl ResponseHead {
             ResponseForm::H1(head) => convert::response_to_h2(&head),
             ResponseForm::H2(mut parts) => {
                 parts.version = http::Version::HTTP_2;
-                convert::strip(&mut parts.headers);
                 http::Response::from_parts(*parts, ())
             }
         }
@@ -129,7 +128,8 @@ impl ResponseHead {
     pub fn strip_hop_by_hop(&mut self, keep_upgrade: bool) {
         match &mut self.form {
             ResponseForm::H1(head) => head.strip_hop_by_hop(keep_upgrade),
-            ResponseForm::H2(parts) => convert::strip(&mut parts.headers),
+            // `h2` takes no head with anything of a connection in it.
+            ResponseForm::H2(_) => {}
         }
     }
 

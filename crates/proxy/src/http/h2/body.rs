@@ -1,9 +1,9 @@
-//! A stream's body, and trailers.
+//! A stream's body.
 
 use std::task::{Context, Poll, ready};
 
 use h2::RecvStream;
-use upstream::{Body, BodyError, BodyKind, Frame, Trailers};
+use upstream::{Body, BodyError, BodyKind, Frame, trailers_of_h2};
 
 /// The body of a request. Its window opens as the upstream takes the bytes.
 pub(super) struct H2Body {
@@ -36,13 +36,7 @@ impl Body for H2Body {
         }
         Poll::Ready(match ready!(self.recv.poll_trailers(cx)) {
             Ok(None) => Ok(None),
-            Ok(Some(map)) => {
-                let mut trailers = Trailers::default();
-                for (name, value) in &map {
-                    trailers.push(name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec());
-                }
-                Ok(Some(Frame::Trailers(trailers)))
-            }
+            Ok(Some(map)) => Ok(Some(Frame::Trailers(trailers_of_h2(&map)))),
             Err(error) => Err(body_error(&error)),
         })
     }
@@ -63,17 +57,4 @@ fn body_error(error: &h2::Error) -> BodyError {
         (Some(code), _) => BodyError::Reset(code.into()),
         (None, None) => BodyError::Incomplete,
     }
-}
-
-/// Trailers as a stream sends them.
-pub(super) fn header_map(trailers: &Trailers) -> http::HeaderMap {
-    let mut map = http::HeaderMap::with_capacity(trailers.len());
-    for (name, value) in trailers.iter() {
-        if let (Ok(name), Ok(value)) =
-            (http::HeaderName::from_bytes(name), http::HeaderValue::from_bytes(value))
-        {
-            map.append(name, value);
-        }
-    }
-    map
 }

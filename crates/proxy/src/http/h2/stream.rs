@@ -11,9 +11,9 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use upstream::{BodyKind, Empty, Frame, H2Tunnel, RequestHead, poll_capacity};
+use upstream::{BodyKind, Empty, Frame, H2Tunnel, RequestHead, h2_trailers, poll_capacity};
 
-use super::body::{H2Body, header_map};
+use super::body::H2Body;
 use super::session::Session;
 use crate::access_log::Flag;
 use crate::http::body::{BoxBody, RequestBody};
@@ -71,7 +71,8 @@ impl Stream {
             Some(_) => (Box::new(Empty), Some(recv)),
             None => (Box::new(H2Body::new(recv, head.content_length())), None),
         };
-        let mut ctx = Context::new(self.conn.clone(), head, true);
+        // Boxed: it is handed on several times.
+        let mut ctx = Box::new(Context::new(self.conn.clone(), head, true));
         // Before anything is done for it: a flood of resets is to cost no upstream anything.
         if poll_fn(|cx| respond.poll_reset(cx)).now_or_never().is_some() {
             return self.client_gone(ctx);
@@ -97,14 +98,14 @@ impl Stream {
         }
     }
 
-    fn client_gone(&self, mut ctx: Context) {
+    fn client_gone(&self, mut ctx: Box<Context>) {
         self.reset.set(true);
         ctx.client_gone();
     }
 
     async fn write(
         &self,
-        mut ctx: Context,
+        mut ctx: Box<Context>,
         answer: Answer,
         respond: &mut SendResponse<Bytes>,
         is_head: bool,
@@ -135,7 +136,7 @@ impl Stream {
     /// that no other success may be told.
     async fn write_upgrade(
         &self,
-        mut ctx: Context,
+        mut ctx: Box<Context>,
         answer: Answer,
         respond: &mut SendResponse<Bytes>,
         recv: RecvStream,
@@ -153,7 +154,7 @@ impl Stream {
         head.set_status(200);
         head.remove("sec-websocket-accept");
         match respond.send_response(head.into_h2(), false) {
-            Ok(send) => upgrade::join(ctx, H2Tunnel::new(recv, send), upgraded).await,
+            Ok(send) => Box::pin(upgrade::join(*ctx, H2Tunnel::new(recv, send), upgraded)).await,
             Err(_) => self.client_gone(ctx),
         }
     }
@@ -173,7 +174,7 @@ impl Stream {
             });
             let mut bytes = match frame.await? {
                 None => return Ok(stream.send_data(Bytes::new(), true)?),
-                Some(Frame::Trailers(trailers)) => return Ok(stream.send_trailers(header_map(&trailers))?),
+                Some(Frame::Trailers(trailers)) => return Ok(stream.send_trailers(h2_trailers(&trailers))?),
                 Some(Frame::Data(bytes)) => bytes,
             };
             while !bytes.is_empty() {
