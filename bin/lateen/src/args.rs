@@ -8,7 +8,8 @@ use crate::commands::{
 
 /// A service mesh: control plane, data plane and tools in one binary.
 ///
-/// Exit status: 0 done, 1 failed, 2 wrong usage or a missing permission; `analyze` has its own.
+/// Exit status: 0 done, 1 failed, 2 wrong usage or a missing permission; `analyze` and `validate`
+/// have their own.
 #[derive(Debug, Parser)]
 #[command(name = "lateen", version, propagate_version = true, max_term_width = 100)]
 pub struct Args {
@@ -52,7 +53,7 @@ pub enum Command {
 /// What wrong usage ends with: the tools that take istioctl's place say 64 as it does, for scripts.
 pub fn usage_status(command: Option<&str>) -> u8 {
     match command {
-        Some("analyze" | "docs") => 64,
+        Some("analyze" | "docs" | "manifest" | "v" | "validate") => 64,
         _ => 2,
     }
 }

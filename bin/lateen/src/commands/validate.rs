@@ -12,7 +12,7 @@ use istio_api::validate_bytes;
 use model::{Finding, Level};
 
 /// Exit status: 0 if there is no error (warnings do not count), 1 if there is one or a file cannot
-/// be read, 2 for wrong usage. It is the same for every output format.
+/// be read, 64 for wrong usage, as istioctl has them. It is the same for every output format.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Files to validate; folders are searched for .yaml, .yml and .json, and - is the standard input

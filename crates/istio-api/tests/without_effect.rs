@@ -1,0 +1,233 @@
+//! What is read and does nothing yet is said by name: the list of it, kind by kind. Who gives a
+//! field its effect takes it off the list here; a field may never go off it by itself.
+
+use istio_api::{Kind, Parsed, codes, parse_stream};
+use model::Level;
+
+/// The paths below `spec` that are reported as having no effect; `=` stands for the object itself.
+#[track_caller]
+fn check(group: &str, kind: &str, spec: &str, expected: &[&str]) -> Parsed {
+    let text = format!(
+        "apiVersion: {group}.istio.io/v1beta1\nkind: {kind}\nmetadata: {{name: x, namespace: shop}}\nspec:\n  {}",
+        spec.replace('\n', "\n  ")
+    );
+    let parsed = parse_stream("f.yaml", &text);
+    let errors: Vec<String> =
+        parsed.findings.iter().filter(|f| f.level == Level::Error).map(ToString::to_string).collect();
+    assert!(errors.is_empty(), "{errors:#?}\n{text}");
+    let silent = parsed.findings.iter().filter(|f| f.code == codes::NO_EFFECT);
+    let mut paths: Vec<&str> =
+        silent.map(|f| f.field.trim_start_matches("spec").trim_start_matches('.')).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    let mut expected: Vec<&str> = expected.iter().map(|path| if *path == "=" { "" } else { path }).collect();
+    expected.sort_unstable();
+    assert_eq!(paths, expected, "{:#?}", parsed.findings);
+    parsed
+}
+
+#[test]
+fn of_virtual_services() {
+    let spec = "hosts: [a.com]
+http:
+- match:
+  - uri: {prefix: /}
+    scheme: {exact: https}
+    port: 80
+    sourceLabels: {a: b}
+    sourceNamespace: shop
+    queryParams: {q: {exact: a}}
+    withoutHeaders: {h: {}}
+    statPrefix: s
+  rewrite: {uri: /}
+  mirrors: [{destination: {host: m}}]
+  mirrorPercentage: {value: 10}
+  mirrorPercent: 10
+  corsPolicy: {allowOrigins: [{exact: a}]}
+  headers: {request: {set: {a: b}}}
+  retries: {attempts: 1, retryOn: retriable-headers, retryRemoteLocalities: true, retryIgnorePreviousHosts: true, backoff: 1s}
+  route: [{destination: {host: a}, headers: {response: {remove: [a]}}}]
+- match: [{uri: {exact: /a}}]
+  redirect: {uri: /b}
+- match: [{uri: {exact: /b}}]
+  directResponse: {status: 200}
+- match: [{uri: {exact: /c}}]
+  delegate: {name: d}
+- mirror: {host: m}
+  fault: {abort: {httpStatus: 500, percentage: {value: 1}}}
+  route: [{destination: {host: a}}]
+tls: [{match: [{sniHosts: [a.com]}], route: [{destination: {host: a}}]}]
+tcp: [{match: [{port: 80}], route: [{destination: {host: a}}]}]";
+    let parsed = check(
+        "networking",
+        "VirtualService",
+        spec,
+        &[
+            "http[0].match[0].scheme",
+            "http[0].match[0].port",
+            "http[0].match[0].sourceLabels",
+            "http[0].match[0].sourceNamespace",
+            "http[0].match[0].queryParams",
+            "http[0].match[0].withoutHeaders",
+            "http[0].match[0].statPrefix",
+            "http[0].rewrite",
+            "http[0].mirrors",
+            "http[0].mirrorPercentage",
+            "http[0].mirrorPercent",
+            "http[0].corsPolicy",
+            "http[0].headers",
+            "http[0].retries.retryOn",
+            "http[0].retries.retryRemoteLocalities",
+            "http[0].retries.retryIgnorePreviousHosts",
+            "http[0].retries.backoff",
+            "http[0].route[0].headers",
+            "http[1].redirect",
+            "http[2].directResponse",
+            "http[3].delegate",
+            "http[4].mirror",
+            "tls",
+            "tcp",
+        ],
+    );
+    let Kind::VirtualService(service) = &parsed.documents[0].body else { panic!() };
+    assert_eq!(service.http[0].matches[0].unsupported.len(), 6, "conditions stay closed");
+    assert_eq!(service.http[1].unsupported_action.as_deref(), Some("spec.http[1].redirect"));
+    assert_eq!(service.http[1].redirect.as_ref().and_then(|r| r.uri.as_deref()), Some("/b"));
+    assert_eq!(service.http[4].mirrors.len(), 1);
+    assert_eq!(service.tls[0].matches[0].sni_hosts, ["a.com"]);
+}
+
+#[test]
+fn of_destination_rules() {
+    let policy = "loadBalancer:
+    simple: ROUND_ROBIN
+    localityLbSetting: {enabled: true}
+    warmup: {duration: 1s}
+    warmupDurationSecs: 1s
+  connectionPool: {tcp: {maxConnections: 1}}
+  outlierDetection: {interval: 1s}
+  tls: {mode: SIMPLE, caCertificates: /ca, insecureSkipVerify: false}";
+    let spec = format!(
+        "host: a\nworkloadSelector: {{matchLabels: {{a: b}}}}\ntrafficPolicy:\n  {policy}\n  tunnel: {{targetHost: a.com, targetPort: 80}}\n  \
+         retryBudget: {{percent: 10}}\n  portLevelSettings:\n  - port: {{number: 80}}\n    loadBalancer: {{consistentHash: {{useSourceIp: true}}}}\n    \
+         connectionPool: {{http: {{maxRetries: 1}}}}\n    outlierDetection: {{interval: 1s}}\nsubsets:\n- name: v1\n  trafficPolicy: {{proxyProtocol: {{version: V2}}, \
+         loadBalancer: {{zoneAwareLbSetting: {{enabled: true}}, backendUtilization: {{}}}}}}"
+    );
+    let parsed = check(
+        "networking",
+        "DestinationRule",
+        &spec,
+        &[
+            "workloadSelector",
+            "trafficPolicy.loadBalancer.localityLbSetting",
+            "trafficPolicy.loadBalancer.warmup",
+            "trafficPolicy.loadBalancer.warmupDurationSecs",
+            "trafficPolicy.connectionPool",
+            "trafficPolicy.outlierDetection",
+            "trafficPolicy.tls.caCertificates",
+            "trafficPolicy.tls.insecureSkipVerify",
+            "trafficPolicy.tunnel",
+            "trafficPolicy.retryBudget",
+            "trafficPolicy.portLevelSettings[0].loadBalancer.consistentHash",
+            "trafficPolicy.portLevelSettings[0].connectionPool",
+            "trafficPolicy.portLevelSettings[0].outlierDetection",
+            "subsets[0].trafficPolicy.proxyProtocol",
+            "subsets[0].trafficPolicy.loadBalancer.zoneAwareLbSetting",
+            "subsets[0].trafficPolicy.loadBalancer.backendUtilization",
+        ],
+    );
+    let Kind::DestinationRule(rule) = &parsed.documents[0].body else { panic!() };
+    let policy = rule.traffic_policy.as_ref().expect("policy");
+    let pool = policy.connection_pool.as_ref().and_then(|pool| pool.tcp.as_ref()).expect("pool");
+    assert_eq!(pool.max_connections, Some(1));
+    assert_eq!(rule.unsupported, ["spec.workloadSelector"]);
+}
+
+#[test]
+fn of_gateways_and_service_entries() {
+    let spec = "servers:\n- {port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], defaultEndpoint: 'unix:///a'}\n\
+                - {port: {number: 443, name: b, protocol: HTTPS}, hosts: ['*'], tls: {mode: SIMPLE, credentialName: c}}";
+    check(
+        "networking",
+        "Gateway",
+        spec,
+        &["servers[0].defaultEndpoint", "servers[1].port", "servers[1].tls"],
+    );
+    let spec = "hosts: [a.com]\nresolution: STATIC\naddresses: [10.0.0.0/8]\nports: [{number: 80, name: a}]\n\
+                endpoints: [{address: 'unix:///a'}]";
+    check("networking", "ServiceEntry", spec, &["addresses[0]", "endpoints[0].address"]);
+    check("networking", "ServiceEntry", "hosts: [a.com]\nresolution: DNS", &["resolution"]);
+}
+
+#[test]
+fn of_authorization_policies() {
+    let source = "{ipBlocks: [10.0.0.1], notIpBlocks: [10.0.0.1], remoteIpBlocks: [10.0.0.1], notRemoteIpBlocks: [10.0.0.1], \
+                  requestPrincipals: [a], notRequestPrincipals: [a], trustDomains: [a], notTrustDomains: [a], principals: [a]}";
+    let spec = format!(
+        "rules:\n- from: [{{source: {source}}}]\n  to: [{{operation: {{paths: ['/{{*}}'], ports: ['80']}}}}]\n  \
+         when: [{{key: source.ip, values: [10.0.0.1]}}]"
+    );
+    let at = |name: &str| format!("rules[0].from[0].source.{name}");
+    let mut expected: Vec<String> =
+        ["ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks", "requestPrincipals"]
+            .map(at)
+            .into();
+    expected.extend(["notRequestPrincipals", "trustDomains", "notTrustDomains"].map(at));
+    expected.extend(["rules[0].to[0].operation.paths", "rules[0].when"].map(str::to_owned));
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    check("security", "AuthorizationPolicy", &spec, &expected);
+    check("security", "AuthorizationPolicy", "action: AUDIT", &["action"]);
+    let spec = "targetRefs: [{kind: Service, name: a}]";
+    check("security", "AuthorizationPolicy", spec, &["targetRefs"]);
+}
+
+/// Of these nothing has an effect, which is said once.
+#[test]
+fn of_whole_kinds() {
+    for (group, kind, version, spec) in [
+        (
+            "networking",
+            "Sidecar",
+            "v1",
+            "{outboundTrafficPolicy: {mode: 1, egressProxy: {host: a.b, port: {number: 1}}}}",
+        ),
+        ("networking", "WorkloadEntry", "v1alpha3", "{address: 10.0.0.1, service_account: a}"),
+        ("networking", "WorkloadGroup", "v1beta1", "{template: {}, probe: {httpGet: {port: 80}}}"),
+        ("networking", "ProxyConfig", "v1beta1", "{concurrency: null}"),
+        ("networking", "EnvoyFilter", "v1alpha3", "{}"),
+        ("security", "RequestAuthentication", "v1", "{jwtRules: [{issuer: a, jwks_uri: 'https://a'}]}"),
+        ("telemetry", "Telemetry", "v1alpha1", "{tracing: [{randomSamplingPercentage: 0.5}]}"),
+        ("extensions", "WasmPlugin", "v1alpha1", "{url: a.com/x}"),
+        ("extensions", "TrafficExtension", "v1alpha1", "{lua: {inlineCode: x}}"),
+    ] {
+        let text = format!(
+            "apiVersion: {group}.istio.io/{version}\nkind: {kind}\nmetadata: {{name: x}}\nspec: {spec}"
+        );
+        let parsed = parse_stream("f.yaml", &text);
+        let said = parsed.findings.iter().filter(|f| f.code == codes::KIND_NO_EFFECT).count();
+        let others = parsed.findings.iter().filter(|f| f.level == Level::Error || f.code == codes::NO_EFFECT);
+        assert_eq!((said, others.count()), (1, 0), "{:#?}", parsed.findings);
+        assert!(!parsed.documents[0].broken && parsed.documents[0].body.is_istio(), "{kind}");
+    }
+}
+
+/// Istio's leniency: numbers for names, snake_case, wrappers that are null.
+#[test]
+fn values_are_read_as_istio_reads_them() {
+    let text = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: x}\nspec: {mtls: {mode: 3}}";
+    let parsed = parse_stream("f.yaml", text);
+    let Kind::PeerAuthentication(policy) = &parsed.documents[0].body else { panic!() };
+    assert_eq!(policy.mode, Some(istio_api::security::MtlsMode::Strict), "{:#?}", parsed.findings);
+    let text = "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: x}\nspec:\n  \
+                jwt_rules: [{issuer: a, jwks_uri: 'https://a', forward_original_token: true, timeout: 1m30s, presence: REQUIRED}]";
+    let parsed = parse_stream("f.yaml", text);
+    let Kind::RequestAuthentication(policy) = &parsed.documents[0].body else { panic!() };
+    let rule = &policy.jwt_rules[0];
+    assert_eq!(rule.jwks_uri.as_deref(), Some("https://a"));
+    assert!(rule.forward_original_token);
+    assert_eq!(rule.timeout, Some(std::time::Duration::from_secs(90)));
+    assert_eq!(
+        rule.presence.map(istio_api::security::request_authentication::Presence::name),
+        Some("REQUIRED")
+    );
+}
