@@ -6,7 +6,7 @@ use crate::networking::{
     destination_rule, envoy_filter, gateway, proxy_config, service_entry, sidecar, virtual_service,
     workload_entry, workload_group,
 };
-use crate::security::{authorization_policy, peer_authentication, request_authentication};
+use crate::security::{authorization_schema, peer_authentication, request_authentication};
 use crate::telemetry;
 
 /// A kind of Istio's.
@@ -173,7 +173,7 @@ const RESOURCES: &[Resource] = &[
         "authorizationpolicies",
         "ap",
         &[column("Action", ".spec.action", "What happens to requests that a rule matches"), AGE],
-        object(&authorization_policy::SPEC),
+        object(&authorization_schema::SPEC),
     ),
     security(
         "PeerAuthentication",

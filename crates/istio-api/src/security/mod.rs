@@ -1,10 +1,12 @@
 //! `security.istio.io`: <https://istio.io/latest/docs/reference/config/security/>.
 
 pub mod authorization_policy;
+pub(crate) mod authorization_schema;
 pub mod peer_authentication;
 pub mod request_authentication;
 
 pub use authorization_policy::{Action, AuthorizationPolicy, Operation, Rule, Source};
+pub use authorization_schema::Condition;
 pub use peer_authentication::{MtlsMode, PeerAuthentication};
 pub use request_authentication::RequestAuthentication;
 

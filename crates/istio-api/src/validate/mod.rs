@@ -12,12 +12,14 @@ mod extensions;
 mod gateway;
 mod header;
 mod headers;
+mod http_action;
 mod http_route;
 mod locality;
 mod metadata;
 pub(crate) mod names;
 mod regex;
 mod request_authentication;
+mod retries;
 mod service;
 mod service_entry;
 mod sidecar;
@@ -40,7 +42,7 @@ use crate::units::PortRef;
 use crate::yaml::{Node, Value};
 
 pub(crate) use common::export_to;
-pub(crate) use http_route::retries;
+pub(crate) use retries::check as retries;
 pub(crate) use service::check as service;
 
 /// What a rule may ask of the object around a value.
