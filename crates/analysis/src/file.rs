@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use istio_api::codes as api;
-use istio_api::yaml::{self, Node};
+use istio_api::yaml::Node;
 use model::{Labels, Level, ObjectRef, Str};
 
 use crate::kind::Kind;
@@ -51,10 +51,9 @@ impl File {
         let name = Str::from(name);
         let cluster = cluster.map(Str::from);
         let mut objects = Vec::new();
-        for node in yaml::documents(text) {
+        let parsed = istio_api::parse_stream_with(&name, text, |node| {
             read_document(node, &name, cluster.as_ref(), reading, &mut objects);
-        }
-        let parsed = istio_api::parse_stream(&name, text);
+        });
         let unreadable = parsed.findings.iter().any(|f| matches!(f.code, api::SYNTAX | api::LIMIT));
         let findings = parsed.findings.into_iter().filter(|f| is_worth_saying(f, &objects)).collect();
         File { name, text: text.into(), objects, findings, unreadable, cluster }
