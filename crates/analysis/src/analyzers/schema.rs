@@ -47,7 +47,10 @@ fn run(snapshot: &Snapshot, report: &mut Report) {
 
 /// A finding about one object as a finding of the analysis.
 fn translated(file: &File, finding: &model::Finding) -> Option<Finding> {
-    let entry = catalogue::find(finding.code).filter(|entry| ANALYZER.codes.contains(&entry.code))?;
+    if !ANALYZER.codes.contains(&finding.code) {
+        return None;
+    }
+    let entry = catalogue::entry(finding.code);
     let object = finding.object.as_ref().and_then(|wanted| {
         let same = |o: &&Arc<Object>| o.shown.kind == wanted.kind && o.shown.name == wanted.name;
         let mut candidates = file.objects.iter().filter(same);
