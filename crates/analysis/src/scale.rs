@@ -16,7 +16,7 @@ use crate::snapshot::{Settings, Snapshot};
 /// Ten objects each: a service with its workload, routes, policies and what goes with them.
 const SERVICES: usize = 1_000;
 
-/// One file per service, as people keep them.
+/// The objects of one service.
 fn service(i: usize) -> String {
     let (namespace, name, next) = (format!("ns-{}", i % 50), format!("svc-{i}"), (i + 50) % SERVICES);
     let mut text = String::new();
@@ -104,6 +104,15 @@ fn service(i: usize) -> String {
     text
 }
 
+/// One file per object, as most people keep them: a change concerns one kind.
+fn files() -> Vec<(String, String)> {
+    let objects = (0..SERVICES).map(service).enumerate().flat_map(|(i, text)| {
+        let parts: Vec<String> = text.split_inclusive("---\n").map(str::to_owned).collect();
+        parts.into_iter().enumerate().map(move |(j, part)| (format!("{i}-{j}.yaml"), part))
+    });
+    objects.collect()
+}
+
 /// The most memory this process has had, in MiB.
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -142,11 +151,11 @@ fn processor_time() -> Duration {
 #[ignore = "a measurement"]
 fn ten_thousand_resources() {
     let reading = Reading::default();
-    let texts: Vec<(String, String)> = (0..SERVICES).map(|i| (format!("{i}.yaml"), service(i))).collect();
+    let texts = files();
     let mut session = Session::new(analyzers::by_default().collect(), Settings::default());
 
     let start = Instant::now();
-    let size = SERVICES.div_ceil(2);
+    let size = texts.len().div_ceil(2);
     let files: Vec<File> = std::thread::scope(|scope| {
         let read = |part: &[(String, String)]| -> Vec<File> {
             part.iter().map(|(name, text)| File::read(name, text, &reading)).collect()
@@ -163,8 +172,9 @@ fn ten_thousand_resources() {
     assert!(!findings.is_empty());
 
     let (start, used) = (Instant::now(), processor_time());
-    let changed = texts[7].1.replace("weight: 90", "weight: 80");
-    session.put(File::read(&texts[7].0, &changed, &reading));
+    let (name, route) =
+        texts.iter().find(|(_, text)| text.contains("kind: VirtualService")).expect("a route");
+    session.put(File::read(name, &route.replace("weight: 90", "weight: 80"), &reading));
     let after = session.findings();
     let again = start.elapsed();
     println!("processor time: {used:?}, and {:?} for the changed file", processor_time() - used);
