@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use istio_api::codes as api;
-use istio_api::yaml::{self, Node};
-use model::{Labels, Level, ObjectRef, Str};
+use istio_api::yaml::Node;
+use model::{Level, ObjectRef, Str};
 
 use crate::kind::Kind;
-use crate::object::{Object, labels_of};
+use crate::object::{Object, labels_of, pod_labels};
 use crate::value::Val;
 
 /// How files are read.
@@ -46,15 +46,47 @@ impl File {
         File::of_cluster(name, text, None, reading)
     }
 
+    /// As [`File::of_cluster`], for bytes that may be no text: that is a finding, and nothing else
+    /// of the file is read.
+    pub fn of_bytes(name: &str, bytes: &[u8], cluster: Option<&str>, reading: &Reading) -> File {
+        let error = match std::str::from_utf8(bytes) {
+            Ok(text) => return File::of_cluster(name, text, cluster, reading),
+            Err(error) => error,
+        };
+        let good = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
+        let finding = model::Finding {
+            level: Level::Error,
+            code: api::SYNTAX,
+            object: None,
+            field: Str::default(),
+            place: Some(model::Place {
+                file: name.into(),
+                line: count(good.matches('\n').count()),
+                column: count(good.rsplit('\n').next().unwrap_or_default().chars().count()),
+            }),
+            message: "is no text in UTF-8".into(),
+        };
+        let text = Arc::from(String::from_utf8_lossy(bytes));
+        let cluster = cluster.map(Str::from);
+        File {
+            name: name.into(),
+            text,
+            objects: Vec::new(),
+            findings: vec![finding],
+            unreadable: true,
+            cluster,
+        }
+    }
+
     /// As [`File::read`], for the objects of one of several clusters.
     pub fn of_cluster(name: &str, text: &str, cluster: Option<&str>, reading: &Reading) -> File {
         let name = Str::from(name);
         let cluster = cluster.map(Str::from);
         let mut objects = Vec::new();
-        for node in yaml::documents(text) {
+        let parsed = istio_api::parse_stream_with(&name, text, |node| {
             read_document(node, &name, cluster.as_ref(), reading, &mut objects);
-        }
-        let parsed = istio_api::parse_stream(&name, text);
+        });
         let unreadable = parsed.findings.iter().any(|f| matches!(f.code, api::SYNTAX | api::LIMIT));
         let findings = parsed.findings.into_iter().filter(|f| is_worth_saying(f, &objects)).collect();
         File { name, text: text.into(), objects, findings, unreadable, cluster }
@@ -130,16 +162,13 @@ fn read_object(node: Node, file: &Str, cluster: Option<&Str>, reading: &Reading)
         namespace,
         api_version: Str::from(api_version),
         labels: labels_of(metadata.get("labels")),
-        annotations: annotations(labels_of(metadata.get("annotations"))),
+        pod_labels: Arc::new(pod_labels(kind, root)),
+        annotations: labels_of(metadata.get("annotations")).0,
         cluster: cluster.cloned(),
         file: file.clone(),
         built_in: false,
         node,
     })
-}
-
-fn annotations(labels: Labels) -> std::collections::BTreeMap<Str, Str> {
-    labels.0
 }
 
 /// Prometheus' own rule files are no Kubernetes objects: `groups`, each with `rules`.
@@ -183,5 +212,8 @@ mod tests {
         );
         assert!(file.unreadable);
         assert_eq!(file.objects.len(), 1);
+        let bytes = File::of_bytes("f", b"a: b\n  \xff", None, &Reading::default());
+        let place = bytes.findings[0].place.as_ref().map(ToString::to_string);
+        assert!(bytes.unreadable && place.as_deref() == Some("f:2:3"));
     }
 }

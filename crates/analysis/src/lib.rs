@@ -8,6 +8,8 @@
 //! Nothing here does I/O or reads a clock.
 
 pub mod analyzers;
+#[cfg(test)]
+mod anything;
 pub mod builtin;
 pub mod catalogue;
 #[cfg(test)]
@@ -24,6 +26,8 @@ mod mesh;
 mod object;
 mod own;
 mod run;
+#[cfg(test)]
+mod scale;
 mod session;
 mod snapshot;
 #[cfg(test)]

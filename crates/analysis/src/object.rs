@@ -1,6 +1,7 @@
 //! One object as it was written.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use istio_api::yaml::Node;
 use model::{Labels, ObjectRef, Place, Str};
@@ -19,6 +20,8 @@ pub struct Object {
     pub namespace: Str,
     pub api_version: Str,
     pub labels: Labels,
+    /// Those of the pods of this object: its own, its template's, or a WorkloadEntry's endpoint's.
+    pub pod_labels: Arc<Labels>,
     pub annotations: BTreeMap<Str, Str>,
     /// Which cluster's, if several are analyzed together.
     pub cluster: Option<Str>,
@@ -72,14 +75,6 @@ impl Object {
         }
     }
 
-    /// The labels that the pods of this object carry.
-    pub fn pod_labels(&self) -> Labels {
-        match self.kind {
-            Kind::Pod => self.labels.clone(),
-            _ => labels_of(self.spec().path("template.metadata.labels")),
-        }
-    }
-
     /// Whether Istio takes this for a part of itself: it is labelled as such.
     pub fn is_control_plane(&self) -> bool {
         self.labels.get("istio").is_some() || self.labels.get("release") == Some("istio")
@@ -89,6 +84,16 @@ impl Object {
     pub fn suppresses(&self, code: &str) -> bool {
         self.annotation("galley.istio.io/analyze-suppress")
             .is_some_and(|codes| codes.split(',').map(str::trim).any(|c| c == "*" || c == code))
+    }
+}
+
+/// The labels that the pods of an object carry, for kinds that have or make pods.
+pub(crate) fn pod_labels(kind: Kind, root: Val<'_>) -> Labels {
+    match kind {
+        Kind::Pod => labels_of(root.path("metadata.labels")),
+        Kind::WorkloadEntry => labels_of(root.path("spec.labels")),
+        _ if Kind::WORKLOADS.contains(&kind) => labels_of(root.path("spec.template.metadata.labels")),
+        _ => Labels::default(),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::hosts::Hosts;
 use crate::kind::Kind;
 use crate::mesh::{Mesh, Source};
 use crate::object::Object;
+use crate::own::{Calls, Modes};
 use crate::workloads::{self, Workload};
 
 /// What there is beside the files.
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub duplicates: Vec<(Arc<Object>, Arc<Object>)>,
     workloads: OnceLock<WorkloadIndex>,
     hosts: OnceLock<Hosts>,
+    calls: OnceLock<Calls>,
+    modes: OnceLock<Modes>,
 }
 
 impl Snapshot {
@@ -116,18 +119,36 @@ impl Snapshot {
     /// The workloads that a selector selects, in one namespace or in all. The empty selector
     /// selects all of them.
     pub fn select(&self, namespace: Option<&str>, selector: &Labels) -> Vec<&Workload> {
+        self.selected(namespace, selector).collect()
+    }
+
+    /// As [`Snapshot::select`], one by one: who asks for any of thousands stops at the first.
+    pub fn selected<'a, 's>(
+        &'a self,
+        namespace: Option<&'s str>,
+        selector: &'s Labels,
+    ) -> impl Iterator<Item = &'a Workload> + use<'a, 's> {
         let index = self.workload_index();
-        let all = &index.workloads;
-        let fits = |workload: &&Workload| {
-            namespace.is_none_or(|ns| *workload.object.namespace == *ns) && selector.select(&workload.labels)
-        };
         // The rarest label of the selector leads to the fewest workloads.
         let rarest = selector.0.iter().map(|(k, v)| index.with_label(k, v)).min_by_key(|list| list.len());
-        match (rarest, namespace) {
-            (Some(list), _) => list.iter().filter_map(|i| all.get(*i)).filter(fits).collect(),
-            (None, Some(ns)) => index.in_namespace(ns).iter().filter_map(|i| all.get(*i)).collect(),
-            (None, None) => all.iter().collect(),
-        }
+        let positions: &[usize] = match (rarest, namespace) {
+            (Some(list), _) => list,
+            (None, Some(namespace)) => index.in_namespace(namespace),
+            (None, None) => &index.everything,
+        };
+        positions.iter().filter_map(|i| index.workloads.get(*i)).filter(move |workload| {
+            namespace.is_none_or(|ns| *workload.object.namespace == *ns) && selector.select(&workload.labels)
+        })
+    }
+
+    /// Who calls whom.
+    pub fn calls(&self) -> &Calls {
+        self.calls.get_or_init(|| Calls::new(self))
+    }
+
+    /// What workloads ask of their callers' TLS.
+    pub fn modes(&self) -> &Modes {
+        self.modes.get_or_init(|| Modes::new(self))
     }
 
     /// Services and ServiceEntries by the hosts they have.
@@ -145,6 +166,8 @@ impl Snapshot {
 #[derive(Debug, Default)]
 struct WorkloadIndex {
     workloads: Vec<Workload>,
+    /// The position of each.
+    everything: Vec<usize>,
     by_label: HashMap<Str, HashMap<Str, Vec<usize>>>,
     by_namespace: HashMap<Str, Vec<usize>>,
 }
@@ -158,6 +181,7 @@ impl WorkloadIndex {
                 index.by_label.entry(key.clone()).or_default().entry(value.clone()).or_default().push(i);
             }
         }
+        index.everything = (0..workloads.len()).collect();
         index.workloads = workloads;
         index
     }

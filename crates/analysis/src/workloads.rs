@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::Labels;
 
 use crate::kind::Kind;
-use crate::object::{Object, labels_of};
+use crate::object::Object;
 use crate::snapshot::Snapshot;
 use crate::value::Val;
 
@@ -59,7 +59,7 @@ pub fn is_ambient(pod: &Object) -> bool {
 pub struct Workload {
     pub object: Arc<Object>,
     /// Those of the pods.
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
 }
 
 impl Workload {
@@ -76,13 +76,5 @@ pub fn all(snapshot: &Snapshot) -> Vec<Workload> {
         .iter()
         .chain(snapshot.of_all(&Kind::WORKLOADS))
         .chain(snapshot.of(Kind::WorkloadEntry));
-    objects
-        .map(|object| {
-            let labels = match object.kind {
-                Kind::WorkloadEntry => labels_of(object.spec().get("labels")),
-                _ => object.pod_labels(),
-            };
-            Workload { object: object.clone(), labels }
-        })
-        .collect()
+    objects.map(|object| Workload { object: object.clone(), labels: object.pod_labels.clone() }).collect()
 }

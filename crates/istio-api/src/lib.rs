@@ -26,5 +26,5 @@ pub mod yaml;
 
 pub use document::{Document, Kind, Places};
 pub use mesh::{MeshConfig, ParsedMeshConfig, parse_mesh_config};
-pub use parse::{Parsed, duplicate, parse_stream, validate_bytes, validate_stream};
+pub use parse::{Parsed, duplicate, parse_stream, parse_stream_with, validate_bytes, validate_stream};
 pub use units::{Percent, PortRef, StringMatch};

@@ -38,7 +38,13 @@ enum Purpose {
 /// what is wrong with one document is a finding and costs no other document anything. `file` is
 /// for messages only.
 pub fn parse_stream(file: &str, text: &str) -> Parsed {
-    parse(file, text, Purpose::Run)
+    parse(file, text, Purpose::Run, |_| {})
+}
+
+/// As [`parse_stream`], for who reads the tree of every document as well: each is handed over once
+/// it has been read.
+pub fn parse_stream_with(file: &str, text: &str, each: impl FnMut(Node)) -> Parsed {
+    parse(file, text, Purpose::Run, each)
 }
 
 /// As [`parse_stream`], for people who ask whether their files are right: also reports what a mesh
@@ -46,7 +52,7 @@ pub fn parse_stream(file: &str, text: &str) -> Parsed {
 /// their protocol), and lets pass what it does not look at (objects of other kinds that are
 /// incomplete).
 pub fn validate_stream(file: &str, text: &str) -> Parsed {
-    parse(file, text, Purpose::Validate)
+    parse(file, text, Purpose::Validate, |_| {})
 }
 
 /// As [`validate_stream`], for a file whose content may be no text at all.
@@ -67,13 +73,16 @@ pub fn validate_bytes(file: &str, bytes: &[u8]) -> Parsed {
     }
 }
 
-fn parse(file: &str, text: &str, purpose: Purpose) -> Parsed {
+fn parse(file: &str, text: &str, purpose: Purpose, mut each: impl FnMut(Node)) -> Parsed {
     let file = Str::from(file);
     let mut parsed = Parsed::default();
     let text = one_kind_of_line(text);
     for chunk in yaml::split(&text) {
         match yaml::load(chunk) {
-            Ok(nodes) => nodes.iter().for_each(|node| read_object(&file, node, purpose, &mut parsed)),
+            Ok(nodes) => nodes.into_iter().for_each(|node| {
+                read_object(&file, &node, purpose, &mut parsed);
+                each(node);
+            }),
             Err(error) => {
                 parsed.incomplete = true;
                 parsed.findings.push(syntax_finding(&file, error));

@@ -33,8 +33,8 @@ fn workloads(policy: &Object, snapshot: &Snapshot, report: &mut Report) {
     }
     let labels = labels_of(selector.get("matchLabels"));
     let namespace = (!is_mesh_wide).then_some(&*policy.namespace);
-    let enforces = |w: &&Workload| in_mesh(&w.object, snapshot) || is_ambient(&w.object);
-    if !snapshot.select(namespace, &labels).iter().any(enforces) {
+    let enforces = |w: &Workload| in_mesh(&w.object, snapshot) || is_ambient(&w.object);
+    if !snapshot.selected(namespace, &labels).any(enforces) {
         report.add("IST0127", policy, selector, &[&selector_text(&labels)]);
     }
 }

@@ -81,7 +81,7 @@ fn same_proxy(a: &Labels, b: &Labels, snapshot: &Snapshot) -> bool {
         (_, true) => a,
         _ => return false,
     };
-    !snapshot.select(None, larger).is_empty()
+    snapshot.selected(None, larger).next().is_some()
 }
 
 #[cfg(test)]

@@ -59,7 +59,8 @@ fn ports(
         return None;
     }
     // Pods of one workload have the same labels, so ask for each once.
-    let distinct: BTreeSet<(&Str, &Labels)> = pods.iter().map(|w| (&w.object.namespace, &w.labels)).collect();
+    let distinct: BTreeSet<(&Str, &Labels)> =
+        pods.iter().map(|w| (&w.object.namespace, &*w.labels)).collect();
     let mut ports = BTreeSet::new();
     for (namespace, labels) in distinct {
         let here = services.get(namespace).map_or(&[][..], Vec::as_slice);

@@ -23,8 +23,8 @@ fn run(snapshot: &Snapshot, report: &mut Report) {
         let at = gateway.spec().get("selector");
         let selector = labels_of(at);
         // Secrets are read from where the gateway's pods are.
-        let pods = snapshot.select(None, &selector);
-        let Some(namespace) = pods.first().map(|pod| pod.object.namespace.clone()) else {
+        let pod = snapshot.selected(None, &selector).next();
+        let Some(namespace) = pod.map(|pod| pod.object.namespace.clone()) else {
             report.add("IST0101", gateway, at, &[&"selector", &selector_text(&selector)]);
             continue;
         };

@@ -29,6 +29,9 @@ pub static ANALYZER: Analyzer = Analyzer {
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
 fn run(snapshot: &Snapshot, report: &mut Report) {
+    if !snapshot.workloads().iter().any(|workload| workload.labels.get(GATEWAY_NAME).is_some()) {
+        return;
+    }
     for policy in snapshot.of_all(&POLICIES) {
         let selector = policy.spec().get("selector");
         if !selector.exists() || policy.spec().get("targetRef").exists() {

@@ -36,10 +36,10 @@ fn run(snapshot: &Snapshot, report: &mut Report) {
     for deployment in snapshot.of(Kind::Deployment) {
         let Some(image) = auto_image(deployment.pod_spec()) else { continue };
         let namespace = snapshot.namespace_labels(&deployment.namespace).unwrap_or(&none);
-        let labels = deployment.pod_labels();
+        let labels = &deployment.pod_labels;
         let is_injected = webhooks.iter().any(|webhook| {
             selects(webhook.get("namespaceSelector"), namespace)
-                && selects(webhook.get("objectSelector"), &labels)
+                && selects(webhook.get("objectSelector"), labels)
         });
         if !is_injected {
             report.add("IST0146", deployment, image, &[&"Deployment", deployment.name()]);

@@ -34,10 +34,10 @@ fn run(snapshot: &Snapshot, report: &mut Report) {
         if is_waypoint || !in_mesh(deployment, snapshot) {
             continue;
         }
-        let labels = deployment.pod_labels();
+        let labels = &deployment.pod_labels;
         let candidates = services.get(&deployment.namespace).map_or(&[][..], Vec::as_slice);
         let selecting: Vec<&Object> =
-            candidates.iter().filter(|(_, selector)| selector.select(&labels)).map(|(s, _)| &***s).collect();
+            candidates.iter().filter(|(_, selector)| selector.select(labels)).map(|(s, _)| &***s).collect();
         if selecting.len() > 1 {
             protocols(deployment, &selecting, report);
             target_ports(deployment, &selecting, report);

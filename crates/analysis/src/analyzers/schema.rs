@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use istio_api::codes as api;
+use model::Level;
 
 use super::Analyzer;
 use crate::catalogue;
@@ -34,16 +35,22 @@ fn run(snapshot: &Snapshot, report: &mut Report) {
         }
     }
     for (duplicate, first) in &snapshot.duplicates {
-        // Within one file that has been said already.
-        if duplicate.file != first.file {
-            report.add(api::DUPLICATE_OBJECT, duplicate, duplicate.root(), &[&first.place(first.root())]);
+        // Within one file that has been said already; the same text in two files does no harm.
+        if duplicate.file != first.file && duplicate.root().canonical() != first.root().canonical() {
+            let place = first.place(first.root());
+            let finding = report.add(api::DUPLICATE_OBJECT, duplicate, duplicate.root(), &[&place]);
+            // Files that are analyzed together need not be applied together.
+            finding.level = Level::Warning;
         }
     }
 }
 
 /// A finding about one object as a finding of the analysis.
 fn translated(file: &File, finding: &model::Finding) -> Option<Finding> {
-    let entry = catalogue::find(finding.code).filter(|entry| ANALYZER.codes.contains(&entry.code))?;
+    if !ANALYZER.codes.contains(&finding.code) {
+        return None;
+    }
+    let entry = catalogue::entry(finding.code);
     let object = finding.object.as_ref().and_then(|wanted| {
         let same = |o: &&Arc<Object>| o.shown.kind == wanted.kind && o.shown.name == wanted.name;
         let mut candidates = file.objects.iter().filter(same);
@@ -103,12 +110,17 @@ mod tests {
 
     #[test]
     fn an_object_in_two_files_is_given_twice() {
-        let file = |name| {
-            let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n";
-            Arc::new(File::read(name, text, &Reading::default()))
+        let file = |name, label: &str| {
+            let text =
+                format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: a, labels: {{l: {label}}}}}\n");
+            Arc::new(File::read(name, &text, &Reading::default()))
         };
-        let findings =
-            analyze(&Snapshot::new(vec![file("one"), file("two")], Settings::default()), &[&ANALYZER]);
+        let found = |first, second| {
+            let files = vec![file("one", first), file("two", second)];
+            analyze(&Snapshot::new(files, Settings::default()), &[&ANALYZER])
+        };
+        assert!(found("x", "x").is_empty());
+        let findings = found("x", "y");
         let messages: Vec<&str> = findings.iter().map(|f| &*f.message).collect();
         assert_eq!(messages, ["is given twice; the one at one:1:1 counts, this one has no effect"]);
     }

@@ -52,7 +52,7 @@ fn selects_a_pod(selector: &Labels, snapshot: &Snapshot) -> bool {
     let (topology, own): (Vec<_>, Vec<_>) =
         selector.0.clone().into_iter().partition(|(key, _)| TOPOLOGY.contains(&&**key));
     let own: Labels = own.into_iter().collect();
-    let is_there = |w: &&Workload| {
+    let is_there = |w: &Workload| {
         topology.iter().all(|(key, value)| match w.is_pod() {
             true => {
                 w.labels.get(key) == Some(value) || topology_label(&w.object, key, snapshot) == Some(value)
@@ -61,7 +61,7 @@ fn selects_a_pod(selector: &Labels, snapshot: &Snapshot) -> bool {
             false => true,
         })
     };
-    snapshot.select(None, &own).iter().any(is_there)
+    snapshot.selected(None, &own).any(is_there)
 }
 
 /// The value that a label added for topology has for a pod.

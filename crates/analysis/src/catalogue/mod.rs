@@ -64,7 +64,7 @@ pub fn find(code: &str) -> Option<&'static Entry> {
 
 /// The entry of a code that one of our analyzers reports.
 pub fn entry(code: &str) -> &'static Entry {
-    find(code).unwrap_or(&UNKNOWN)
+    all().find(|entry| entry.code == code).unwrap_or(&UNKNOWN)
 }
 
 /// A template with its arguments put in.

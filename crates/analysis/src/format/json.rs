@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Input, reference};
+use super::{Input, origin, reference};
 use crate::catalogue;
 use crate::finding::Finding;
 
@@ -34,7 +34,7 @@ pub(super) fn message(finding: &Finding) -> Map<String, Value> {
     put("mend", json!(entry.mend));
     put("message", json!(finding.message));
     if let Some(object) = &finding.object {
-        put("origin", json!(object.to_string()));
+        put("origin", json!(origin(object)));
     }
     if let Some(place) = &finding.place {
         put("reference", json!(reference(place)));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use model::Level;
 
-use super::{Input, reference};
+use super::{Input, origin, reference};
 use crate::catalogue;
 use crate::finding::Finding;
 
@@ -37,7 +37,7 @@ fn line(finding: &Finding, style: Style, text: &mut String) {
     if let Some(cluster) = &finding.cluster {
         let _ = write!(text, " [cluster-{cluster}]");
     }
-    let object = finding.object.as_ref().map(ToString::to_string);
+    let object = finding.object.as_ref().map(origin);
     let parts: Vec<String> = object.into_iter().chain(finding.place.as_ref().map(reference)).collect();
     if !parts.is_empty() {
         let _ = write!(text, " ({})", parts.join(" "));

@@ -7,7 +7,7 @@ mod log;
 mod sarif;
 mod yaml;
 
-use model::{Level, Place};
+use model::{Level, ObjectRef, Place};
 
 use crate::finding::Finding;
 
@@ -70,6 +70,11 @@ pub fn render(format: Format, input: &Input<'_>) -> String {
         Format::Junit => junit::render(input),
         Format::Github => github::render(input),
     }
+}
+
+/// The object as istioctl names its origin; one without a name by its kind.
+fn origin(object: &ObjectRef) -> String {
+    object.to_string().trim_end_matches([' ', '/']).to_owned()
 }
 
 /// `FILE:LINE`, as istioctl refers to places.

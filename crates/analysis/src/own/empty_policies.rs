@@ -7,8 +7,6 @@ use crate::object::{Object, labels_of};
 use crate::snapshot::Snapshot;
 use crate::value::Val;
 
-use super::mtls;
-
 pub static ANALYZER: Analyzer = Analyzer {
     name: "lateen.EmptyPolicies",
     description: "Finds rules of ALLOW policies that no request can match",
@@ -108,8 +106,8 @@ fn without_identity(policy: &Object, source: Val<'_>, snapshot: &Snapshot) -> Op
     let field = ["principals", "namespaces"].into_iter().find(|f| source.get(f).items().len() > 0)?;
     let labels = labels_of(policy.spec().path("selector.matchLabels"));
     let workloads = snapshot.select(Some(&policy.namespace), &labels);
-    let mut modes = workloads.iter().map(|w| mtls::mode(snapshot, &policy.namespace, &w.labels));
-    let all = !workloads.is_empty() && modes.all(|mode| mode.is_some_and(|mode| mode.mode == "DISABLE"));
+    let mut modes = workloads.iter().map(|w| snapshot.modes().of(&policy.namespace, &w.labels));
+    let all = !workloads.is_empty() && modes.all(|mode| mode.is_some_and(|mode| &*mode.mode == "DISABLE"));
     all.then(|| format!("{field} need mutual TLS, which is switched off for the workloads it selects"))
 }
 

@@ -12,7 +12,6 @@ use crate::value::Val;
 use crate::workloads::{Workload, in_mesh};
 
 use super::empty_policies::is_allow;
-use super::mtls;
 
 pub static ANALYZER: Analyzer = Analyzer {
     name: "lateen.LockedOutProbes",
@@ -40,7 +39,8 @@ fn run(snapshot: &Snapshot, report: &mut Report) {
         }
         let Some((probe, port)) = http_probe(object.pod_spec()) else { continue };
         let namespace = &object.namespace;
-        if let Some(mode) = mtls::mode(snapshot, namespace, &workload.labels).filter(|m| m.mode == "STRICT") {
+        if let Some(mode) = snapshot.modes().of(namespace, &workload.labels).filter(|m| &*m.mode == "STRICT")
+        {
             let by = format!("PeerAuthentication {} asks for mutual TLS", mode.policy.full_name());
             report.add("LTN0109", object, probe, &[&port, &by]);
             continue;

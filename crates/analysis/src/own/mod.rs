@@ -23,6 +23,9 @@ mod without_effect;
 
 use crate::analyzers::Analyzer;
 
+pub(crate) use calls::Calls;
+pub(crate) use mtls::Modes;
+
 pub(crate) const ANALYZERS: &[&Analyzer] = &[
     &shadowed_rules::ANALYZER,
     &weights::ANALYZER,

@@ -2,9 +2,10 @@
 //! it wins over one of its namespace, that over one of the root namespace. See
 //! <https://istio.io/latest/docs/reference/config/security/peer_authentication/>.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::Labels;
+use model::{Labels, Str};
 
 use crate::kind::Kind;
 use crate::object::{Object, labels_of};
@@ -12,32 +13,57 @@ use crate::snapshot::Snapshot;
 
 /// A mode that somebody wrote, and where.
 #[derive(Clone, Debug)]
-pub struct Mode<'a> {
-    pub mode: &'a str,
-    pub policy: &'a Arc<Object>,
+pub struct Mode {
+    pub mode: Str,
+    pub policy: Arc<Object>,
 }
 
-/// The mode for pods with these labels. `None` if nobody asks for one, which is PERMISSIVE. A
-/// policy with settings of its own for ports does not count: they need the port to be judged.
-pub fn mode<'a>(snapshot: &'a Snapshot, namespace: &str, labels: &Labels) -> Option<Mode<'a>> {
-    let policies = snapshot.of(Kind::PeerAuthentication);
-    let selector = |policy: &Object| labels_of(policy.spec().path("selector.matchLabels"));
-    let here = || policies.iter().filter(|policy| *policy.namespace == *namespace);
-    let root = snapshot.mesh.root_namespace();
-    let by_workload = here().find(|policy| !selector(policy).is_empty() && selector(policy).select(labels));
-    if by_workload.is_some_and(|policy| policy.spec().get("portLevelMtls").exists()) {
-        return None;
+/// The PeerAuthentications of a mesh, by namespace.
+#[derive(Debug, Default)]
+pub struct Modes {
+    /// Those that select workloads, by one of their labels.
+    by_label: HashMap<(Str, Str, Str), Vec<(Labels, Arc<Object>)>>,
+    by_namespace: HashMap<Str, Arc<Object>>,
+    root: Str,
+}
+
+impl Modes {
+    pub fn new(snapshot: &Snapshot) -> Modes {
+        let mut modes = Modes { root: snapshot.mesh.root_namespace().into(), ..Modes::default() };
+        for policy in snapshot.of(Kind::PeerAuthentication) {
+            let selector = labels_of(policy.spec().path("selector.matchLabels"));
+            let namespace = policy.namespace.clone();
+            match selector.0.first_key_value() {
+                None => {
+                    modes.by_namespace.entry(namespace).or_insert_with(|| policy.clone());
+                }
+                Some((key, value)) => {
+                    let key = (namespace, key.clone(), value.clone());
+                    modes.by_label.entry(key).or_default().push((selector, policy.clone()));
+                }
+            }
+        }
+        modes
     }
-    let candidates = [
-        by_workload,
-        here().find(|policy| selector(policy).is_empty()),
-        policies.iter().find(|policy| *policy.namespace == *root && selector(policy).is_empty()),
-    ];
-    candidates.into_iter().flatten().find_map(|policy| {
-        let mode = policy.spec().path("mtls.mode").str();
-        // UNSET inherits.
-        (!matches!(mode, "" | "UNSET")).then_some(Mode { mode, policy })
-    })
+
+    /// The mode for pods with these labels. `None` if nobody asks for one, which is PERMISSIVE. A
+    /// policy with settings of its own for ports does not count: they need the port to be judged.
+    pub fn of(&self, namespace: &Str, labels: &Labels) -> Option<Mode> {
+        let mut keys = labels.0.iter().map(|(k, v)| (namespace.clone(), k.clone(), v.clone()));
+        let by_workload = keys.find_map(|key| {
+            let found = self.by_label.get(&key)?.iter().find(|(selector, _)| selector.select(labels));
+            found.map(|(_, policy)| policy)
+        });
+        if by_workload.is_some_and(|policy| policy.spec().get("portLevelMtls").exists()) {
+            return None;
+        }
+        let candidates = [by_workload, self.by_namespace.get(namespace), self.by_namespace.get(&self.root)];
+        candidates.into_iter().flatten().find_map(|policy| {
+            let mode = policy.spec().path("mtls.mode").str();
+            // UNSET inherits.
+            (!matches!(mode, "" | "UNSET")).then(|| Mode { mode: mode.into(), policy: policy.clone() })
+        })
+    }
 }
 
 #[cfg(test)]
@@ -61,7 +87,7 @@ mod tests {
         let snapshot = snapshot(&text);
         let mode = |namespace: &str, app: &str| {
             let labels: Labels = [("app", app)].into_iter().collect();
-            super::mode(&snapshot, namespace, &labels).map(|m| format!("{} {}", m.mode, m.policy.name()))
+            snapshot.modes().of(&namespace.into(), &labels).map(|m| format!("{} {}", m.mode, m.policy.name()))
         };
         assert_eq!(mode("shop", "a").as_deref(), Some("PERMISSIVE w"));
         assert_eq!(mode("shop", "b").as_deref(), Some("DISABLE n"));

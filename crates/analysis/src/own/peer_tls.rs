@@ -6,7 +6,7 @@ use crate::kind::Kind;
 use crate::object::{Object, labels_of};
 use crate::snapshot::Snapshot;
 
-use super::mtls::{self, Mode};
+use super::mtls::Mode;
 
 pub static ANALYZER: Analyzer = Analyzer {
     name: "lateen.PeerTls",
@@ -33,8 +33,11 @@ fn run(snapshot: &Snapshot, report: &mut Report) {
         if entry.object.kind != Kind::Service {
             continue;
         }
+        if tls.str().is_empty() {
+            continue;
+        }
         let Some(asked) = common_mode(&entry.object, snapshot) else { continue };
-        let problem = match (tls.str(), asked.mode) {
+        let problem = match (tls.str(), &*asked.mode) {
             ("DISABLE" | "SIMPLE" | "MUTUAL", "STRICT") => "accepts mutual TLS of the mesh only (STRICT)",
             ("ISTIO_MUTUAL", "DISABLE") => "accepts plaintext only (DISABLE)",
             _ => continue,
@@ -45,15 +48,15 @@ fn run(snapshot: &Snapshot, report: &mut Report) {
 }
 
 /// The mode that all workloads of a service ask for; without workloads, that of its namespace.
-fn common_mode<'a>(service: &Object, snapshot: &'a Snapshot) -> Option<Mode<'a>> {
+fn common_mode(service: &Object, snapshot: &Snapshot) -> Option<Mode> {
     let selector = labels_of(service.spec().get("selector"));
     let workloads = match selector.is_empty() {
         true => Vec::new(),
         false => snapshot.select(Some(&service.namespace), &selector),
     };
-    let mut modes = workloads.iter().map(|w| mtls::mode(snapshot, &service.namespace, &w.labels));
+    let mut modes = workloads.iter().map(|w| snapshot.modes().of(&service.namespace, &w.labels));
     let first = match workloads.is_empty() {
-        true => mtls::mode(snapshot, &service.namespace, &selector)?,
+        true => snapshot.modes().of(&service.namespace, &selector)?,
         false => modes.next()??,
     };
     modes.all(|mode| mode.is_some_and(|mode| mode.mode == first.mode)).then_some(first)

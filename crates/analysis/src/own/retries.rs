@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::calls::{Calls, Service, rules_by_service};
+use super::calls::{Service, rules_by_service};
 use crate::analyzers::Analyzer;
 use crate::finding::Report;
 use crate::kind::Kind;
@@ -33,8 +33,7 @@ fn run(snapshot: &Snapshot, report: &mut Report) {
         return;
     }
     let mut callers: BTreeMap<&Service, BTreeSet<&Service>> = BTreeMap::new();
-    let calls = Calls::new(snapshot);
-    for (caller, called) in &calls.0 {
+    for (caller, called) in &snapshot.calls().0 {
         for callee in called {
             callers.entry(callee).or_default().insert(caller);
         }

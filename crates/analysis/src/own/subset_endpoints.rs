@@ -34,7 +34,7 @@ fn run(snapshot: &Snapshot, report: &mut Report) {
                 continue;
             }
             let has_endpoint = endpoints.iter().any(|endpoint| labels.select(&endpoint.labels));
-            if !endpoints.is_empty() && !has_endpoint && !snapshot.select(None, &labels).is_empty() {
+            if !endpoints.is_empty() && !has_endpoint && snapshot.selected(None, &labels).next().is_some() {
                 let name = subset.get("name").str();
                 report.add("LTN0105", rule, subset, &[&name, &service.full_name()]);
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::calls::{Calls, Service, rules_by_service};
+use super::calls::{Service, rules_by_service};
 use crate::analyzers::Analyzer;
 use crate::finding::Report;
 use crate::kind::Kind;
@@ -45,7 +45,7 @@ fn run(snapshot: &Snapshot, report: &mut Report) {
     if longest.len() < 2 {
         return;
     }
-    for (caller, called) in &Calls::new(snapshot).0 {
+    for (caller, called) in &snapshot.calls().0 {
         let Some(outer) = longest.get(caller) else { continue };
         for (callee, inner) in called.iter().filter_map(|callee| Some((callee, longest.get(callee)?))) {
             if inner.duration > outer.duration {

@@ -15,7 +15,8 @@ use super::Args;
 pub struct Source {
     /// As it was given, or found below a folder that was; `-` for standard input.
     pub name: String,
-    pub text: Arc<str>,
+    /// Not always text; then that is a finding.
+    pub bytes: Arc<[u8]>,
     pub cluster: Option<String>,
 }
 
@@ -56,9 +57,7 @@ fn gather(
     sources: &mut Vec<Source>,
 ) -> Result<(), String> {
     let mut push = |name: &str, bytes: Vec<u8>| {
-        // What is not UTF-8 is a finding with its place, not a failure.
-        let text = String::from_utf8_lossy(&bytes).into();
-        sources.push(Source { name: name.to_owned(), text, cluster: cluster.cloned() });
+        sources.push(Source { name: name.to_owned(), bytes: bytes.into(), cluster: cluster.cloned() });
     };
     if path == "-" {
         let mut bytes = Vec::new();
@@ -107,7 +106,7 @@ pub fn parse(sources: &[Source], reading: &Reading) -> Vec<Arc<File>> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let size = sources.len().div_ceil(workers).max(1);
     let read = |source: &Source| {
-        Arc::new(File::of_cluster(&source.name, &source.text, source.cluster.as_deref(), reading))
+        Arc::new(File::of_bytes(&source.name, &source.bytes, source.cluster.as_deref(), reading))
     };
     std::thread::scope(|scope| {
         let parts: Vec<_> = sources

@@ -17,13 +17,15 @@ pub fn offer(
     console: &mut Console<'_>,
 ) -> anyhow::Result<bool> {
     let files = sources.iter().filter(|source| source.name != "-");
-    let mended: Vec<(&Source, String)> =
-        files.filter_map(|s| Some((s, fix::mended(&s.name, &s.text, findings)?))).collect();
+    let texts = files.filter_map(|source| Some((source, std::str::from_utf8(&source.bytes).ok()?)));
+    let mended: Vec<(&Source, &str, String)> = texts
+        .filter_map(|(source, old)| Some((source, old, fix::mended(&source.name, old, findings)?)))
+        .collect();
     // Only the report goes to standard output when a program reads it.
     let for_people = format == Format::Log;
     let out: &mut dyn Write = if for_people { &mut *console.out } else { &mut *console.err };
-    for (source, text) in &mended {
-        out.write_all(fix::diff(&source.name, &source.text, text).as_bytes())?;
+    for (source, old, new) in &mended {
+        out.write_all(fix::diff(&source.name, old, new).as_bytes())?;
     }
     if mended.is_empty() {
         writeln!(console.err, "There is nothing that could be mended with certainty.")?;
@@ -32,8 +34,8 @@ pub fn offer(
     if !yes && !agrees(mended.len(), console.err)? {
         return Ok(false);
     }
-    for (source, text) in mended {
-        std::fs::write(&source.name, text).map_err(|error| anyhow::anyhow!("{}: {error}", source.name))?;
+    for (source, _, new) in mended {
+        std::fs::write(&source.name, new).map_err(|error| anyhow::anyhow!("{}: {error}", source.name))?;
         writeln!(console.err, "Mended {}", source.name)?;
     }
     Ok(true)

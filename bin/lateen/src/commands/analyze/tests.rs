@@ -48,7 +48,8 @@ fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, String) {
 #[test]
 fn every_exit_status_is_the_same_in_every_format() {
     let files = [("good.yaml", GOOD), ("info.yaml", INFO), ("error.yaml", ERROR), ("broken.yaml", BROKEN)];
-    let (_folder, path) = folder(&files);
+    let (inside, path) = folder(&files);
+    std::fs::write(inside.path().join("binary.yaml"), [0xff, 0xfe]).expect("written");
     for (format, _) in Format::ALL {
         let run = |file: &str, more: &[&str]| {
             let file = format!("{path}/{file}.yaml");
@@ -61,6 +62,7 @@ fn every_exit_status_is_the_same_in_every_format() {
         assert_eq!(run("error", &["--use-kube=false"]), 79, "{format}");
         assert_eq!(run("broken", &[]), 65, "{format}");
         assert_eq!(run("broken", &["--ignore-unknown"]), 0, "{format}");
+        assert_eq!(run("binary", &[]), 65, "{format}");
         assert_eq!(run("missing", &[]), 65, "{format}");
         assert_eq!(run("good", &["--use-kube"]), 64, "{format}");
         assert_eq!(run("good", &["--no-such-flag"]), 64, "{format}");
