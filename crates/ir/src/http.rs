@@ -43,6 +43,8 @@ pub struct HttpConnectionManager {
     /// Of a connection without streams. `None` is Envoy's default of 1 h, zero is off.
     pub idle_timeout: Option<Duration>,
     pub max_connection_duration: Option<Duration>,
+    /// At random, a connection lives longer by at most so much of it.
+    pub max_connection_duration_jitter_percent: Option<u32>,
     /// An HTTP/1 connection that has reached `max_connection_duration` ends with its next response,
     /// told by `connection: close`; without it, also while it is idle.
     pub http1_safe_max_connection_duration: bool,
@@ -55,6 +57,7 @@ pub struct HttpConnectionManager {
     pub max_request_headers_kb: Option<u32>,
     /// Header lines of a request. `None` is Envoy's default of 100.
     pub max_headers_count: Option<u32>,
+    pub headers_with_underscores: HeadersWithUnderscores,
     /// `Expect: 100-continue` is forwarded, and so is the upstream's 100. Otherwise we say it.
     pub proxy_100_continue: bool,
     /// HTTP/1.0 is answered, else refused with 426.
@@ -88,16 +91,29 @@ impl Default for HttpConnectionManager {
             request_headers_timeout: None,
             idle_timeout: None,
             max_connection_duration: None,
+            max_connection_duration_jitter_percent: None,
             http1_safe_max_connection_duration: false,
             max_stream_duration: None,
             max_requests_per_connection: None,
             drain_timeout: None,
             max_request_headers_kb: None,
             max_headers_count: None,
+            headers_with_underscores: HeadersWithUnderscores::Allow,
             proxy_100_continue: false,
             accept_http_10: false,
         }
     }
+}
+
+/// `headers_with_underscores_action`: what becomes of a request with `_` in the name of a header. Some
+/// servers take it for `-`, so that such a header passes for one that we have looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HeadersWithUnderscores {
+    #[default]
+    Allow,
+    /// 400.
+    RejectRequest,
+    DropHeader,
 }
 
 /// How the protocol of a connection is known.

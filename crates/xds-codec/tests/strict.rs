@@ -100,6 +100,16 @@ fn what_is_not_honoured_is_refused_by_name() {
     );
     check_manager(
         "common_http_protocol_options: {headers_with_underscores_action: DROP_HEADER, idle_timeout: 1s}",
+        &[],
+    );
+    check_manager(
+        "common_http_protocol_options: {max_connection_duration_jitter: {value: 1.5}}",
+        &[
+            "common_http_protocol_options.max_connection_duration_jitter: 1.5 is not a whole number from 0 to 100",
+        ],
+    );
+    check_cluster(
+        "common_http_protocol_options: {headers_with_underscores_action: DROP_HEADER}",
         &["common_http_protocol_options.headers_with_underscores_action: is not supported"],
     );
     check_manager(

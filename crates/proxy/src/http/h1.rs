@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http1::{BodyKind, Limits, ReadError, ServerConn};
 use net::Io;
-use upstream::{Body, RequestHead};
+use upstream::{Body, BodyError, Empty, RequestHead};
 
 use super::body::{Progress, RequestBody};
 use super::context::Context;
@@ -85,8 +85,10 @@ async fn sleep(limit: Option<Duration>) {
 /// `None`: the connection does not end while it is idle.
 fn rest_of_life(conn: &HttpConnection) -> Option<Duration> {
     let hcm = conn.hcm();
-    let ends = !hcm.config.http1_safe_max_connection_duration;
-    let max = hcm.config.max_connection_duration.filter(|max| ends && !max.is_zero())?;
+    if hcm.config.http1_safe_max_connection_duration {
+        return None;
+    }
+    let max = conn.max_duration(&hcm.config)?;
     Some(max.saturating_sub(conn.started.elapsed()))
 }
 
@@ -158,9 +160,9 @@ async fn write(
     queue_interim(&h1, &ctx.progress);
     if let Some(upgraded) = upgrade {
         h1.start(&head.into_h1(), BodyKind::None, false);
-        match h1.flush().await {
+        match deliver(&mut h1, &mut Empty, ctx.stream_idle).await {
             // In a box: few requests are upgrades, and every request has room for this one.
-            Ok(()) => Box::pin(upgrade::relay(*ctx, h1, upgraded)).await,
+            Ok(_) => Box::pin(upgrade::relay(*ctx, h1, upgraded)).await,
             Err(_) => ctx.client_gone(),
         }
         return After::Gone;
@@ -168,12 +170,7 @@ async fn write(
     let last = conn.is_last(&ctx.hcm);
     h1.start(&head.into_h1(), body.kind(), last);
     net::turn::after_others().await;
-    let mut stall = Stall::new(ctx.stream_idle);
-    let written = poll_fn(|cx| match h1.poll_write_body(&mut body, cx) {
-        Poll::Pending => stall.poll(&h1, cx).map(Err),
-        written => written,
-    })
-    .await;
+    let written = deliver(&mut h1, &mut body, ctx.stream_idle).await;
     drop(body);
     match written {
         Ok(Ok(())) => drop(ctx),
@@ -198,6 +195,20 @@ async fn write(
     }
 }
 
+/// Writes a response's body, for as long as the client takes it.
+async fn deliver<B: Body>(
+    h1: &mut ServerConn<Io>,
+    body: &mut B,
+    limit: Option<Duration>,
+) -> io::Result<Result<(), BodyError>> {
+    let mut stall = Stall::new(limit);
+    poll_fn(|cx| match h1.poll_write_body(body, cx) {
+        Poll::Pending => stall.poll(h1, cx).map(Err),
+        written => written,
+    })
+    .await
+}
+
 /// Answers what could not be read as a request, and closes.
 async fn refuse(
     conn: &Rc<HttpConnection>,
@@ -212,6 +223,8 @@ async fn refuse(
     let answer = respond::local(&mut ctx, Stop::Malformed { status, details });
     let mut body = answer.body;
     h1.start(&answer.head.into_h1(), body.kind(), true);
-    let _ = h1.write_body(&mut body).await;
-    After::Close(h1)
+    match deliver(&mut h1, &mut body, super::stream_idle_timeout(&ctx.hcm)).await {
+        Ok(_) => After::Close(h1),
+        Err(_) => After::Gone,
+    }
 }

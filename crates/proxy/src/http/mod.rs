@@ -20,6 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ir::HttpConnectionManager;
 use ir::http::CodecType;
 use net::Io;
 
@@ -38,6 +39,9 @@ const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// could tell its sender "no".
 const LAST_CALL: Duration = Duration::from_secs(1);
 
+/// How finely the jitter of connections' lives is cut.
+const JITTER_STEPS: u32 = 1024;
+
 /// A connection that carries requests.
 pub struct HttpConnection {
     pub worker: Rc<Worker>,
@@ -52,6 +56,8 @@ pub struct HttpConnection {
     /// Bytes of request bodies that are kept for a retry, of all requests together.
     pub kept: Rc<Cell<usize>>,
     pub started: Instant,
+    /// How much of the jitter of its life it has, of [`JITTER_STEPS`].
+    jitter: u32,
 }
 
 impl HttpConnection {
@@ -71,6 +77,7 @@ impl HttpConnection {
         };
         let stats = worker.stats.http(&hcm.config.stat_prefix);
         let version = worker.snapshot().version;
+        let jitter = worker.with_dice(|dice| engine::dice::below(dice, JITTER_STEPS.into())) as u32;
         Rc::new(HttpConnection {
             certificate: info.certificate(),
             hcm: std::cell::RefCell::new((version, hcm)),
@@ -81,6 +88,7 @@ impl HttpConnection {
             requests: Cell::new(0),
             kept: Rc::default(),
             started: Instant::now(),
+            jitter,
         })
     }
 
@@ -118,9 +126,15 @@ impl HttpConnection {
             || config
                 .max_requests_per_connection
                 .is_some_and(|max| max > 0 && self.requests.get() >= u64::from(max))
-            || config
-                .max_connection_duration
-                .is_some_and(|max| !max.is_zero() && self.started.elapsed() >= max)
+            || self.max_duration(config).is_some_and(|max| self.started.elapsed() >= max)
+    }
+
+    /// How long the connection may live; `None`: for ever.
+    pub fn max_duration(&self, config: &HttpConnectionManager) -> Option<Duration> {
+        let max = config.max_connection_duration.filter(|max| !max.is_zero())?;
+        let percent = config.max_connection_duration_jitter_percent.unwrap_or(0);
+        let more = (max / 100).saturating_mul(percent) / JITTER_STEPS;
+        Some(max.saturating_add(more.saturating_mul(self.jitter)))
     }
 
     pub fn is_tls(&self) -> bool {
@@ -178,7 +192,8 @@ fn serve_as(version: Http, conn: Rc<HttpConnection>, io: Io, count: Closing) -> 
 
 /// Waits for the first bytes, which say what is spoken.
 async fn first_bytes(conn: &HttpConnection, io: &mut Io) -> std::io::Result<Http> {
-    let limit = conn.idle_timeout().unwrap_or(IDLE_TIMEOUT);
+    let life = conn.max_duration(&conn.hcm().config);
+    let limit = conn.idle_timeout().into_iter().chain(life).min().unwrap_or(IDLE_TIMEOUT);
     let time = async {
         tokio::select! {
             () = tokio::time::sleep(limit) => {}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engine::path::{Normalization, Verdict};
 use engine::route::{RouteTable, Selection};
 use ir::RouteAction;
-use ir::http::RouteSource;
+use ir::http::{HeadersWithUnderscores, RouteSource};
 use ir::route::Redirect;
 
 use super::body::RequestBody;
@@ -25,6 +25,7 @@ pub async fn serve_request(ctx: &mut Context, body: RequestBody) -> Answer {
 
 async fn run(ctx: &mut Context, body: RequestBody) -> Result<Answer, Stop> {
     check(ctx)?;
+    underscores(ctx)?;
     normalize(ctx)?;
     headers::of_client(ctx);
     filters::peer_metadata::of_request(ctx);
@@ -70,6 +71,29 @@ fn check(ctx: &mut Context) -> Result<(), Stop> {
         }
         _ => Ok(()),
     }
+}
+
+/// Envoy's `headers_with_underscores_action`.
+fn underscores(ctx: &mut Context) -> Result<(), Stop> {
+    let action = ctx.hcm.config.headers_with_underscores;
+    if action == HeadersWithUnderscores::Allow {
+        return Ok(());
+    }
+    let mut names = Vec::new();
+    ctx.head.for_each(|name, _| {
+        if name.contains(&b'_') {
+            names.push(String::from_utf8_lossy(name).into_owned());
+        }
+    });
+    if action == HeadersWithUnderscores::RejectRequest && !names.is_empty() {
+        let details =
+            if ctx.is_http2 { "http2.unexpected_underscore" } else { "http1.unexpected_underscore" };
+        return Err(Stop::Malformed { status: 400, details });
+    }
+    for name in names {
+        ctx.head.remove(&name);
+    }
+    Ok(())
 }
 
 fn normalize(ctx: &mut Context) -> Result<(), Stop> {

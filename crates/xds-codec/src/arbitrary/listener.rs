@@ -3,7 +3,8 @@
 use ir::access_log::AccessLogFilter;
 use ir::filter::Reporter;
 use ir::http::{
-    ClientCertDetails, CodecType, EscapedSlashes, ForwardClientCert, Http2Options, RouteSource, ServerHeader,
+    ClientCertDetails, CodecType, EscapedSlashes, ForwardClientCert, HeadersWithUnderscores, Http2Options,
+    RouteSource, ServerHeader,
 };
 use ir::listener::{ListenerFilter, TransportProtocol};
 use ir::tcp::TcpClusters;
@@ -170,7 +171,13 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
     let flags = any::<(bool, bool, bool, bool, bool, bool, bool)>();
     let time = || option::of(text::duration());
     let times = (time(), time(), time(), time(), time(), time(), time());
-    let limits = (option::of(any::<u32>()), option::of(1..=8192u32), option::of(1..=u32::MAX));
+    let limits = (
+        option::of(any::<u32>()),
+        option::of(1..=8192u32),
+        option::of(1..=u32::MAX),
+        option::of(0..=100u32),
+        underscores(),
+    );
     let http2 = (escaped_slashes(), http2_options());
     (names, lists, peer, flags, times, limits, http2)
         .prop_map(|(names, lists, peer, flags, times, limits, http2)| {
@@ -208,11 +215,21 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
                 max_requests_per_connection: limits.0,
                 max_request_headers_kb: limits.1,
                 max_headers_count: limits.2,
+                max_connection_duration_jitter_percent: limits.3,
+                headers_with_underscores: limits.4,
                 proxy_100_continue: flags.5,
                 http1_safe_max_connection_duration: flags.6,
             }
         })
         .boxed()
+}
+
+fn underscores() -> impl Strategy<Value = HeadersWithUnderscores> {
+    prop_oneof![
+        Just(HeadersWithUnderscores::Allow),
+        Just(HeadersWithUnderscores::RejectRequest),
+        Just(HeadersWithUnderscores::DropHeader),
+    ]
 }
 
 fn escaped_slashes() -> impl Strategy<Value = EscapedSlashes> {

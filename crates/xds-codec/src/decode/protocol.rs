@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use ir::http::{Http2Keepalive, Http2Options};
+use ir::http::{HeadersWithUnderscores, Http2Keepalive, Http2Options};
 
 use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
 use super::wire;
+use crate::pb::core::http_protocol_options::HeadersWithUnderscoresAction;
 use crate::pb::{core, google};
 
 /// Of Envoy's `max_request_headers_kb` and `max_response_headers_kb`.
@@ -21,6 +22,9 @@ pub(super) struct CommonOptions {
     pub max_requests_per_connection: Option<u32>,
     pub max_headers_count: Option<u32>,
     pub max_response_headers_kb: Option<u32>,
+    /// For clients only.
+    pub max_connection_duration_jitter_percent: Option<u32>,
+    pub headers_with_underscores: HeadersWithUnderscores,
 }
 
 pub(super) fn common_options(at: At<'_>, it: Option<core::HttpProtocolOptions>) -> CommonOptions {
@@ -37,8 +41,6 @@ pub(super) fn common_options(at: At<'_>, it: Option<core::HttpProtocolOptions>) 
     else {
         return CommonOptions::default();
     };
-    refuse!(at; max_connection_duration_jitter,
-        headers_with_underscores_action);
     CommonOptions {
         idle_timeout: wire::optional_duration(at.field("idle_timeout"), idle_timeout),
         max_connection_duration: wire::optional_duration(
@@ -49,6 +51,20 @@ pub(super) fn common_options(at: At<'_>, it: Option<core::HttpProtocolOptions>) 
         max_requests_per_connection: wire::optional_number(max_requests_per_connection),
         max_headers_count: at_least_one(at.field("max_headers_count"), max_headers_count),
         max_response_headers_kb: head_kb(at.field("max_response_headers_kb"), max_response_headers_kb),
+        max_connection_duration_jitter_percent: max_connection_duration_jitter
+            .map(|it| whole_percent(at.field("max_connection_duration_jitter"), it.value)),
+        headers_with_underscores: underscores(
+            at.field("headers_with_underscores_action"),
+            headers_with_underscores_action,
+        ),
+    }
+}
+
+fn underscores(at: At<'_>, it: i32) -> HeadersWithUnderscores {
+    match wire::enumeration(at, it) {
+        HeadersWithUnderscoresAction::Allow => HeadersWithUnderscores::Allow,
+        HeadersWithUnderscoresAction::RejectRequest => HeadersWithUnderscores::RejectRequest,
+        HeadersWithUnderscoresAction::DropHeader => HeadersWithUnderscores::DropHeader,
     }
 }
 

@@ -102,8 +102,13 @@ fn typed(at: At<'_>, it: HttpProtocolOptions) -> Options {
 
 /// Honoured towards clients only.
 fn streams(at: At<'_>, it: &options::CommonOptions) {
-    let options::CommonOptions { max_stream_duration, .. } = *it;
-    refuse!(at; max_stream_duration);
+    let options::CommonOptions {
+        max_stream_duration,
+        max_connection_duration_jitter_percent: max_connection_duration_jitter,
+        headers_with_underscores: headers_with_underscores_action,
+        ..
+    } = *it;
+    refuse!(at; max_stream_duration, max_connection_duration_jitter, headers_with_underscores_action);
 }
 
 /// Server name and expected names from the request: not supported.

@@ -2,11 +2,13 @@
 
 use ir::HttpConnectionManager;
 use ir::http::{
-    ClientCertDetails, CodecType, EscapedSlashes, ForwardClientCert, Http2Options, RouteSource, ServerHeader,
+    ClientCertDetails, CodecType, EscapedSlashes, ForwardClientCert, HeadersWithUnderscores, Http2Options,
+    RouteSource, ServerHeader,
 };
 
 use super::{access_log, filter, protocol, route, wire};
 use crate::pb::core;
+use crate::pb::core::http_protocol_options::HeadersWithUnderscoresAction;
 use crate::pb::hcm::{self as pb, http_connection_manager as nested};
 
 pub(super) fn connection_manager(it: &HttpConnectionManager) -> pb::HttpConnectionManager {
@@ -72,9 +74,19 @@ fn connection_limits(it: &HttpConnectionManager) -> Option<core::HttpProtocolOpt
         max_stream_duration: wire::optional_duration(it.max_stream_duration),
         max_requests_per_connection: wire::optional_number(it.max_requests_per_connection),
         max_headers_count: wire::optional_number(it.max_headers_count),
+        max_connection_duration_jitter: it.max_connection_duration_jitter_percent.map(protocol::percent),
+        headers_with_underscores_action: underscores(it.headers_with_underscores).into(),
         ..Default::default()
     };
     (options != core::HttpProtocolOptions::default()).then_some(options)
+}
+
+fn underscores(it: HeadersWithUnderscores) -> HeadersWithUnderscoresAction {
+    match it {
+        HeadersWithUnderscores::Allow => HeadersWithUnderscoresAction::Allow,
+        HeadersWithUnderscores::RejectRequest => HeadersWithUnderscoresAction::RejectRequest,
+        HeadersWithUnderscores::DropHeader => HeadersWithUnderscoresAction::DropHeader,
+    }
 }
 
 fn server_header(it: ServerHeader) -> nested::ServerHeaderTransformation {

@@ -3,7 +3,7 @@
 use ir::http::{Http2Keepalive, Http2Options};
 
 use super::wire;
-use crate::pb::core;
+use crate::pb::{core, envoy_type};
 
 pub(super) fn http2(it: &Http2Options) -> core::Http2ProtocolOptions {
     core::Http2ProtocolOptions {
@@ -21,9 +21,11 @@ fn keepalive(it: &Http2Keepalive) -> core::KeepaliveSettings {
     core::KeepaliveSettings {
         interval: wire::optional_duration(it.interval),
         timeout: Some(wire::duration(it.timeout)),
-        interval_jitter: it
-            .jitter_percent
-            .map(|percent| crate::pb::envoy_type::Percent { value: percent.into() }),
+        interval_jitter: it.jitter_percent.map(percent),
         connection_idle_interval: wire::optional_duration(it.idle_interval),
     }
+}
+
+pub(super) fn percent(whole: u32) -> envoy_type::Percent {
+    envoy_type::Percent { value: whole.into() }
 }

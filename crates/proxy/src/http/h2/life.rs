@@ -55,7 +55,7 @@ pub(super) fn others(
 
 async fn end_of_life(conn: &HttpConnection, session: &Session) {
     let old = async {
-        match conn.hcm().config.max_connection_duration.filter(|max| !max.is_zero()) {
+        match conn.max_duration(&conn.hcm().config) {
             Some(max) => tokio::time::sleep_until((conn.started + max).into()).await,
             None => pending().await,
         }
