@@ -168,7 +168,7 @@ impl<B: Body> Exchange<B> {
 
     /// After an upgrade that was granted: the stream's bytes.
     pub(crate) fn into_tunnel(self) -> Option<H2Tunnel> {
-        let mut tunnel = H2Tunnel::new(self.recv?, self.send?);
+        let mut tunnel = H2Tunnel::new(self.recv?, self.send?, self.outbox);
         tunnel.attach(self.counted);
         Some(tunnel)
     }
