@@ -3,12 +3,15 @@
 use std::any::Any;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use net::Io;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::Outbox;
 
 /// Of one piece on its way into a stream.
 const MAX_PIECE: usize = 16 * 1024;
@@ -23,14 +26,16 @@ pub enum Tunnel {
 pub struct H2Tunnel {
     recv: RecvStream,
     send: SendStream<Bytes>,
+    outbox: Rc<Outbox>,
     unread: Bytes,
     ended: bool,
     attached: Vec<Box<dyn Any>>,
 }
 
 impl H2Tunnel {
-    pub fn new(recv: RecvStream, send: SendStream<Bytes>) -> Self {
-        H2Tunnel { recv, send, unread: Bytes::new(), ended: false, attached: Vec::new() }
+    /// `outbox` is that of the stream's connection.
+    pub fn new(recv: RecvStream, send: SendStream<Bytes>, outbox: Rc<Outbox>) -> Self {
+        H2Tunnel { recv, send, outbox, unread: Bytes::new(), ended: false, attached: Vec::new() }
     }
 
     /// Keeps something for as long as the stream lives.
@@ -68,12 +73,14 @@ impl AsyncWrite for H2Tunnel {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        ready!(self.outbox.poll_room(cx));
         let room = match ready!(poll_capacity(&mut self.send, buf.len().min(MAX_PIECE), cx)) {
             Some(Ok(room)) => room.min(buf.len()),
             Some(Err(error)) => return Poll::Ready(Err(io_error(error))),
             None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         };
         self.send.send_data(Bytes::copy_from_slice(&buf[..room]), false).map_err(io_error)?;
+        self.outbox.add(room);
         Poll::Ready(Ok(room))
     }
 

@@ -66,14 +66,15 @@ fn a_slow_flood_of_resets_ends_too() {
     let backend = Backend::start("b");
     let proxy = proxy(&backend, |_| {});
     let mut raw = Raw::connect(proxy.address, &[]);
-    for round in 0..30 {
+    for round in 0..14 {
         let streams = (0..20).map(|n| 2 * (round * 20 + n) + 1);
         let open: Vec<u8> = streams.clone().flat_map(|id| get(id, "/sleep/5000")).collect();
         let close: Vec<u8> = streams.flat_map(|id| reset(id, CANCEL)).collect();
         if raw.try_send(&open).is_err() {
             break;
         }
-        let end = Instant::now() + Duration::from_secs(5);
+        // Not longer: the last ones are not looked at any more.
+        let end = Instant::now() + Duration::from_millis(400);
         while backend.seen() < (round as usize + 1) * 20 && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(1));
         }

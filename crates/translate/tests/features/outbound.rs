@@ -130,3 +130,25 @@ fn the_connection_manager_is_istios() {
     );
     assert!(proxy.listener("virtualOutbound").access_log[0].filter.is_some());
 }
+
+#[test]
+fn paths_are_normalised_as_the_mesh_says() {
+    use ir::http::EscapedSlashes::{KeepUnchanged, UnescapeAndForward};
+    for (mode, expected) in [
+        ("NONE", (false, false, KeepUnchanged)),
+        ("BASE", (true, false, KeepUnchanged)),
+        ("DEFAULT", (true, false, KeepUnchanged)),
+        ("MERGE_SLASHES", (true, true, KeepUnchanged)),
+        ("DECODE_AND_MERGE_SLASHES", (true, true, UnescapeAndForward)),
+    ] {
+        let before = snapshot(&service("a", "10.0.0.1", "{port: 80, name: http}"));
+        let mesh = with_mesh(&before, &format!("pathNormalization: {{normalization: {mode}}}"));
+        let proxy = Proxy::of(&mesh, &sidecar("shop", "10.1.0.9", ""));
+        let Terminal::Http(manager) = &proxy.listener("0.0.0.0_80").filter_chains[0].terminal else {
+            panic!()
+        };
+        let found = (manager.normalize_path, manager.merge_slashes, manager.escaped_slashes);
+        assert_eq!(found, expected, "{mode}");
+        assert!(proxy.findings().is_empty(), "{mode}: {:?}", proxy.findings());
+    }
+}

@@ -7,11 +7,11 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use h2::SendStream;
 use h2::client::{ResponseFuture, SendRequest};
-use h2::{Reason, SendStream};
 use tokio::sync::Notify;
 
-use super::exchange::StreamError;
+use super::error::StreamError;
 use crate::dial::Dialed;
 use crate::send::{Call, Inner};
 use crate::state::{EndpointState, InFlight};
@@ -22,6 +22,10 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// What a stream may keep of ours before the socket takes it.
 const SEND_BUFFER: usize = 128 * 1024;
+/// What is kept of small DATA frames costs more than their bytes (about 256 each), and at the budget's
+/// end `h2` ends the connection with all its streams, because of one client that reads slowly. In
+/// terms of the connection's window: all of it may come in messages of 16 bytes.
+const SMALL_FRAMES: usize = 16;
 /// Streams that we reset are remembered for a second: an endpoint goes on sending until it hears of
 /// it, and what arrives for a stream that is forgotten counts as its error.
 const MAX_RESET_STREAMS: usize = 1024;
@@ -147,8 +151,7 @@ fn builder(call: &Call<'_>, max_streams: usize) -> h2::client::Builder {
     builder
         .initial_window_size(options.initial_stream_window_size.unwrap_or(STREAM_WINDOW))
         .initial_connection_window_size(window)
-        // What small frames cost beyond their bytes: as much again as the window.
-        .data_frame_budget(window as usize)
+        .data_frame_budget((window as usize).saturating_mul(SMALL_FRAMES))
         .max_send_buffer_size(SEND_BUFFER)
         .max_header_list_size(call.limits().max_head_bytes() as u32)
         .initial_max_send_streams(max_streams)
@@ -255,41 +258,5 @@ impl Connection {
             self.orphaned.set(orphaned);
         }
         abandoned || self.expires().is_some_and(|end| end <= now)
-    }
-}
-
-impl StreamError {
-    /// The request did not get into the connection.
-    fn unsent(error: h2::Error) -> Self {
-        let mut error = StreamError::of(&error);
-        // An error of a stream that does not exist is one of the connection.
-        error.connection_over = true;
-        error.unseen = true;
-        error.started = false;
-        error
-    }
-
-    /// What an error of a stream or connection means.
-    pub(super) fn of(error: &h2::Error) -> Self {
-        let reason = error.reason().unwrap_or(Reason::NO_ERROR);
-        // RFC 9113, section 8.7: what a GOAWAY left out, or what was refused, was not looked at.
-        let unseen =
-            error.is_remote() && (error.is_go_away() || error.is_reset() && reason == Reason::REFUSED_STREAM);
-        let failure = if unseen {
-            Failure::Refused
-        } else if error.is_reset() && error.is_remote() {
-            Failure::Reset(reason.into())
-        } else if error.is_library() {
-            Failure::Protocol
-        } else {
-            Failure::Closed
-        };
-        StreamError {
-            failure,
-            unseen,
-            connection_over: error.is_go_away() || error.is_io(),
-            started: true,
-            detail: if error.is_io() || error.is_library() { error.to_string() } else { String::new() },
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! One request and its response on an HTTP/2 stream.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -11,37 +10,14 @@ use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream, SendStream};
 
 use super::connection::{Connection, Counted, Stream};
+use super::error::StreamError;
 use crate::head::{h2_trailers, switched, trailers_of_h2};
 use crate::response::Inside;
 use crate::tunnel::{H2Tunnel, poll_capacity};
 use crate::{
     Body, BodyError, BodyKind, Facts, Failure, Frame, Outbox, RequestHead, Response, ResponseBody,
-    ResponseHead, SendError,
+    ResponseHead,
 };
-
-/// Why a stream yielded no response.
-pub(super) struct StreamError {
-    pub(super) failure: Failure,
-    /// The endpoint says that it did not look at the request.
-    pub(super) unseen: bool,
-    /// The connection takes no more streams.
-    pub(super) connection_over: bool,
-    /// Something of the request may have been sent.
-    pub(super) started: bool,
-    pub(super) detail: String,
-}
-
-impl StreamError {
-    pub(super) fn into_send_error(self, local: Option<SocketAddr>) -> SendError {
-        SendError {
-            failure: self.failure,
-            request_started: self.started,
-            response_started: false,
-            detail: self.detail,
-            local,
-        }
-    }
-}
 
 /// A stream and the request's body as far as it has to be sent.
 pub(crate) struct Exchange<B> {
@@ -192,7 +168,7 @@ impl<B: Body> Exchange<B> {
 
     /// After an upgrade that was granted: the stream's bytes.
     pub(crate) fn into_tunnel(self) -> Option<H2Tunnel> {
-        let mut tunnel = H2Tunnel::new(self.recv?, self.send?);
+        let mut tunnel = H2Tunnel::new(self.recv?, self.send?, self.outbox);
         tunnel.attach(self.counted);
         Some(tunnel)
     }

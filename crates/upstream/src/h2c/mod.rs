@@ -1,6 +1,7 @@
 //! HTTP/2 towards endpoints: many requests at a time on few connections.
 
 mod connection;
+mod error;
 mod exchange;
 mod pool;
 

@@ -32,6 +32,10 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const MAX_STREAMS: u32 = 1024;
 /// What a stream may keep of ours before the socket takes it.
 const SEND_BUFFER: usize = 128 * 1024;
+/// What is kept of small DATA frames costs more than their bytes (about 256 each), and at the budget's
+/// end `h2` ends the connection with all its streams. In terms of the connection's window: two
+/// streams whose upstream stalls may fill their windows with messages of 16 bytes.
+const SMALL_FRAMES: usize = 8;
 /// Streams that a client reset before we looked at them: read at once, a few at a time are no attack.
 const MAX_UNSEEN_RESETS: usize = 100;
 /// Streams that we reset are remembered for a second, while their clients go on sending.
@@ -127,8 +131,7 @@ fn builder(options: &Http2Options, max_head: u32) -> h2::server::Builder {
     builder
         .initial_window_size(options.initial_stream_window_size.unwrap_or(STREAM_WINDOW))
         .initial_connection_window_size(window)
-        // What small frames cost beyond their bytes: as much again as the window.
-        .data_frame_budget(window as usize)
+        .data_frame_budget((window as usize).saturating_mul(SMALL_FRAMES))
         .max_concurrent_streams(options.max_concurrent_streams.unwrap_or(MAX_STREAMS))
         .max_header_list_size(max_head)
         .max_send_buffer_size(SEND_BUFFER)

@@ -154,7 +154,10 @@ impl Stream {
         head.set_status(200);
         head.remove("sec-websocket-accept");
         match respond.send_response(head.into_h2(), false) {
-            Ok(send) => Box::pin(upgrade::join(*ctx, H2Tunnel::new(recv, send), upgraded)).await,
+            Ok(send) => {
+                let client = H2Tunnel::new(recv, send, self.session.outbox.clone());
+                Box::pin(upgrade::join(*ctx, client, upgraded)).await
+            }
             Err(_) => self.client_gone(ctx),
         }
     }
