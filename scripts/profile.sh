@@ -31,9 +31,10 @@ perf script --no-inline -i "$out/$scenario.data" 2>/dev/null |
 "$tools/bin/inferno-flamegraph" --hash --minwidth 0.2 --title "Lateen, $scenario" <"$out/$scenario.folded" >"$out/$scenario.svg"
 
 {
-    echo "== user space and kernel"
-    perf report -i "$out/$scenario.data" --no-inline --no-children --stdio -g none --sort dso 2>/dev/null
+    echo "== parts"
+    awk -f scripts/profile-parts.awk "$out/$scenario.folded" | sort -rn
     echo "== functions by their own time"
-    perf report -i "$out/$scenario.data" --no-inline --no-children --stdio -g none --sort dso,symbol --percent-limit 0.3 2>/dev/null
-} | grep -v '^#' | grep -v '^$' >"$out/$scenario.txt"
-echo "profile: $out/$scenario.svg (flame graph), $out/$scenario.txt (tables)"
+    perf report -i "$out/$scenario.data" --no-inline --no-children --stdio -g none --sort dso,symbol \
+        --percent-limit 0.3 2>/dev/null | grep -v -e '^#' -e '^$'
+} >"$out/$scenario.txt"
+echo "profile: $out/$scenario.svg (flame graph), $out/$scenario.txt (parts and functions)"
