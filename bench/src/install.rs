@@ -21,13 +21,26 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
-/// Installs what is missing from Debian; says so.
+/// What a comparison needs.
 ///
 /// # Errors
 /// A package cannot be installed.
 pub fn programs() -> anyhow::Result<()> {
+    debian(PROGRAMS)
+}
+
+/// What counting instructions needs.
+///
+/// # Errors
+/// It cannot be installed.
+pub fn valgrind() -> anyhow::Result<()> {
+    debian(&[("/usr/bin/valgrind", "valgrind")])
+}
+
+/// Installs what is missing, and says so.
+fn debian(programs: &[(&str, &str)]) -> anyhow::Result<()> {
     let missing: Vec<&str> =
-        PROGRAMS.iter().filter(|(path, _)| !Path::new(path).exists()).map(|(_, package)| *package).collect();
+        programs.iter().filter(|(path, _)| !Path::new(path).exists()).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -37,8 +50,8 @@ pub fn programs() -> anyhow::Result<()> {
         "{} must be installed, and that takes root",
         missing.join(", ")
     );
-    // Debian starts what it installs; here nothing may listen that we did not start.
     run(Command::new("apt-get").args(["update", "-qq"]))?;
+    // Debian starts what it installs; at this runlevel it does not.
     run(Command::new("apt-get")
         .env("DEBIAN_FRONTEND", "noninteractive")
         .env("RUNLEVEL", "1")

@@ -10,7 +10,9 @@ mod latency;
 mod load;
 mod machine;
 mod metric;
+mod micro;
 mod peers;
+mod perf;
 mod process;
 mod report;
 mod scenario;
@@ -56,22 +58,34 @@ struct Args {
     #[arg(long)]
     quick: bool,
     /// What to print: text or json
-    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "text")]
     output: Output,
     /// Where results.md and results.svg go; a full run (every scenario and peer, not quick) writes them
     /// into bench/, others nowhere unless named
     #[arg(long, value_name = "FOLDER")]
     results: Option<PathBuf>,
+    /// Sample Lateen in its first round with `perf record`, into this file (see docs/profiling.md)
+    #[arg(long, value_name = "FILE")]
+    perf: Option<PathBuf>,
     /// Keep the folder with configurations and logs, and print where it is
     #[arg(long)]
     keep: bool,
     /// End with 1 if a target is missed or a request failed
-    #[arg(long)]
+    #[arg(long, global = true)]
     check: bool,
 }
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Count the instructions of parsing, routing, balancing and policy under callgrind
+    Micro {
+        /// Only cases whose name contains this
+        #[arg(default_value = "")]
+        filter: String,
+    },
+    /// Call one case; for ourselves, under callgrind
+    #[command(hide = true)]
+    Count { case: String },
     /// Be a backend; for ourselves
     #[command(hide = true)]
     Serve { service: server::Service, port: u16 },
@@ -94,9 +108,13 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    if let Some(Command::Serve { service, port }) = args.command {
-        server::serve(service, port)?;
-        return Ok(ExitCode::SUCCESS);
+    match &args.command {
+        Some(Command::Micro { filter }) => return micro::run(filter, args.output, args.check),
+        Some(Command::Count { case }) => return micro::count(case).map(|()| ExitCode::SUCCESS),
+        Some(Command::Serve { service, port }) => {
+            return server::serve(*service, *port).map(|()| ExitCode::SUCCESS);
+        }
+        None => {}
     }
     let scenarios = selected(args)?;
     let effort = match args.quick {
@@ -114,7 +132,14 @@ fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let machine = Machine::look();
     let certificates = Certificates::make(folder.path())?;
     machine::many_files()?;
-    let site = Site { cores: Cores::take()?, folder: folder.path().to_owned(), certificates, lateen, envoy };
+    let site = Site {
+        cores: Cores::take()?,
+        folder: folder.path().to_owned(),
+        certificates,
+        lateen,
+        envoy,
+        perf: args.perf.clone(),
+    };
     let backend = Backend::start(site.cores.load, &site.folder)?;
     let mut report = Report { machine, effort, scenarios: Vec::new() };
     if args.output == Output::Text {

@@ -28,8 +28,9 @@ pub enum Metric {
     Anonymous,
     /// From the start of the process to the first request that is answered, in ms.
     Ready,
-    /// From a change of configuration to the first request on the new route, in ms.
+    /// From a change being with the xDS server to the first request that meets it, in ms.
     Change,
+    SlowestChange,
     /// Anonymous memory that one more idle connection takes, in KiB: HTTP/1, HTTP/1 in TLS, HTTP/2.
     PerConnection,
     PerTlsConnection,
@@ -38,6 +39,8 @@ pub enum Metric {
     BeforeBurst,
     DuringBurst,
     AfterBurst,
+    /// What of the burst's memory was still there afterwards, in percent.
+    LeftOver,
 }
 
 impl Metric {
@@ -57,12 +60,14 @@ impl Metric {
             Metric::Anonymous => "anonymous MiB",
             Metric::Ready => "ready ms",
             Metric::Change => "change ms",
+            Metric::SlowestChange => "slowest change ms",
             Metric::PerConnection => "KiB/connection HTTP/1",
             Metric::PerTlsConnection => "TLS",
             Metric::PerHttp2Connection => "HTTP/2",
             Metric::BeforeBurst => "anonymous MiB before",
             Metric::DuringBurst => "during",
             Metric::AfterBurst => "after",
+            Metric::LeftOver => "left over %",
         }
     }
 

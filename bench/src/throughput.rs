@@ -9,6 +9,7 @@ use crate::load::{Outcome, h2load, websocket, wrk};
 use crate::machine::mebibytes;
 use crate::metric::{Measured, Metric, Samples};
 use crate::peers::{Peer, Running, Site};
+use crate::perf::Perf;
 use crate::process::Cpu;
 use crate::scenario::{Load, Throughput};
 
@@ -45,6 +46,10 @@ pub fn measure(
     for round in 1..=effort.rounds {
         eprintln!("bench:   round {round} of {}", effort.rounds);
         for one in &running {
+            let _samples = match &site.perf {
+                Some(file) if round == 1 && one.peer == Peer::Lateen => Some(Perf::start(one, file)?),
+                _ => None,
+            };
             let (start, busy, before) = (Instant::now(), site.cores.proxy.busy()?, one.cpu()?);
             let outcome = apply(site, load, one.port, effort.duration)?;
             let cpu = one.cpu()?.since(before);

@@ -19,6 +19,9 @@ use client::{Client, Kind};
 /// What may be freed when things are quiet has then been freed.
 const SETTLE: Duration = Duration::from_secs(3);
 
+/// How long after a burst its memory may take to go back.
+const RETURN: Duration = Duration::from_secs(8);
+
 /// # Errors
 /// A peer does not start or does not answer.
 pub fn measure(
@@ -66,10 +69,12 @@ fn one(
     std::thread::sleep(SETTLE);
     let during = running.memory()?;
     drop(open);
-    std::thread::sleep(SETTLE);
+    std::thread::sleep(RETURN);
     let after = running.memory()?;
 
     let each = during.anonymous.saturating_sub(before.anonymous) as f64 / 1024.0 / connections as f64;
+    let grown = during.anonymous.saturating_sub(before.anonymous).max(1) as f64;
+    let left = after.anonymous.saturating_sub(before.anonymous) as f64;
     let samples = &mut measured.samples;
     match kind {
         Kind::Http1 => {
@@ -77,6 +82,7 @@ fn one(
             samples.add(peer, Metric::BeforeBurst, mebibytes(before.anonymous));
             samples.add(peer, Metric::DuringBurst, mebibytes(during.anonymous));
             samples.add(peer, Metric::AfterBurst, mebibytes(after.anonymous));
+            samples.add(peer, Metric::LeftOver, 100.0 * left / grown);
         }
         Kind::Tls => samples.add(peer, Metric::PerTlsConnection, each),
         Kind::Http2 => samples.add(peer, Metric::PerHttp2Connection, each),

@@ -121,7 +121,7 @@ fn rbac(identity: &str) -> Value {
     typed("envoy.filters.http.rbac", "envoy.extensions.filters.http.rbac.v3.RBAC", config)
 }
 
-fn cluster(hop: &Hop, certificates: &Certificates) -> Value {
+pub fn cluster(hop: &Hop, certificates: &Certificates) -> Value {
     let mut cluster = json!({
         "name": "backend",
         "type": "STATIC",

@@ -53,6 +53,8 @@ pub struct Site {
     pub certificates: Certificates,
     pub lateen: PathBuf,
     pub envoy: PathBuf,
+    /// Where `perf` writes samples of Lateen's first measured round.
+    pub perf: Option<PathBuf>,
 }
 
 /// A peer that runs: one process for each hop.

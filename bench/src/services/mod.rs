@@ -4,11 +4,14 @@
 //! its own to expect; all share one certificate, as in a mesh. The first service is not encrypted, so
 //! that requests to it can be answered.
 
+mod change;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use crate::backend::Backend;
@@ -41,6 +44,8 @@ pub fn measure(
         eprintln!("bench:   round {round}");
         for peer in peers {
             once(site, backend, *peer, services, &mut measured)?;
+            change::measure(site, backend, *peer, services, &mut measured.samples)
+                .with_context(|| format!("changes over xDS, {peer}"))?;
         }
     }
     Ok(measured)
@@ -58,21 +63,23 @@ fn once(
     let path = site.folder.join(format!("{name}.json"));
     std::fs::write(&path, bootstrap(&hops[0], &site.certificates, services, &site.folder).to_string())?;
     let config = path.display().to_string();
-    let start = Instant::now();
-    let mut process = match peer {
-        Peer::Lateen => {
-            let args = ["proxy", "-c", &config, "--concurrency", "1"];
-            Process::start(&name, site.cores.proxy, &site.folder, &site.lateen, &args)?
-        }
-        _ => Process::start(&name, site.cores.proxy, &site.folder, &site.envoy, &envoy::arguments(&config))?,
-    };
+    let started = Instant::now();
+    let mut process = start(site, peer, &name, &config)?;
     process.wait(LIMIT, |_| answers(hops[0].listen))?;
-    measured.samples.add(peer, Metric::Ready, start.elapsed().as_secs_f64() * 1e3);
+    measured.samples.add(peer, Metric::Ready, started.elapsed().as_secs_f64() * 1e3);
     std::thread::sleep(SETTLE);
     let memory = process.memory()?;
     measured.samples.add(peer, Metric::Resident, mebibytes(memory.resident));
     measured.samples.add(peer, Metric::Anonymous, mebibytes(memory.anonymous));
     Ok(())
+}
+
+fn start(site: &Site, peer: Peer, name: &str, config: &str) -> anyhow::Result<Process> {
+    let (program, args) = match peer {
+        Peer::Lateen => (&site.lateen, ["proxy", "-c", config, "--concurrency", "1"].to_vec()),
+        _ => (&site.envoy, envoy::arguments(config).to_vec()),
+    };
+    Process::start(name, site.cores.proxy, &site.folder, program, &args)
 }
 
 /// Whether the service that is not encrypted answers.
