@@ -1,7 +1,6 @@
 //! RequestAuthentication.
 
 use super::common::{duration, selector, targets};
-use super::url;
 use crate::reader::Item;
 use crate::yaml::{self, Node};
 
@@ -14,12 +13,6 @@ pub(super) fn check(spec: &Item<'_>) {
 fn check_rule(rule: &Item<'_>) {
     if !rule.has_some("issuer") && !rule.has_some("jwksUri") {
         rule.invalid("needs issuer or jwksUri".into());
-    }
-    if let Some(uri) = rule.field("jwksUri").filter(|uri| url::is_http_url(uri.text())) {
-        let host = uri.text().split_once("://").map_or("", |(_, rest)| rest);
-        if host.starts_with(':') {
-            uri.invalid("has no host".into());
-        }
     }
     if let Some(keys) = rule.field("jwks").filter(|keys| !keys.text().is_empty()) {
         check_keys(&keys);
