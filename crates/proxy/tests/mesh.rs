@@ -179,11 +179,19 @@ fn a_request_through_two_sidecars() {
         assert_eq!(reply.header("x-envoy-peer-metadata"), None);
         app.get("/status/500");
         let labels = |running: &Running, code: &str| {
-            let all = running.handle.prometheus();
-            let line = all.lines().find(|l| {
-                l.starts_with("istio_requests_total{") && l.contains(&format!("response_code=\"{code}\""))
-            });
-            line.unwrap_or_else(|| panic!("no {code} in\n{all}")).to_owned()
+            // A record is closed after its response has left.
+            let end = std::time::Instant::now() + Duration::from_secs(5);
+            loop {
+                let all = running.handle.prometheus();
+                let line = all.lines().find(|l| {
+                    l.starts_with("istio_requests_total{") && l.contains(&format!("response_code=\"{code}\""))
+                });
+                if let Some(line) = line {
+                    return line.to_owned();
+                }
+                assert!(std::time::Instant::now() < end, "no {code} in\n{all}");
+                std::thread::sleep(Duration::from_millis(5));
+            }
         };
         let both = "source_workload=\"client-v1\",source_canonical_service=\"client\",\
              source_canonical_revision=\"v1\",source_workload_namespace=\"shop\",\
