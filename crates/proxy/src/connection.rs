@@ -1,5 +1,9 @@
 //! One accepted connection: from its first byte to the code that owns it.
 
+mod info;
+
+pub use info::ConnInfo;
+
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,59 +20,6 @@ use crate::config::snapshot::{Chain, Listener, NetworkFilter, Terminal};
 use crate::protocol::{self, Http, Sniffed};
 use crate::telemetry::ListenerStats;
 use crate::worker::Worker;
-
-/// What is known of a connection; shared by its requests.
-#[derive(Debug)]
-pub struct ConnInfo {
-    pub id: u64,
-    /// Where the client was going (the original destination).
-    pub local: SocketAddr,
-    /// The TCP peer.
-    pub remote: SocketAddr,
-    /// Name of the listener that serves it, and of the chain in it.
-    pub listener: Str,
-    pub chain: Str,
-    /// From the ClientHello.
-    pub sni: Option<Str>,
-    pub tls: Option<TlsInfo>,
-}
-
-impl ConnInfo {
-    /// The verified peer, for policies.
-    pub fn certificate(&self) -> Option<engine::rbac::Certificate> {
-        let peer = self.tls.as_ref()?.peer.as_ref()?;
-        Some(engine::rbac::Certificate {
-            uri_sans: peer.uri_sans.clone(),
-            dns_sans: peer.dns_sans.clone(),
-            subject: peer.subject.clone(),
-        })
-    }
-
-    /// Mutual TLS: the peer has shown a certificate.
-    pub fn is_mutual(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.peer.is_some())
-    }
-
-    /// The first URI SAN of the peer, and our own.
-    pub fn principals(&self) -> (Option<Str>, Option<Str>) {
-        let Some(tls) = &self.tls else { return (None, None) };
-        let peer = tls.peer.as_ref().and_then(|peer| peer.uri_sans.first().cloned());
-        (peer, tls.local.as_ref().and_then(|local| local.uri_sans.first().cloned()))
-    }
-
-    #[cfg(test)]
-    pub fn for_test(remote: &str, local: &str) -> Self {
-        ConnInfo {
-            id: 1,
-            local: local.parse().unwrap(),
-            remote: remote.parse().unwrap(),
-            listener: "l".into(),
-            chain: "c".into(),
-            sni: None,
-            tls: None,
-        }
-    }
-}
 
 /// Serves a connection that was accepted on `address`.
 ///

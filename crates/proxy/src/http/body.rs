@@ -71,11 +71,12 @@ struct Inner {
 }
 
 impl RequestBody {
-    pub fn new(source: BoxBody, progress: Rc<Progress>) -> Self {
+    /// `began`: when the request did; one without a body has ended by then.
+    pub fn new(source: BoxBody, progress: Rc<Progress>, began: Instant) -> Self {
         let kind = source.kind();
         let ended = kind == BodyKind::None;
         if ended {
-            progress.request_end.set(Some(Instant::now()));
+            progress.request_end.set(Some(began));
         }
         let (kept_bytes, kept_together) = (0, None);
         let inner =

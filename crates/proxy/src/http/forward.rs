@@ -9,11 +9,12 @@ use engine::retry::{Decision, Outcome, Retries};
 use engine::timeouts::{self, Timeouts};
 use ir::route::Forward;
 use ir::{Address, ClusterDiscovery, HttpProtocol};
-use upstream::{Destination, Failure, Interim, Response, SendError, SendOptions};
+use upstream::{Destination, Interim, Response, SendOptions};
 
-use super::body::{Attempt, RequestBody, number};
+use super::attempt::{Ended, attempt, outcome_of};
+use super::body::{Attempt, RequestBody};
 use super::context::Context;
-use super::limits::{self, Limits, Over};
+use super::limits::Limits;
 use super::outgoing::Outgoing;
 use super::respond::{Answer, Stop};
 use super::{filters, headers, upgrade};
@@ -26,22 +27,14 @@ use crate::telemetry::ClusterStats;
 const REPLAYS: u32 = 2;
 
 /// What does not change between the attempts of a request.
-struct Plan {
-    cluster: Arc<Cluster>,
-    stats: Arc<ClusterStats>,
-    body: RequestBody,
-    options: SendOptions,
+pub(super) struct Plan {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) stats: Arc<ClusterStats>,
+    pub(super) body: RequestBody,
+    pub(super) options: SendOptions,
     /// HTTP/2 may be spoken upstream.
     may_be_refused: bool,
-    limits: Limits,
-}
-
-/// How an attempt ended, other than by a response.
-enum Ended {
-    Failed(SendError),
-    PerTryTimeout,
-    /// Nothing more is tried after these.
-    Final(Stop),
+    pub(super) limits: Limits,
 }
 
 /// Sends a request to the cluster that its route names.
@@ -183,71 +176,6 @@ fn pick(ctx: &mut Context, plan: &Plan, tried: &[Address]) -> Option<Picked> {
     Some(Picked::Endpoint(index))
 }
 
-/// Sends the request once.
-async fn attempt(ctx: &mut Context, plan: &Plan, to: &Destination) -> Result<Response<Attempt>, Ended> {
-    ctx.record.upstream_host = Some(to.endpoint.address.clone());
-    if ctx.route.as_ref().is_some_and(|chosen| chosen.vhost().include_request_attempt_count) {
-        ctx.head.set("x-envoy-attempt-count", itoa::Buffer::new().format(ctx.record.attempts));
-    }
-    filters::peer_metadata::to_upstream(ctx, plan.cluster.is_mutual(to));
-    plan.stats.rq_total.inc();
-    plan.stats.rq_active.inc();
-    let _active = Active(&plan.stats);
-    let worker = ctx.conn.worker.clone();
-    let send = worker.upstream.send(to, &ctx.head, plan.body.attempt(), &plan.options);
-    let result = tokio::select! {
-        biased;
-        result = send => result.map_err(Ended::Failed),
-        over = limits::over(&plan.limits, &ctx.progress, Instant::now()) => Err(match over {
-            Over::Response => Ended::Final(Stop::Timeout),
-            Over::PerTry => Ended::PerTryTimeout,
-            Over::Stream => Ended::Final(Stop::MaxDuration),
-            Over::Idle => Ended::Final(Stop::StreamIdle),
-        }),
-    };
-    count(plan, &result);
-    result
-}
-
-fn count(plan: &Plan, result: &Result<Response<Attempt>, Ended>) {
-    let stats = &plan.stats;
-    match result {
-        Ok(response) => {
-            stats.response(response.head.status());
-            if !response.facts.reused {
-                stats.cx_total.inc();
-                match response.facts.protocol {
-                    "HTTP/2" => stats.cx_http2_total.inc(),
-                    _ => stats.cx_http1_total.inc(),
-                }
-            }
-        }
-        Err(Ended::Failed(error)) => match error.failure {
-            Failure::Connect { timeout, .. } => {
-                stats.cx_total.inc();
-                stats.cx_connect_fail.inc();
-                if timeout {
-                    stats.cx_connect_timeout.inc();
-                }
-            }
-            Failure::Reset(_) | Failure::Refused | Failure::Closed => stats.rq_rx_reset.inc(),
-            Failure::Overflow | Failure::Protocol | Failure::RequestBody(_) | Failure::Unsendable(_) => {}
-        },
-        Err(Ended::PerTryTimeout) => stats.rq_per_try_timeout.inc(),
-        Err(Ended::Final(Stop::Timeout)) => stats.rq_timeout.inc(),
-        Err(Ended::Final(_)) => {}
-    }
-}
-
-fn outcome_of(response: &Response<Attempt>) -> Outcome {
-    let head = &response.head;
-    Outcome::Response {
-        status: head.status(),
-        grpc_status: head.get("grpc-status").and_then(number),
-        rate_limited: head.get("x-envoy-ratelimited").is_some(),
-    }
-}
-
 async fn wait(plan: &Plan, after: Duration) -> Result<(), Stop> {
     tokio::time::sleep(after).await;
     match plan.body.time_is_over(plan.limits.response) {
@@ -286,7 +214,8 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     let Response { mut head, body, facts } = response;
     ctx.record.details = "via_upstream".into();
     ctx.record.upstream_local = facts.local;
-    ctx.record.response_begin = Some(ctx.record.started.elapsed());
+    let now = Instant::now();
+    ctx.record.response_begin = Some(now.saturating_duration_since(ctx.record.started));
     let principal = facts.tls.as_ref().and_then(|tls| tls.peer.as_ref());
     ctx.upstream_principal = principal.and_then(|peer| peer.uri_sans.first().cloned());
     let local = facts.tls.as_ref().and_then(|tls| tls.local.as_ref());
@@ -295,7 +224,7 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     head.strip_hop_by_hop(switching);
     filters::peer_metadata::of_response(ctx, &mut head, facts.tls.as_deref());
     let begin = ctx.progress.request_end.get().unwrap_or(ctx.record.started);
-    let service_time = Instant::now().saturating_duration_since(begin).as_millis() as u64;
+    let service_time = now.saturating_duration_since(begin).as_millis() as u64;
     head.set("x-envoy-upstream-service-time", itoa::Buffer::new().format(service_time));
     headers::of_response(ctx, &mut head, true);
     ctx.note_response(&head);
@@ -304,12 +233,4 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     }
     let outgoing = Outgoing::new(body, ctx.progress.clone(), &plan.limits);
     Answer { head, body: Box::new(outgoing), upgrade: None }
-}
-
-struct Active<'a>(&'a ClusterStats);
-
-impl Drop for Active<'_> {
-    fn drop(&mut self) {
-        self.0.rq_active.dec();
-    }
 }

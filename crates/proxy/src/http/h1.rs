@@ -2,12 +2,14 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use http1::{BodyKind, Limits, ReadError, ServerConn};
 use net::Io;
+use tokio::time::{Instant, Sleep, sleep_until};
 use upstream::{Body, BodyError, Empty, RequestHead};
 
 use super::body::{Progress, RequestBody};
@@ -34,7 +36,8 @@ pub fn connection(conn: &HttpConnection, io: Io) -> ServerConn<Io> {
 #[allow(clippy::manual_async_fn)]
 pub fn serve(conn: Rc<HttpConnection>, mut h1: ServerConn<Io>, count: Closing) -> impl Future<Output = ()> {
     async move {
-        while next_request(&conn, &mut h1).await {
+        let mut timer = pin!(None);
+        while next_request(&conn, &mut h1, timer.as_mut()).await {
             // Boxed, so that an idle connection does not keep room for a request's future.
             h1 = match Box::pin(serve_one(&conn, h1)).await {
                 After::Next(h1) => h1,
@@ -50,12 +53,16 @@ pub fn serve(conn: Rc<HttpConnection>, mut h1: ServerConn<Io>, count: Closing) -
 }
 
 /// Waits for the first byte of the next request. `false`: the connection is over.
-async fn next_request(conn: &HttpConnection, h1: &mut ServerConn<Io>) -> bool {
+async fn next_request(
+    conn: &HttpConnection,
+    h1: &mut ServerConn<Io>,
+    timer: Pin<&mut Option<Sleep>>,
+) -> bool {
     let (limit, idle) = patience(conn);
     tokio::select! {
         biased;
         readable = h1.readable() => return matches!(readable, Ok(true)),
-        () = sleep(limit) => {
+        () = out_of_patience(limit, timer) => {
             if idle {
                 conn.stats.cx_idle_timeout.inc();
             }
@@ -73,6 +80,23 @@ fn patience(conn: &HttpConnection) -> (Option<Duration>, bool) {
     let (idle, life) = (conn.idle_timeout(), rest_of_life(conn));
     let by_idle = life.is_none_or(|life| idle.is_some_and(|idle| idle <= life));
     (idle.into_iter().chain(life).min(), by_idle)
+}
+
+/// Resolves after `limit`. The timer stays armed from one request to the next, and is put off when it
+/// fires too early: that is once an hour, where arming and disarming would be twice per request.
+async fn out_of_patience(limit: Option<Duration>, mut timer: Pin<&mut Option<Sleep>>) {
+    let Some(limit) = limit else { return std::future::pending().await };
+    let end = Instant::now() + limit;
+    if timer.as_ref().as_pin_ref().is_none_or(|timer| timer.deadline() > end) {
+        timer.set(Some(sleep_until(end)));
+    }
+    while let Some(mut timer) = timer.as_mut().as_pin_mut() {
+        timer.as_mut().await;
+        if timer.deadline() >= end {
+            return;
+        }
+        timer.reset(end);
+    }
 }
 
 async fn sleep(limit: Option<Duration>) {
@@ -109,7 +133,7 @@ async fn serve_one(conn: &Rc<HttpConnection>, mut h1: ServerConn<Io>) -> After {
     // In a box, as it goes from hand to hand.
     let mut ctx = Box::new(Context::new(conn.clone(), RequestHead::from_h1(head, conn.is_tls()), false));
     ctx.expectation = expectation;
-    let body = RequestBody::new(Box::new(source), ctx.progress.clone());
+    let body = RequestBody::new(Box::new(source), ctx.progress.clone(), ctx.record.started);
     let progress = ctx.progress.clone();
     let served = tokio::select! {
         biased;

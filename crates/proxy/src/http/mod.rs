@@ -1,5 +1,6 @@
 //! HTTP: connections of either version, and the one way a request takes through us.
 
+mod attempt;
 pub mod body;
 pub mod context;
 pub mod forward;

@@ -82,7 +82,7 @@ impl Stream {
             let answer = respond::local(&mut ctx, stop);
             return self.write(ctx, answer, &mut respond, is_head).await;
         }
-        let body = RequestBody::new(source, ctx.progress.clone());
+        let body = RequestBody::new(source, ctx.progress.clone(), ctx.record.started);
         let progress = ctx.progress.clone();
         let limit = ctx.hcm.config.request_timeout;
         let served = tokio::select! {

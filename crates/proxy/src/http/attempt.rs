@@ -1,0 +1,99 @@
+//! One attempt: the request is sent once, within its limits, and counted.
+
+use std::time::Instant;
+
+use engine::retry::Outcome;
+use upstream::{Destination, Failure, Response, SendError};
+
+use super::body::{Attempt, number};
+use super::context::Context;
+use super::filters;
+use super::forward::Plan;
+use super::limits::{self, Over};
+use super::respond::Stop;
+use crate::telemetry::ClusterStats;
+
+/// How an attempt ended, other than by a response.
+pub(super) enum Ended {
+    Failed(SendError),
+    PerTryTimeout,
+    /// Nothing more is tried after these.
+    Final(Stop),
+}
+
+/// Sends the request once.
+pub(super) async fn attempt(
+    ctx: &mut Context,
+    plan: &Plan,
+    to: &Destination,
+) -> Result<Response<Attempt>, Ended> {
+    ctx.record.upstream_host = Some(to.endpoint.address.clone());
+    if ctx.route.as_ref().is_some_and(|chosen| chosen.vhost().include_request_attempt_count) {
+        ctx.head.set("x-envoy-attempt-count", itoa::Buffer::new().format(ctx.record.attempts));
+    }
+    filters::peer_metadata::to_upstream(ctx, plan.cluster.is_mutual(to));
+    plan.stats.rq_total.inc();
+    plan.stats.rq_active.inc();
+    let _active = Active(&plan.stats);
+    let worker = ctx.conn.worker.clone();
+    let send = worker.upstream.send(to, &ctx.head, plan.body.attempt(), &plan.options);
+    let result = tokio::select! {
+        biased;
+        result = send => result.map_err(Ended::Failed),
+        over = limits::over(&plan.limits, &ctx.progress, Instant::now()) => Err(match over {
+            Over::Response => Ended::Final(Stop::Timeout),
+            Over::PerTry => Ended::PerTryTimeout,
+            Over::Stream => Ended::Final(Stop::MaxDuration),
+            Over::Idle => Ended::Final(Stop::StreamIdle),
+        }),
+    };
+    count(plan, &result);
+    result
+}
+
+fn count(plan: &Plan, result: &Result<Response<Attempt>, Ended>) {
+    let stats = &plan.stats;
+    match result {
+        Ok(response) => {
+            stats.response(response.head.status());
+            if !response.facts.reused {
+                stats.cx_total.inc();
+                match response.facts.protocol {
+                    "HTTP/2" => stats.cx_http2_total.inc(),
+                    _ => stats.cx_http1_total.inc(),
+                }
+            }
+        }
+        Err(Ended::Failed(error)) => match error.failure {
+            Failure::Connect { timeout, .. } => {
+                stats.cx_total.inc();
+                stats.cx_connect_fail.inc();
+                if timeout {
+                    stats.cx_connect_timeout.inc();
+                }
+            }
+            Failure::Reset(_) | Failure::Refused | Failure::Closed => stats.rq_rx_reset.inc(),
+            Failure::Overflow | Failure::Protocol | Failure::RequestBody(_) | Failure::Unsendable(_) => {}
+        },
+        Err(Ended::PerTryTimeout) => stats.rq_per_try_timeout.inc(),
+        Err(Ended::Final(Stop::Timeout)) => stats.rq_timeout.inc(),
+        Err(Ended::Final(_)) => {}
+    }
+}
+
+pub(super) fn outcome_of(response: &Response<Attempt>) -> Outcome {
+    let head = &response.head;
+    Outcome::Response {
+        status: head.status(),
+        grpc_status: head.get("grpc-status").and_then(number),
+        rate_limited: head.get("x-envoy-ratelimited").is_some(),
+    }
+}
+
+struct Active<'a>(&'a ClusterStats);
+
+impl Drop for Active<'_> {
+    fn drop(&mut self) {
+        self.0.rq_active.dec();
+    }
+}
