@@ -15,6 +15,9 @@ use crate::{Dice, Problem, Request, dice, matcher, regex::Regex};
 use hosts::HostTable;
 use paths::PathTable;
 
+/// Of configuration, looked up with what clients send: they cannot choose what collides in it.
+type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+
 /// A compiled [`ir::RouteConfig`].
 #[derive(Debug)]
 pub struct RouteTable {

@@ -1,7 +1,7 @@
 //! Virtual hosts by domain: exact, then the longest `*suffix`, then the longest `prefix*`,
 //! then `*`. Case does not count.
 
-use std::collections::HashMap;
+use super::Map;
 
 use stdx::Str;
 
@@ -9,10 +9,10 @@ use crate::Problem;
 
 #[derive(Debug, Default)]
 pub(super) struct HostTable {
-    exact: HashMap<Str, usize>,
+    exact: Map<Str, usize>,
     /// By length, longest first.
-    suffixes: Vec<(usize, HashMap<Str, usize>)>,
-    prefixes: Vec<(usize, HashMap<Str, usize>)>,
+    suffixes: Vec<(usize, Map<Str, usize>)>,
+    prefixes: Vec<(usize, Map<Str, usize>)>,
     any: Option<usize>,
 }
 
@@ -68,9 +68,9 @@ impl HostTable {
     }
 }
 
-fn by_length(groups: &mut Vec<(usize, HashMap<Str, usize>)>, len: usize) -> &mut HashMap<Str, usize> {
+fn by_length(groups: &mut Vec<(usize, Map<Str, usize>)>, len: usize) -> &mut Map<Str, usize> {
     let index = groups.iter().position(|(l, _)| *l == len).unwrap_or_else(|| {
-        groups.push((len, HashMap::new()));
+        groups.push((len, Map::default()));
         groups.len() - 1
     });
     &mut groups[index].1

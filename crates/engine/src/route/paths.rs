@@ -2,7 +2,7 @@
 //! distinct length; everything else is always a candidate. Candidates come out in the order
 //! of the configuration.
 
-use std::collections::HashMap;
+use super::Map;
 
 use ir::route::PathMatch;
 use smallvec::SmallVec;
@@ -14,10 +14,10 @@ const SMALL: usize = 8;
 #[derive(Debug)]
 pub(super) struct PathTable {
     literals: Box<[Literal]>,
-    exact: HashMap<Str, Vec<u32>>,
+    exact: Map<Str, Vec<u32>>,
     /// Distinct lengths of prefixes, ascending.
     lengths: Vec<usize>,
-    prefixes: HashMap<Str, Vec<u32>>,
+    prefixes: Map<Str, Vec<u32>>,
     /// Regular expressions and paths that ignore case.
     others: Vec<u32>,
 }
@@ -37,9 +37,9 @@ impl PathTable {
         let literals: Box<[Literal]> = routes.iter().map(|route| Literal::of(&route.matches)).collect();
         let mut table = PathTable {
             literals,
-            exact: HashMap::new(),
+            exact: Map::default(),
             lengths: Vec::new(),
-            prefixes: HashMap::new(),
+            prefixes: Map::default(),
             others: Vec::new(),
         };
         if routes.len() <= SMALL {
