@@ -90,9 +90,10 @@ impl Session {
     /// what the others found.
     pub fn findings(&mut self) -> Vec<Finding> {
         let is_new = self.snapshot.is_none();
-        let snapshot = self.snapshot.take().unwrap_or_else(|| {
-            Snapshot::new(self.files.values().cloned().collect(), self.settings.clone())
-        });
+        let snapshot = self
+            .snapshot
+            .take()
+            .unwrap_or_else(|| Snapshot::new(self.files.values().cloned().collect(), self.settings.clone()));
         let stale = (0..self.analyzers.len()).filter(|i| self.is_stale(*i)).collect::<Vec<_>>();
         let mut again = Vec::new();
         for i in stale {
@@ -200,7 +201,13 @@ mod tests {
     type Change = (usize, Vec<prop::sample::Index>, usize, bool, bool);
 
     fn change() -> impl Strategy<Value = Change> {
-        (0..5usize, prop::collection::vec(any::<prop::sample::Index>(), 0..4), 0..3usize, any(), any())
+        (
+            0..5usize,
+            prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+            0..3usize,
+            any::<bool>(),
+            any::<bool>(),
+        )
     }
 
     /// What `OBJECTS` has not: settings of the mesh, a gateway that is otherwise built in, and what

@@ -85,7 +85,7 @@ fn write_canonical(node: &Node, out: &mut String, top: bool) {
             out.push(']');
         }
         Value::Map(entries) => {
-            let counts = |e: &&Entry| !e.node.is_null() && !(top && &*e.key == "name");
+            let counts = |e: &&Entry| !(e.node.is_null() || top && &*e.key == "name");
             let mut sorted: Vec<_> = entries.iter().filter(counts).collect();
             sorted.sort_by_key(|entry| entry.key.clone());
             out.push('{');
