@@ -35,7 +35,7 @@ fn check(text: &str) {
 }
 
 /// Objects of all kinds, to be damaged.
-const OBJECTS: &str = "\
+pub(crate) const OBJECTS: &str = "\
 apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: r\nspec:\n  hosts: [a]\n  gateways: [g]\n  http:\n  \
 - match: [{uri: {prefix: /a}, headers: {x: {exact: y}}}]\n    retries: {attempts: 2, perTryTimeout: 2s}\n    timeout: 1s\n    fault: \
 {delay: {percent: 5, fixedDelay: 1s}}\n    route:\n    - destination: {host: a, subset: s, port: {number: 80}}\n      weight: 90\n---\n\

@@ -6,11 +6,21 @@ use crate::finding::Finding;
 
 /// Istioctl's order: by cluster, level, code, object, text. What would print the same is kept once.
 pub fn sort(findings: &mut Vec<Finding>) {
-    fn key(finding: &Finding) -> impl Ord + '_ {
-        (&finding.cluster, finding.level, finding.code, &finding.object, &finding.place, &finding.message)
-    }
     findings.sort_by(|a, b| key(a).cmp(&key(b)));
     findings.dedup_by(|a, b| key(a) == key(b));
+}
+
+/// Several lists, each in order, as one. The sort takes ordered runs as they are; what it orders
+/// are pointers.
+pub(crate) fn merged(lists: &[Vec<Finding>]) -> Vec<Finding> {
+    let mut all: Vec<&Finding> = lists.iter().flatten().collect();
+    all.sort_by(|a, b| key(a).cmp(&key(b)));
+    all.dedup_by(|a, b| key(a) == key(b));
+    all.into_iter().cloned().collect()
+}
+
+fn key(finding: &Finding) -> impl Ord + '_ {
+    (&finding.cluster, finding.level, finding.code, &finding.object, &finding.place, &finding.message)
 }
 
 /// Whether a finding is about an object of a namespace, or about one that has none.

@@ -3,7 +3,8 @@
 //!
 //! Texts become [`File`]s, files a [`Snapshot`], and [`analyze`] asks every analyzer what it finds
 //! there. An analyzer is a function of the snapshot, so all run in parallel; a [`Session`] keeps
-//! what each found and asks only those again that read a kind which is in a changed file.
+//! what each found and asks only those again that read a kind which is in a changed file, and those
+//! that judge each file by itself about that file alone.
 //!
 //! Nothing here does I/O or reads a clock.
 

@@ -33,6 +33,15 @@ enum Tree {
     Operator(Arc<Object>),
 }
 
+/// Whether an object is of those that [`Source::of`] looks at.
+pub(crate) fn may_have_settings(object: &Object) -> bool {
+    match object.kind {
+        Kind::IstioOperator => true,
+        Kind::ConfigMap => &**object.name() == "istio",
+        _ => false,
+    }
+}
+
 impl Source {
     /// A MeshConfig in a file of its own, or one in which it is the field `meshConfig`.
     pub fn file(name: &str, node: Node) -> Source {

@@ -45,7 +45,7 @@ pub(crate) fn run_each(snapshot: &Snapshot, analyzers: &[&'static Analyzer]) -> 
 }
 
 /// An analyzer that fails costs its own findings only, and that is a finding.
-fn run(snapshot: &Snapshot, analyzer: &'static Analyzer) -> Vec<Finding> {
+pub(crate) fn run(snapshot: &Snapshot, analyzer: &'static Analyzer) -> Vec<Finding> {
     let found = catch_unwind(AssertUnwindSafe(|| {
         let mut report = Report::new(analyzer.name);
         (analyzer.run)(snapshot, &mut report);
@@ -77,6 +77,7 @@ mod tests {
         codes: &["IST0001"],
         inputs: &[],
         by_default: false,
+        by_file: false,
         run: |_, _| std::panic::resume_unwind(Box::new("as asked")),
     };
 

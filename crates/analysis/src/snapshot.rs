@@ -1,6 +1,8 @@
-//! All files together: what an analyzer may ask. Immutable; indexes are made when first asked for.
+//! All files together: what an analyzer may ask. Indexes are made when first asked for.
 
-use std::collections::HashMap;
+mod change;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use istio_api::yaml::Node;
@@ -26,6 +28,9 @@ pub struct Settings {
     pub now: i64,
 }
 
+/// Kind, namespace and name.
+type Key = (Kind, Str, Str);
+
 /// What an analyzer sees.
 #[derive(Debug, Default)]
 pub struct Snapshot {
@@ -33,7 +38,9 @@ pub struct Snapshot {
     pub mesh: Mesh,
     pub settings: Settings,
     by_kind: HashMap<Kind, Vec<Arc<Object>>>,
-    by_name: HashMap<(Kind, Str, Str), Arc<Object>>,
+    by_name: HashMap<Key, Arc<Object>>,
+    /// Names that several objects have.
+    contested: HashSet<Key>,
     /// Objects that stand for one that another place has already, and that place's object.
     pub duplicates: Vec<(Arc<Object>, Arc<Object>)>,
     workloads: OnceLock<WorkloadIndex>,
@@ -63,26 +70,34 @@ impl Snapshot {
         snapshot
     }
 
-    /// An object without a name is none, and that has been said where it was read.
+    /// One file alone, without what is built in: all that an analyzer by file reads.
+    pub(crate) fn of_file(file: Arc<File>) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        file.objects.iter().for_each(|object| snapshot.add(object));
+        snapshot.files = vec![file];
+        snapshot
+    }
+
     fn add(&mut self, object: &Arc<Object>) {
-        let may_be_nameless = matches!(object.kind, Kind::IstioOperator | Kind::AlertRules | Kind::Other);
-        if object.name().is_empty() && !may_be_nameless {
+        if !is_one(object) {
             return;
         }
-        let key = (object.kind, object.namespace.clone(), object.name().clone());
-        let has_name = !object.name().is_empty() && object.kind != Kind::Other;
-        match self.by_name.get(&key) {
-            Some(first) if has_name && first.cluster == object.cluster => {
-                if !object.built_in {
-                    self.duplicates.push((object.clone(), first.clone()));
+        if let Some(key) = key(object) {
+            match self.by_name.get(&key) {
+                Some(first) => {
+                    let is_duplicate = first.cluster == object.cluster;
+                    if is_duplicate && !object.built_in {
+                        self.duplicates.push((object.clone(), first.clone()));
+                    }
+                    self.contested.insert(key);
+                    if is_duplicate {
+                        return;
+                    }
                 }
-                return;
+                None => {
+                    self.by_name.insert(key, object.clone());
+                }
             }
-            Some(_) => {}
-            None if has_name => {
-                self.by_name.insert(key, object.clone());
-            }
-            None => {}
         }
         self.by_kind.entry(object.kind).or_default().push(object.clone());
     }
@@ -160,6 +175,19 @@ impl Snapshot {
     pub fn namespace_labels(&self, name: &str) -> Option<&Labels> {
         self.find(Kind::Namespace, "", name).map(|namespace| &namespace.labels)
     }
+}
+
+/// Whether this counts as an object. One without a name is none, and that has been said where it
+/// was read.
+fn is_one(object: &Object) -> bool {
+    let may_be_nameless = matches!(object.kind, Kind::IstioOperator | Kind::AlertRules | Kind::Other);
+    may_be_nameless || !object.name().is_empty()
+}
+
+/// What an object is found by; nothing if it cannot be.
+fn key(object: &Object) -> Option<Key> {
+    let has_name = !object.name().is_empty() && object.kind != Kind::Other;
+    has_name.then(|| (object.kind, object.namespace.clone(), object.name().clone()))
 }
 
 /// Workloads by label and by namespace: with thousands of each, selectors must not ask every one.

@@ -20,6 +20,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0107", "IST0108", "IST0125", "IST0135"],
     inputs: &KINDS,
     by_default: true,
+    by_file: true,
     run: |snapshot, report| each(snapshot, |object, name, value, at| judge(object, name, value, at, report)),
 };
 
@@ -30,6 +31,7 @@ pub static ALPHA: Analyzer = Analyzer {
     inputs: &KINDS,
     // Most annotations are alpha, and in use by everybody.
     by_default: false,
+    by_file: true,
     run: |snapshot, report| {
         each(snapshot, |object, name, _, at| {
             let is_alpha = Annotation::find(name).is_some_and(|a| a.is_alpha);

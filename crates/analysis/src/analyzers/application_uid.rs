@@ -15,6 +15,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0144"],
     inputs: &[Kind::Pod, Kind::Deployment],
     by_default: true,
+    by_file: true,
     run,
 };
 

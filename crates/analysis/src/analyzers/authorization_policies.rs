@@ -14,6 +14,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0101", "IST0127"],
     inputs: &[Kind::MeshConfig, Kind::AuthorizationPolicy, Kind::Namespace, Kind::Pod],
     by_default: true,
+    by_file: false,
     run,
 };
 

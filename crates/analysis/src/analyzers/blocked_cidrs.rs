@@ -11,6 +11,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0175"],
     inputs: &[Kind::RequestAuthentication, Kind::Deployment],
     by_default: true,
+    by_file: false,
     run,
 };
 

@@ -13,6 +13,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0128", "IST0129"],
     inputs: &[Kind::DestinationRule],
     by_default: true,
+    by_file: true,
     run,
 };
 

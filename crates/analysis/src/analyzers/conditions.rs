@@ -24,6 +24,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0171"],
     inputs: &KINDS,
     by_default: true,
+    by_file: true,
     run,
 };
 

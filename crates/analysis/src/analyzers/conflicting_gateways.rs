@@ -18,6 +18,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0101", "IST0145"],
     inputs: &[Kind::Gateway, Kind::Pod],
     by_default: true,
+    by_file: false,
     run,
 };
 

@@ -11,6 +11,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0176"],
     inputs: &[Kind::CustomResourceDefinition],
     by_default: true,
+    by_file: true,
     run,
 };
 

@@ -12,6 +12,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0002"],
     inputs: &[Kind::VirtualService, Kind::Sidecar, Kind::CustomResourceDefinition],
     by_default: true,
+    by_file: true,
     run,
 };
 

@@ -16,6 +16,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0101", "IST0112", "IST0140"],
     inputs: &[Kind::ServiceEntry, Kind::VirtualService, Kind::Service],
     by_default: true,
+    by_file: false,
     run,
 };
 

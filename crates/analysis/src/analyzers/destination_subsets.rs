@@ -14,6 +14,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0101"],
     inputs: &[Kind::VirtualService, Kind::DestinationRule],
     by_default: true,
+    by_file: false,
     run,
 };
 

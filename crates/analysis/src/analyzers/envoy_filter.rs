@@ -15,6 +15,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0151", "IST0152", "IST0153", "IST0154", "IST0155"],
     inputs: &[Kind::EnvoyFilter],
     by_default: true,
+    by_file: false,
     run,
 };
 

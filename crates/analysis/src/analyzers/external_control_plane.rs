@@ -15,6 +15,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0163", "IST0164"],
     inputs: &[Kind::ValidatingWebhookConfiguration, Kind::MutatingWebhookConfiguration],
     by_default: true,
+    by_file: false,
     run,
 };
 

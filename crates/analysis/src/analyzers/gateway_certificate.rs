@@ -16,6 +16,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0138"],
     inputs: &[Kind::Gateway],
     by_default: true,
+    by_file: false,
     run,
 };
 

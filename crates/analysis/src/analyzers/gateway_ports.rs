@@ -18,6 +18,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0101", "IST0162"],
     inputs: &[Kind::Gateway, Kind::Pod, Kind::Service],
     by_default: true,
+    by_file: false,
     run,
 };
 

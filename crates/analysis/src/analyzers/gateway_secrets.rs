@@ -15,6 +15,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0101", "IST0161"],
     inputs: &[Kind::Gateway, Kind::Pod, Kind::Secret],
     by_default: true,
+    by_file: false,
     run,
 };
 

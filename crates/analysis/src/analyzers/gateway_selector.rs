@@ -22,6 +22,7 @@ pub static ANALYZER: Analyzer = Analyzer {
         Kind::Pod,
     ],
     by_default: true,
+    by_file: false,
     run,
 };
 

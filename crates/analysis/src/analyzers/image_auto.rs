@@ -17,6 +17,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0146", "IST0147"],
     inputs: &[Kind::Namespace, Kind::Pod, Kind::Deployment, Kind::MutatingWebhookConfiguration],
     by_default: true,
+    by_file: false,
     run,
 };
 

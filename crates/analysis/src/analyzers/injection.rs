@@ -19,6 +19,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0102", "IST0103", "IST0123", "IST0148"],
     inputs: &[Kind::Namespace, Kind::Pod, Kind::ConfigMap],
     by_default: true,
+    by_file: false,
     run,
 };
 

@@ -17,6 +17,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0149"],
     inputs: &[Kind::VirtualService, Kind::RequestAuthentication, Kind::Gateway, Kind::Pod],
     by_default: true,
+    by_file: false,
     run,
 };
 

@@ -17,6 +17,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0126"],
     inputs: &[Kind::MeshNetworks, Kind::Secret],
     by_default: true,
+    by_file: false,
     run,
 };
 

@@ -63,6 +63,9 @@ pub struct Analyzer {
     pub inputs: &'static [Kind],
     /// Whether it runs without being asked for by name.
     pub by_default: bool,
+    /// Whether it judges each file by itself: what it finds in one depends on no other file and on
+    /// no setting, so that a [`Session`](crate::Session) asks it about changed files alone.
+    pub by_file: bool,
     pub run: fn(&Snapshot, &mut Report),
 }
 

@@ -18,6 +18,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0170"],
     inputs: &[Kind::Service],
     by_default: true,
+    by_file: false,
     run,
 };
 

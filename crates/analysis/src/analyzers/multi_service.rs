@@ -18,6 +18,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0116", "IST0137"],
     inputs: &[Kind::Service, Kind::Deployment, Kind::Namespace],
     by_default: true,
+    by_file: false,
     run,
 };
 

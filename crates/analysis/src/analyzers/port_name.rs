@@ -15,6 +15,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0118", "IST0150"],
     inputs: &[Kind::Service],
     by_default: true,
+    by_file: true,
     run,
 };
 

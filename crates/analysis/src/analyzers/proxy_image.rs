@@ -21,6 +21,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0158"],
     inputs: &[Kind::Namespace, Kind::Pod, Kind::ConfigMap, Kind::MeshConfig, Kind::ProxyConfig],
     by_default: true,
+    by_file: false,
     run,
 };
 

@@ -23,6 +23,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     ],
     inputs: &[],
     by_default: true,
+    by_file: true,
     run,
 };
 
@@ -45,20 +46,24 @@ fn run(snapshot: &Snapshot, report: &mut Report) {
     }
 }
 
+/// The object of a file that a finding is about.
+pub(super) fn object_of<'f>(file: &'f File, finding: &model::Finding) -> Option<&'f Arc<Object>> {
+    let wanted = finding.object.as_ref()?;
+    let same = |o: &&Arc<Object>| o.shown.kind == wanted.kind && o.shown.name == wanted.name;
+    let mut candidates = file.objects.iter().filter(same);
+    let first = candidates.next()?;
+    // Objects of one name in several namespaces are told apart by theirs.
+    let exact = std::iter::once(first).chain(candidates).find(|o| o.namespace == wanted.namespace);
+    Some(exact.unwrap_or(first))
+}
+
 /// A finding about one object as a finding of the analysis.
 fn translated(file: &File, finding: &model::Finding) -> Option<Finding> {
     if !ANALYZER.codes.contains(&finding.code) {
         return None;
     }
     let entry = catalogue::entry(finding.code);
-    let object = finding.object.as_ref().and_then(|wanted| {
-        let same = |o: &&Arc<Object>| o.shown.kind == wanted.kind && o.shown.name == wanted.name;
-        let mut candidates = file.objects.iter().filter(same);
-        let first = candidates.next()?;
-        // Objects of one name in several namespaces are told apart by theirs.
-        let exact = std::iter::once(first).chain(candidates).find(|o| o.namespace == wanted.namespace);
-        Some(exact.unwrap_or(first))
-    });
+    let object = object_of(file, finding);
     if object.is_some_and(|object| object.suppresses(finding.code)) {
         return None;
     }

@@ -11,6 +11,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0134"],
     inputs: &[Kind::ServiceEntry, Kind::MeshConfig],
     by_default: true,
+    by_file: false,
     run,
 };
 

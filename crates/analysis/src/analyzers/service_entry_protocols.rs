@@ -19,6 +19,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0177"],
     inputs: &[Kind::ServiceEntry],
     by_default: true,
+    by_file: false,
     run,
 };
 

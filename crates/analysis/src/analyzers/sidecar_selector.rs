@@ -21,6 +21,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0101", "IST0110", "IST0111", "IST0167"],
     inputs: &[Kind::Sidecar, Kind::Pod, Kind::Namespace],
     by_default: true,
+    by_file: false,
     run,
 };
 

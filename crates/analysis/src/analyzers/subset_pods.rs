@@ -17,6 +17,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0173", "IST0174"],
     inputs: &[Kind::DestinationRule, Kind::Pod, Kind::Service, Kind::ServiceEntry, Kind::Node],
     by_default: true,
+    by_file: false,
     run,
 };
 

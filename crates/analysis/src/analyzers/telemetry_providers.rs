@@ -14,6 +14,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0157"],
     inputs: &[Kind::Telemetry, Kind::MeshConfig],
     by_default: true,
+    by_file: false,
     run: without_provider,
 };
 
@@ -23,6 +24,7 @@ pub static LIGHTSTEP: Analyzer = Analyzer {
     codes: &["IST0002"],
     inputs: &[Kind::Telemetry, Kind::MeshConfig],
     by_default: true,
+    by_file: false,
     run: lightstep,
 };
 

@@ -21,6 +21,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0101", "IST0159"],
     inputs: &[Kind::Telemetry, Kind::Pod],
     by_default: true,
+    by_file: false,
     run: selected,
 };
 
@@ -30,6 +31,7 @@ pub static DEFAULT: Analyzer = Analyzer {
     codes: &["IST0160"],
     inputs: &[Kind::Telemetry],
     by_default: true,
+    by_file: false,
     run: unselected,
 };
 

@@ -14,6 +14,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0101", "IST0132", "IST0165"],
     inputs: &[Kind::Gateway, Kind::KubernetesGateway, Kind::VirtualService],
     by_default: true,
+    by_file: false,
     run,
 };
 

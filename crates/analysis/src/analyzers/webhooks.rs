@@ -19,6 +19,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["IST0139"],
     inputs: &[Kind::MutatingWebhookConfiguration, Kind::Service],
     by_default: true,
+    by_file: false,
     run,
 };
 

@@ -21,6 +21,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["LTN0115", "LTN0116"],
     inputs: &[Kind::AlertRules],
     by_default: true,
+    by_file: true,
     run,
 };
 

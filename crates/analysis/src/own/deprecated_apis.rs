@@ -11,6 +11,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["LTN0113"],
     inputs: &[],
     by_default: true,
+    by_file: true,
     run,
 };
 

@@ -20,6 +20,7 @@ pub static ANALYZER: Analyzer = Analyzer {
         Kind::WasmPlugin,
     ],
     by_default: true,
+    by_file: true,
     run,
 };
 

@@ -19,6 +19,7 @@ pub static ANALYZER: Analyzer = Analyzer {
         Kind::MeshConfig,
     ],
     by_default: true,
+    by_file: false,
     run,
 };
 

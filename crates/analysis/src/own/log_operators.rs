@@ -13,6 +13,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["LTN0112"],
     inputs: &[Kind::MeshConfig],
     by_default: true,
+    by_file: false,
     run,
 };
 

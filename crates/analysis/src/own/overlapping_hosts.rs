@@ -19,6 +19,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["LTN0106"],
     inputs: &[Kind::VirtualService],
     by_default: true,
+    by_file: false,
     run,
 };
 

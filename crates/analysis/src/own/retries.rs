@@ -16,6 +16,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["LTN0103"],
     inputs: &[Kind::VirtualService, Kind::Service, Kind::Pod, Kind::AuthorizationPolicy],
     by_default: true,
+    by_file: false,
     run,
 };
 

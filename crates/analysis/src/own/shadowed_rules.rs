@@ -13,6 +13,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["LTN0101"],
     inputs: &[Kind::VirtualService],
     by_default: true,
+    by_file: true,
     run,
 };
 

@@ -12,6 +12,7 @@ pub static ANALYZER: Analyzer = Analyzer {
     codes: &["LTN0105"],
     inputs: &[Kind::DestinationRule, Kind::Service, Kind::ServiceEntry, Kind::Pod],
     by_default: true,
+    by_file: false,
     run,
 };
 

@@ -8,46 +8,62 @@ use model::Level;
 
 use crate::codes;
 use crate::reader::Item;
-use crate::yaml::{Node, Value};
+use crate::yaml::{Entry, Node, Value};
 
 pub(super) fn check(spec: &Item<'_>) {
     for protocol in ["http", "tls", "tcp"] {
-        check_rules(&spec.each(protocol));
+        let rules = spec.each(protocol);
+        let reached = check_rules(&rules);
+        if protocol == "http" {
+            check_prefixes(&rules, reached);
+        }
     }
-    check_prefixes(&spec.each("http"));
 }
 
-fn check_rules(rules: &[Item<'_>]) {
+/// A match that no earlier one repeats and no rule without matches hides.
+struct Match<'a> {
+    index: usize,
+    number: usize,
+    condition: Item<'a>,
+}
+
+/// Returns what is left to decide by: Istio compares prefixes of these only.
+fn check_rules<'a>(rules: &[Item<'a>]) -> Vec<Match<'a>> {
     let mut seen: HashMap<String, usize> = HashMap::new();
-    let mut without_match: Option<usize> = None;
+    let mut reached = Vec::new();
+    let mut has_catch_all = false;
     for (index, rule) in rules.iter().enumerate() {
         let matches = rule.each("match");
         if matches.is_empty() {
-            if without_match.is_some() {
+            if has_catch_all {
                 unreachable(rule, index, "only the last rule can have no matches");
             }
-            without_match = Some(index);
+            has_catch_all = true;
             continue;
         }
-        let mut duplicates = 0;
-        for (number, condition) in matches.iter().enumerate() {
-            if without_match.is_some() {
-                unreachable(rule, index, "route without matches defined before");
-                continue;
-            }
+        if has_catch_all {
+            unreachable(rule, index, "route without matches defined before");
+            continue;
+        }
+        let (count, mut duplicates) = (matches.len(), 0);
+        for (number, condition) in matches.into_iter().enumerate() {
             let text = canonical(condition.node());
-            match seen.get(&text) {
-                Some(first) => {
-                    ineffective(rule, index, condition, number, &rule_name(&rules[*first], *first));
+            match seen.get(&text).and_then(|first| Some((*first, rules.get(*first)?))) {
+                Some((first, earlier)) => {
+                    ineffective(rule, index, &condition, number, &rule_name(earlier, first));
                     duplicates += 1;
                 }
-                None => drop(seen.insert(text, index)),
+                None => {
+                    seen.insert(text, index);
+                    reached.push(Match { index, number, condition });
+                }
             }
         }
-        if duplicates == matches.len() {
+        if duplicates == count {
             unreachable(rule, index, "all matches used by prior rules");
         }
     }
+    reached
 }
 
 /// A condition as a text that is the same for equal ones. The name is no condition.
@@ -69,7 +85,8 @@ fn write_canonical(node: &Node, out: &mut String, top: bool) {
             out.push(']');
         }
         Value::Map(entries) => {
-            let mut sorted: Vec<_> = entries.iter().filter(|e| !(top && &*e.key == "name")).collect();
+            let counts = |e: &&Entry| !(e.node.is_null() || top && &*e.key == "name");
+            let mut sorted: Vec<_> = entries.iter().filter(counts).collect();
             sorted.sort_by_key(|entry| entry.key.clone());
             out.push('{');
             for entry in sorted {
@@ -93,15 +110,12 @@ struct Prefix<'a> {
 /// Compares every two matches: more of them than this are not looked at.
 const MAX_PREFIXES: usize = 500;
 
-fn check_prefixes(rules: &[Item<'_>]) {
+fn check_prefixes<'a>(rules: &'a [Item<'a>], reached: Vec<Match<'a>>) {
     let mut prefixes = Vec::new();
-    for (index, rule) in rules.iter().enumerate() {
-        for (number, condition) in rule.each("match").into_iter().enumerate() {
-            let uri =
-                condition.field("uri").map_or("", |uri| uri.node().field("prefix").map_or("", Node::text));
-            if !uri.is_empty() && prefixes.len() < MAX_PREFIXES {
-                prefixes.push(Prefix { rule, index, condition, number, uri });
-            }
+    for Match { index, number, condition } in reached {
+        let uri = condition.field("uri").map_or("", |uri| uri.node().field("prefix").map_or("", Node::text));
+        if let Some(rule) = rules.get(index).filter(|_| !uri.is_empty() && prefixes.len() < MAX_PREFIXES) {
+            prefixes.push(Prefix { rule, index, condition, number, uri });
         }
     }
     for (at, first) in prefixes.iter().enumerate() {
