@@ -165,7 +165,7 @@ fn many_streams_share_a_connection() {
             assert_eq!(task.await.unwrap(), 200);
         }
     });
-    assert_eq!(proxy.stat("http.test.downstream_rq_2xx"), 200);
+    proxy.expect_stat("http.test.downstream_rq_2xx", 200);
 }
 
 #[test]

@@ -264,13 +264,8 @@ fn strict_means_mutual() {
         stream.read_u8().await.unwrap_err()
     });
     assert!(format!("{error:?}").contains("CertificateRequired"), "{error:?}");
-    assert_eq!(
-        server.stat(&format!(
-            "listener.{}.ssl.fail_verify_no_cert",
-            server.address.to_string().replace(':', "_")
-        )),
-        1
-    );
+    let listener = server.address.to_string().replace(':', "_");
+    server.expect_stat(&format!("listener.{listener}.ssl.fail_verify_no_cert"), 1);
     assert_eq!(backend.connections.load(std::sync::atomic::Ordering::SeqCst), 0);
 }
 

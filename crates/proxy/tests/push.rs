@@ -98,7 +98,7 @@ fn pushes_under_load_fail_no_request_and_close_no_connection() {
     assert!(done.load(Ordering::Relaxed) > 100);
     socket.send("still here");
     assert_eq!(socket.read_exact(10), b"still here");
-    assert_eq!(proxy.stat("http.test.downstream_rq_5xx"), 0);
+    proxy.expect_stat("http.test.downstream_rq_5xx", 0);
 }
 
 #[test]

@@ -37,8 +37,8 @@ fn a_failed_request_is_sent_again_with_its_body() {
     let reply = Client::connect(proxy.address).post("/flaky/2", b"hello");
     assert_eq!((reply.status, backend.seen()), (200, 3));
     assert!(proxy.logged("POST /flaky").contains("200 - via_upstream rx=5 tx=2 attempts=3"));
-    assert_eq!(proxy.stat("cluster.b.upstream_rq_retry"), 2);
-    assert_eq!(proxy.stat("cluster.b.upstream_rq_retry_success"), 1);
+    proxy.expect_stat("cluster.b.upstream_rq_retry", 2);
+    proxy.expect_stat("cluster.b.upstream_rq_retry_success", 1);
 }
 
 #[test]

@@ -33,8 +33,8 @@ fn bytes_and_half_closes_pass() {
     assert_eq!(client.read_to_end(), b"bye");
     let line = proxy.logged("- - - 0 -");
     assert!(line.contains("rx=5 tx=8 attempts=1 cluster=b"), "{line}");
-    assert_eq!(proxy.stat("tcp.test.downstream_cx_total"), 1);
-    assert_eq!(proxy.stat("tcp.test.downstream_cx_active"), 0);
+    proxy.expect_stat("tcp.test.downstream_cx_total", 1);
+    proxy.expect_stat("tcp.test.downstream_cx_active", 0);
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn an_idle_connection_ends() {
     let begin = Instant::now();
     assert!(client.is_closed());
     assert!(begin.elapsed() >= Duration::from_millis(400), "{:?}", begin.elapsed());
-    assert_eq!(proxy.stat("http.test.downstream_cx_idle_timeout"), 1);
+    proxy.expect_stat("http.test.downstream_cx_idle_timeout", 1);
 }
 
 #[test]

@@ -39,9 +39,9 @@ fn one_connection_carries_many_requests() {
     assert_eq!(backend.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
     let line = proxy.logged("POST /echo");
     assert_eq!(line, "POST /echo HTTP/1.1 200 - via_upstream rx=300000 tx=300000 attempts=1 cluster=b");
-    assert_eq!(proxy.stat("http.test.downstream_rq_2xx"), 4);
-    assert_eq!(proxy.stat("cluster.b.upstream_rq_2xx"), 4);
-    assert_eq!(proxy.stat("http.test.downstream_cx_active"), 1);
+    proxy.expect_stat("http.test.downstream_rq_2xx", 4);
+    proxy.expect_stat("cluster.b.upstream_rq_2xx", 4);
+    proxy.expect_stat("http.test.downstream_cx_active", 1);
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn policies_are_judged_before_routes() {
         "{line}"
     );
     assert_eq!(get(proxy.address, "/other").status, 200);
-    assert_eq!(proxy.stat("http.test.rbac.denied"), 3);
+    proxy.expect_stat("http.test.rbac.denied", 3);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn websockets_pass_and_outlive_a_push() {
     assert_eq!(client.read_exact(5), b"early");
     client.send("ping");
     assert_eq!(client.read_exact(4), b"ping");
-    assert_eq!(proxy.stat("http.test.downstream_cx_upgrades_active"), 1);
+    proxy.expect_stat("http.test.downstream_cx_upgrades_active", 1);
     drop(client);
     let line = proxy.logged("GET /websocket");
     assert!(line.contains(" 101 ") && line.contains("rx=9 tx=9"), "{line}");
@@ -282,7 +282,7 @@ fn a_client_that_leaves_ends_its_request() {
     }
     drop(client);
     assert!(proxy.logged("GET /sleep").contains(" 0 DC downstream_remote_disconnect"));
-    assert_eq!(proxy.stat("cluster.b.upstream_rq_active"), 0);
+    proxy.expect_stat("cluster.b.upstream_rq_active", 0);
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn a_slow_flood_of_resets_ends_too() {
         }
     }
     assert_eq!(told(&mut raw), ENHANCE_YOUR_CALM);
-    assert_eq!(proxy.stat("http.test.downstream_rq_too_many_premature_resets"), 1);
+    proxy.expect_stat("http.test.downstream_rq_too_many_premature_resets", 1);
     assert!(backend.seen() <= 300, "{}", backend.seen());
 }
 

@@ -141,6 +141,6 @@ fn paths_are_normalised_before_routes_and_policies() {
     assert_eq!(client.read().unwrap().header("grpc-status"), Some("13"));
     let reject = proxy(EscapedSlashes::RejectRequest);
     assert_eq!(Client::connect(reject.address).get("/x%2Fy").status, 400);
-    assert_eq!(reject.stat("http.test.downstream_rq_failed_path_normalization"), 1);
+    reject.expect_stat("http.test.downstream_rq_failed_path_normalization", 1);
     assert_eq!(backend.seen(), 0);
 }

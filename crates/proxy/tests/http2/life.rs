@@ -89,7 +89,7 @@ fn a_client_that_answers_no_ping_is_gone() {
     assert_eq!(mute.until(PING).flags, 0);
     let mut rest = Vec::new();
     mute.stream.read_to_end(&mut rest).unwrap();
-    assert_eq!(proxy.stat("http.test.http2.keepalive_timeout"), 1);
+    proxy.expect_stat("http.test.http2.keepalive_timeout", 1);
     alive.send(&get(1, "/"));
     assert_eq!(alive.until(HEADERS).status(), 200);
 }
@@ -146,7 +146,7 @@ fn streams_have_a_longest_time() {
         assert!(body.data().await.unwrap().unwrap_err().is_reset());
     });
     assert!(proxy.logged("POST /echo").contains(" 200 - max_duration_timeout "));
-    assert_eq!(proxy.stat("http.test.downstream_rq_max_duration_reached"), 2);
+    proxy.expect_stat("http.test.downstream_rq_max_duration_reached", 2);
 }
 
 #[test]

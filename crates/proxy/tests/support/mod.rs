@@ -257,6 +257,18 @@ impl Running {
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned));
         line.unwrap_or_else(|| panic!("no {name} in:\n{text}")).parse().unwrap()
     }
+
+    /// Waits for a number to be this: a worker counts a moment after the client has seen why.
+    #[track_caller]
+    pub fn expect_stat(&self, name: &str, expected: u64) {
+        let begin = Instant::now();
+        let mut found = self.stat(name);
+        while found != expected && begin.elapsed() < Duration::from_secs(2) {
+            std::thread::sleep(Duration::from_millis(5));
+            found = self.stat(name);
+        }
+        assert_eq!(found, expected, "{name}");
+    }
 }
 
 impl Drop for Running {
