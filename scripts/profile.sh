@@ -2,7 +2,7 @@
 # Where the time of Lateen goes in a scenario of bench/: samples, a flame graph, and tables.
 #
 #   scripts/profile.sh http1-hop          → target/profile/http1-hop.{data,svg,txt}
-#   LATEEN_BIN=… scripts/profile.sh …     another binary; it needs the line tables of a release build
+#   LATEEN_BIN=… scripts/profile.sh …     another binary; it needs its symbols, as a release build has them
 #
 # Needs perf (Debian: linux-perf), and what bench/run needs. inferno is installed into target/tools.
 set -euo pipefail

@@ -8,8 +8,8 @@ use crate::commands::{
 
 /// A service mesh: control plane, data plane and tools in one binary.
 ///
-/// Exit status: 0 done, 1 failed, 2 wrong usage or a missing permission; `analyze` and `validate`
-/// have their own.
+/// Exit status: 0 done, 1 failed, 2 wrong usage or a missing permission; the tools that
+/// take istioctl's place (`analyze`, `docs`, `manifest`, `validate`) say 64 for wrong usage, as it does.
 #[derive(Debug, Parser)]
 #[command(name = "lateen", version, propagate_version = true, max_term_width = 100)]
 pub struct Args {

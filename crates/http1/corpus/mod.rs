@@ -5,6 +5,7 @@
 //! Sources: RFC 9110 and 9112; J. Kettle, "HTTP Desync Attacks" (2019), "HTTP/2: The Sequel is Always
 //! Worse" (2021) and "Browser-Powered Desync Attacks" (2022); B. Kallus and others, "The HTTP Garden"
 //! (2024); advisories of the proxies named with a case.
+// Three test binaries include these files, and each uses a part of them.
 #![allow(dead_code, unused_imports)]
 
 mod chunks;
