@@ -6,6 +6,7 @@ pub mod control;
 pub mod demo;
 pub mod docs;
 pub mod exec;
+mod files;
 pub mod local_step;
 pub mod logs;
 pub mod manifest;

@@ -9,6 +9,7 @@ use analysis::{File, Reading, Settings};
 use istio_api::yaml;
 
 use super::Args;
+use crate::commands::files;
 
 /// A text to analyze.
 #[derive(Clone, Debug)]
@@ -19,9 +20,6 @@ pub struct Source {
     pub bytes: Arc<[u8]>,
     pub cluster: Option<String>,
 }
-
-/// As with istioctl, other files are left alone.
-const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
 impl Args {
     /// How documents are read: istioctl shows no namespace with `--all-namespaces` where none is
@@ -66,29 +64,21 @@ fn gather(
         return Ok(());
     }
     let fail = |error: std::io::Error| format!("{path}: {error}");
-    if !std::fs::metadata(path).map_err(fail)?.is_dir() {
-        if has_known_extension(path) {
-            push(path, std::fs::read(path).map_err(fail)?);
+    let found = match std::fs::metadata(path).map_err(fail)?.is_dir() {
+        true => files::below(Path::new(path))
+            .map_err(|(folder, error)| format!("{}: {error}", folder.display()))?,
+        false => vec![path.into()],
+    };
+    for file in found {
+        let name = file.to_string_lossy();
+        if files::has_known_extension(&file) {
+            push(&name, std::fs::read(&file).map_err(|error| format!("{name}: {error}"))?);
         } else {
-            let known = EXTENSIONS.join(", ");
-            let _ = writeln!(notes, "Skipping file {path}, recognized file extensions are: {known}");
+            let known = files::EXTENSIONS.join(", ");
+            let _ = writeln!(notes, "Skipping file {name}, recognized file extensions are: {known}");
         }
-        return Ok(());
-    }
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(fail)? {
-        entries.push(entry.map_err(fail)?.path());
-    }
-    entries.sort();
-    for entry in entries {
-        gather(&entry.to_string_lossy(), cluster, notes, sources)?;
     }
     Ok(())
-}
-
-fn has_known_extension(path: &str) -> bool {
-    let extension = Path::new(path).extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
 
 /// The one document of a file with settings.
