@@ -54,6 +54,13 @@ pub struct Encoded {
     pub origin: Option<Origin>,
 }
 
+/// The version is of all of the content.
+impl PartialEq for Encoded {
+    fn eq(&self, other: &Self) -> bool {
+        (self.ty, &self.name, self.version) == (other.ty, &other.name, other.version)
+    }
+}
+
 impl fmt::Debug for Encoded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {} ({} bytes)", self.ty, self.name, self.version, self.body.len())

@@ -26,6 +26,8 @@ impl Subscription {
             self.removed(name);
         }
         let alone = sent.add.len() == 1;
+        // Which of them is to be sent again depends on what follows here.
+        self.reopen(sent.add.iter().map(|resource| resource.name.clone()));
         let named: Vec<bool> = sent.add.iter().map(|r| alone || names(message, &r.name)).collect();
         let nobody = !named.contains(&true);
         let mut refused = Vec::new();

@@ -144,12 +144,10 @@ impl Stream {
     fn answer(&mut self, request: &Request) {
         let ty = request.ty;
         let subscription = self.of_mut(ty);
-        let Some(at) = subscription.in_flight.iter().position(|sent| sent.nonce == request.nonce) else {
+        let Some(sent) = subscription.answered(&request.nonce) else {
             self.notices.push(Notice::ExpiredNonce { ty });
             return;
         };
-        let sent = subscription.in_flight.remove(at);
-        subscription.settled = None;
         match &request.error {
             None => {
                 subscription.status.nonce_acked = sent.nonce.clone();
@@ -174,8 +172,7 @@ impl Stream {
         for ty in ResourceType::ALL {
             let wanted = target.of(ty);
             let subscription = self.of_mut(ty);
-            let settled = subscription.settled.as_ref().is_some_and(|settled| Arc::ptr_eq(settled, wanted));
-            if !subscription.started || settled {
+            if !subscription.started || subscription.is_settled(wanted) {
                 continue;
             }
             if let Some((until, news)) = subscription.busy(wanted).filter(|(until, _)| now < *until) {
@@ -184,11 +181,12 @@ impl Stream {
             }
             let changes = subscription.differences(wanted);
             let (ready, held) = self.sendable(ty, changes);
-            self.holding |= held > 0;
+            self.holding |= !held.is_empty();
             let subscription = self.of_mut(ty);
-            subscription.status.pending = held;
-            if ready.is_empty() && !(subscription.owes_reply && held == 0) {
-                subscription.settled = (held == 0).then(|| wanted.clone());
+            subscription.status.pending = held.len();
+            let owes_reply = subscription.owes_reply && held.is_empty();
+            subscription.compared(wanted, held);
+            if ready.is_empty() && !owes_reply {
                 continue;
             }
             subscription.sent = Some((now, wanted.clone()));
@@ -205,14 +203,12 @@ impl Stream {
             let nonce = Str::from(self.serial.to_string());
             self.refresh_endpoints(ty, &add);
             let subscription = self.of_mut(ty);
-            for name in add.iter().map(|resource| &resource.name).chain(&remove) {
-                subscription.refresh.remove(name);
-            }
             subscription.owes_reply = false;
             subscription.answered = true;
             subscription.status.nonce_sent = nonce.clone();
-            let sent = InFlight { nonce: nonce.clone(), add: add.clone(), remove: remove.clone() };
-            subscription.in_flight.push(sent);
+            let (serial, nonce_sent) = (self.serial, nonce.clone());
+            let sent = InFlight { serial, nonce: nonce_sent, add: add.clone(), remove: remove.clone() };
+            self.of_mut(ty).sends(sent);
             responses.push(Response { ty, nonce, add, remove });
         }
         responses
@@ -228,7 +224,6 @@ impl Stream {
         let endpoints = self.of_mut(ResourceType::Endpoints);
         for named in sent.iter().flat_map(|cluster| &cluster.references) {
             if endpoints.names.contains(&named.name) {
-                endpoints.settled = None;
                 endpoints.refresh.insert(named.name.clone());
             }
         }

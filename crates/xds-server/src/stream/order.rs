@@ -21,26 +21,22 @@ enum InUse {
 }
 
 impl Stream {
-    /// Splits the differences of a type into those that may be sent now and the number of those
+    /// Splits the differences of a type into those that may be sent now and the names of those
     /// that wait.
-    pub(super) fn sendable(&self, ty: ResourceType, changes: Vec<Change>) -> (Vec<Change>, usize) {
-        let total = changes.len();
+    pub(super) fn sendable(&self, ty: ResourceType, changes: Vec<Change>) -> (Vec<Change>, Vec<Str>) {
         let mut in_use = None;
-        let mut ready: Vec<Change> = changes
-            .into_iter()
-            .filter(|change| match change {
+        let (mut ready, mut held): (Vec<Change>, Vec<Change>) =
+            changes.into_iter().partition(|change| match change {
                 Change::Add(resource) => self.may_add(resource),
                 Change::Remove(name) => self.may_remove(ty, name, &mut in_use),
-            })
-            .collect();
-        let held = total - ready.len();
+            });
         // A client that starts takes its first listeners as the whole of them, and says it is
         // ready: they come together.
-        if held > 0 && ty == ResourceType::Listener && !self.of(ty).answered && self.of(ty).known.is_empty() {
-            ready.clear();
+        let starts = !self.of(ty).answered && self.of(ty).known.is_empty();
+        if !held.is_empty() && ty == ResourceType::Listener && starts {
+            held.append(&mut ready);
         }
-        let held = total - ready.len();
-        (ready, held)
+        (ready, held.into_iter().map(Change::into_name).collect())
     }
 
     fn may_add(&self, resource: &Encoded) -> bool {
@@ -78,9 +74,8 @@ impl Stream {
         if endpoints.refuses(wanted) {
             return true;
         }
-        let leaving = endpoints.in_flight.iter().any(|sent| sent.remove.contains(name));
         let has = matches!(endpoints.known.get(name), Some(Known::Has(_) | Known::Foreign(_)));
-        has && !leaving && !endpoints.refresh.contains(name)
+        has && !endpoints.is_leaving(name) && !endpoints.refresh.contains(name)
     }
 
     fn may_remove(&self, ty: ResourceType, name: &Str, in_use: &mut Option<InUse>) -> bool {

@@ -1,9 +1,10 @@
 //! What a client asked for and has, of one type.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
+use imbl::ordmap::DiffItem;
 use ir::ResourceType;
 use stdx::{Digest, Str};
 
@@ -28,6 +29,9 @@ pub(super) struct Subscription {
     pub isolate: BTreeSet<Str>,
     /// Sent and not answered. Nothing more of this type is sent before all are.
     pub in_flight: Vec<InFlight>,
+    /// What those responses say: under each name the version, `None` for a removal, and the number
+    /// of the response that says it last.
+    coming: HashMap<Str, (u64, Option<Digest>)>,
     /// When that was sent, and from which set it follows.
     pub sent: Option<(Instant, Arc<TypeSet>)>,
     /// The first wildcard request is answered even if there is nothing.
@@ -38,8 +42,12 @@ pub(super) struct Subscription {
     pub returned: bool,
     /// Some of it is not recognised yet.
     pub unrecognised: bool,
-    /// Nothing is to be sent as long as this is what the client is to have.
-    pub settled: Option<Arc<TypeSet>>,
+    /// The set that was compared last. After it the client has, or will have after what is on its
+    /// way, all of it but [`open`](Self::open) and [`refresh`](Self::refresh): so only what
+    /// differs from it has to be looked at. `None`: everything has.
+    basis: Option<Arc<TypeSet>>,
+    /// Names to be looked at whatever the sets say: they wait for something, or were refused.
+    open: BTreeSet<Str>,
     pub status: TypeStatus,
 }
 
@@ -56,6 +64,7 @@ pub(super) enum Known {
 /// A response that was not answered yet.
 #[derive(Debug)]
 pub(super) struct InFlight {
+    pub serial: u64,
     pub nonce: Str,
     pub add: Vec<Arc<Encoded>>,
     pub remove: Vec<Str>,
@@ -66,6 +75,15 @@ pub(super) struct InFlight {
 pub(super) enum Change {
     Add(Arc<Encoded>),
     Remove(Str),
+}
+
+impl Change {
+    pub fn into_name(self) -> Str {
+        match self {
+            Change::Add(resource) => resource.name.clone(),
+            Change::Remove(name) => name,
+        }
+    }
 }
 
 impl Subscription {
@@ -80,8 +98,58 @@ impl Subscription {
 
     /// Something about this name was sent and is not answered.
     pub fn is_in_flight(&self, name: &Str) -> bool {
-        let mut sent = self.in_flight.iter();
-        sent.any(|sent| sent.remove.contains(name) || sent.add.iter().any(|resource| resource.name == *name))
+        self.coming.contains_key(name)
+    }
+
+    /// A removal under this name was sent and is not answered.
+    pub fn is_leaving(&self, name: &Str) -> bool {
+        self.coming.get(name).is_some_and(|(_, version)| version.is_none())
+    }
+
+    /// A response goes out.
+    pub fn sends(&mut self, sent: InFlight) {
+        for resource in &sent.add {
+            self.coming.insert(resource.name.clone(), (sent.serial, Some(resource.version)));
+        }
+        for name in &sent.remove {
+            self.coming.insert(name.clone(), (sent.serial, None));
+        }
+        for name in sent.add.iter().map(|resource| &resource.name).chain(&sent.remove) {
+            self.refresh.remove(name);
+        }
+        self.in_flight.push(sent);
+    }
+
+    /// A response was answered. `None`: there is none with this nonce.
+    pub fn answered(&mut self, nonce: &Str) -> Option<InFlight> {
+        let at = self.in_flight.iter().position(|sent| sent.nonce == *nonce)?;
+        let sent = self.in_flight.remove(at);
+        for name in sent.add.iter().map(|resource| &resource.name).chain(&sent.remove) {
+            if self.coming.get(name).is_some_and(|(serial, _)| *serial == sent.serial) {
+                self.coming.remove(name);
+            } else {
+                // Something later was said under this name, and may have been answered before.
+                self.open.insert(name.clone());
+            }
+        }
+        Some(sent)
+    }
+
+    /// Nothing can be there to be sent as long as this is what the client is to have.
+    pub fn is_settled(&self, wanted: &Arc<TypeSet>) -> bool {
+        let same = self.basis.as_ref().is_some_and(|basis| Arc::ptr_eq(basis, wanted));
+        same && self.open.is_empty() && self.refresh.is_empty() && !self.owes_reply
+    }
+
+    /// Notes what was compared, and which names wait for something.
+    pub fn compared(&mut self, wanted: &Arc<TypeSet>, waiting: impl IntoIterator<Item = Str>) {
+        self.basis = Some(wanted.clone());
+        self.open = waiting.into_iter().collect();
+    }
+
+    /// These names have to be looked at again.
+    pub fn reopen(&mut self, names: impl IntoIterator<Item = Str>) {
+        self.open.extend(names);
     }
 
     /// Until when answers are waited for, and whether there is anything new to be sent then.
@@ -93,7 +161,6 @@ impl Subscription {
     /// Takes the subscriptions of a request.
     /// See <https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#how-the-client-specifies-what-resources-to-return>.
     pub fn subscribe(&mut self, request: &Request) {
-        self.settled = None;
         let first = !std::mem::replace(&mut self.started, true);
         // Before `*` there was the empty first request, which clients still send.
         if first && request.subscribe.is_empty() && has_wildcard(request.ty) {
@@ -117,11 +184,13 @@ impl Subscription {
     }
 
     fn become_wildcard(&mut self) {
+        self.basis = None;
         self.owes_reply |= !self.wildcard;
         self.wildcard = true;
     }
 
     fn take_initial_versions(&mut self, versions: &[(Str, Str)]) {
+        self.basis = None;
         for (name, version) in versions {
             if !self.wants(name) {
                 continue;
@@ -153,6 +222,7 @@ impl Subscription {
         if *name == "*" {
             self.wildcard = false;
             self.owes_reply = false;
+            self.basis = None;
             let names = &self.names;
             self.known.retain(|name, _| names.contains(name));
             return;
@@ -167,51 +237,48 @@ impl Subscription {
     }
 
     /// What differs between what the client has (or will have, after what is on its way) and
-    /// `target`.
-    pub fn differences(&self, target: &TypeSet) -> Vec<Change> {
-        let mut changes = Vec::new();
-        let coming = self.coming();
-        let named: Vec<Str>;
-        let wanted: Box<dyn Iterator<Item = (&Str, Option<&Arc<Encoded>>)>> = if self.wildcard {
-            // What does not exist but is wished for, or was, is looked at too.
-            named = self.names.iter().chain(self.known.keys()).chain(&self.refresh).cloned().collect();
-            let absent: BTreeSet<&Str> = named.iter().filter(|name| !target.contains_key(*name)).collect();
-            Box::new(
-                target
-                    .iter()
-                    .map(|(name, found)| (name, Some(found)))
-                    .chain(absent.into_iter().map(|n| (n, None))),
-            )
-        } else {
-            named = self.names.iter().cloned().collect();
-            Box::new(named.iter().map(|name| (name, target.get(name))))
-        };
-        for (name, found) in wanted {
-            let refresh = self.refresh.contains(name);
-            if !refresh && coming.get(name).is_some_and(|coming| *coming == found.map(|found| found.version))
-            {
-                continue;
-            }
-            let known = self.known.get(name).filter(|_| !coming.contains_key(name));
-            match (found, known) {
-                (Some(found), _) if self.refuses(found) => {}
-                (Some(found), Some(Known::Has(had))) if had.version == found.version && !refresh => {}
-                (Some(found), _) => changes.push(Change::Add(found.clone())),
-                (None, Some(Known::Absent)) if !refresh => {}
-                (None, _) => changes.push(Change::Remove(name.clone())),
-            }
-        }
-        changes
+    /// `target`. Costs what the difference to the set before costs, not what the set does.
+    pub fn differences(&self, target: &Arc<TypeSet>) -> Vec<Change> {
+        let names = self.to_look_at(target);
+        names.into_iter().filter_map(|name| self.difference(&name, target.get(&name))).collect()
     }
 
-    /// What responses without an answer say: the version under each name, `None` for a removal.
-    fn coming(&self) -> BTreeMap<&Str, Option<Digest>> {
-        let mut coming = BTreeMap::new();
-        for sent in &self.in_flight {
-            coming.extend(sent.add.iter().map(|resource| (&resource.name, Some(resource.version))));
-            coming.extend(sent.remove.iter().map(|name| (name, None)));
+    /// Every name under which there can be a difference, in order.
+    fn to_look_at(&self, target: &Arc<TypeSet>) -> BTreeSet<Str> {
+        let mut names: BTreeSet<Str> = self.refresh.iter().chain(&self.open).cloned().collect();
+        match &self.basis {
+            Some(basis) if Arc::ptr_eq(basis, target) => {}
+            // Maps that share their parts are told apart by those that they do not share.
+            Some(basis) => names.extend(basis.diff(target).map(|difference| match difference {
+                DiffItem::Add(name, _) | DiffItem::Remove(name, _) => name.clone(),
+                DiffItem::Update { new: (name, _), .. } => name.clone(),
+            })),
+            None => {
+                names.extend(self.names.iter().chain(self.known.keys()).cloned());
+                if self.wildcard {
+                    names.extend(target.keys().cloned());
+                }
+            }
         }
-        coming
+        names.retain(|name| self.wants(name) || self.known.contains_key(name));
+        names
+    }
+
+    fn difference(&self, name: &Str, found: Option<&Arc<Encoded>>) -> Option<Change> {
+        let refresh = self.refresh.contains(name);
+        let coming = self.coming.get(name);
+        if !refresh && coming.is_some_and(|(_, coming)| *coming == found.map(|found| found.version)) {
+            return None;
+        }
+        let known = self.known.get(name).filter(|_| coming.is_none());
+        match (found, known) {
+            (Some(found), _) if self.refuses(found) => None,
+            (Some(found), Some(Known::Has(had))) if had.version == found.version && !refresh => None,
+            (Some(found), _) => Some(Change::Add(found.clone())),
+            (None, Some(Known::Absent)) if !refresh => None,
+            (None, None) if coming.is_none() && !refresh && !self.names.contains(name) => None,
+            (None, _) => Some(Change::Remove(name.clone())),
+        }
     }
 
     /// Forgets refusals of versions that are no longer what the client is to have.
