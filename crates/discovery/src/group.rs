@@ -1,28 +1,20 @@
 //! Streams of one node: the agent's and the proxy's, or those of one that reconnects.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ir::ResourceType;
-use model::{Finding, Node};
-use registry::{Delta, Snapshot, View};
+use model::Node;
 use tokio::sync::watch;
-use translate::Plan;
 use xds_server::ResourceSet;
 
 use crate::assembly::AssemblyId;
-use crate::findings;
-use crate::reads::Reads;
+use crate::plan::PlanKey;
 
 /// One node.
 pub(crate) struct Group {
     pub node: Node,
-    /// What the plan depends on.
-    reads: Reads,
-    pub findings: Vec<Finding>,
-    /// The plan has to be made (again).
-    pub stale: bool,
+    pub plan: PlanKey,
     /// One for each type.
     pub assemblies: Vec<(ResourceType, AssemblyId)>,
     pub set: Option<Arc<ResourceSet>>,
@@ -30,40 +22,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    pub fn new(node: Node) -> Self {
-        Group {
-            node,
-            reads: Reads::default(),
-            findings: Vec::new(),
-            stale: true,
-            assemblies: Vec::new(),
-            set: None,
-            streams: BTreeMap::new(),
-        }
-    }
-
-    pub fn judge(&mut self, delta: &Delta) {
-        self.stale |= self.reads.are_touched(delta);
-    }
-
-    /// Which units the node needs. `None`: translation failed, the plan of before stays.
-    pub fn plan(&mut self, snapshot: &Snapshot) -> Option<Plan> {
-        self.stale = false;
-        let view = View::new(snapshot);
-        // Nothing outside of the closure is left half done by a panic in it.
-        let planned = catch_unwind(AssertUnwindSafe(|| translate::plan(&view, &self.node)));
-        self.reads = Reads::new(view.take_keys());
-        match planned {
-            Ok(plan) => {
-                self.findings = plan.findings.clone();
-                Some(plan)
-            }
-            Err(panic) => {
-                // Any unit would do for the sentence: this one every proxy has.
-                self.findings = vec![findings::internal(&translate::Unit::FixedClusters, &*panic)];
-                None
-            }
-        }
+    pub fn new(node: Node, plan: PlanKey) -> Self {
+        Group { node, plan, assemblies: Vec::new(), set: None, streams: BTreeMap::new() }
     }
 
     /// Publishes a set if it is not what the streams have. Whether it was.

@@ -9,6 +9,7 @@
 mod assembly;
 mod findings;
 mod group;
+mod plan;
 mod reads;
 mod state;
 mod stats;

@@ -1,6 +1,6 @@
-//! What a computation asked of the registry, and whether a change concerns it.
+//! What computations asked of the registry, and which of them a change concerns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use registry::{Delta, Key};
 
@@ -8,28 +8,65 @@ use registry::{Delta, Key};
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
     keys: BTreeSet<Key>,
-    /// Those about a wildcard host, which more than one key of a delta can concern.
-    wild: Vec<Key>,
 }
 
 impl Reads {
     pub fn new(keys: BTreeSet<Key>) -> Self {
-        let wild = keys.iter().filter(|key| is_wild(key)).cloned().collect();
-        Reads { keys, wild }
+        Reads { keys }
     }
 
-    /// Whether an answer differs. A change is small as a rule, and some computations ask about
-    /// every service there is: so it is the change whose keys are looked up.
+    /// Whether an answer differs.
     pub fn are_touched(&self, delta: &Delta) -> bool {
-        if delta.is_everything() {
-            return true;
+        delta.is_everything() || self.keys.iter().any(|key| delta.touches(key))
+    }
+}
+
+/// Who asked which question. A change is small as a rule, and those who ask are many: so its keys
+/// are looked up here, and nobody else is looked at.
+#[derive(Debug)]
+pub(crate) struct Readers<T> {
+    by_key: BTreeMap<Key, BTreeSet<T>>,
+    /// Those of `by_key` about a wildcard host, which more than one key of a change can concern.
+    wild: BTreeSet<Key>,
+}
+
+impl<T> Default for Readers<T> {
+    fn default() -> Self {
+        Readers { by_key: BTreeMap::new(), wild: BTreeSet::new() }
+    }
+}
+
+impl<T: Copy + Ord> Readers<T> {
+    /// `who` asked `before` until now and asks `after` from now on.
+    pub fn replace(&mut self, who: T, before: &Reads, after: &Reads) {
+        for key in before.keys.difference(&after.keys) {
+            self.remove(who, key);
         }
-        let mut changed = delta.keys();
-        let large = delta.keys().count() > self.keys.len();
-        if large || delta.keys().any(is_wild) {
-            return self.keys.iter().any(|key| delta.touches(key));
+        for key in after.keys.difference(&before.keys) {
+            if is_wild(key) {
+                self.wild.insert(key.clone());
+            }
+            self.by_key.entry(key.clone()).or_default().insert(who);
         }
-        changed.any(|key| self.keys.contains(key)) || self.wild.iter().any(|key| delta.touches(key))
+    }
+
+    fn remove(&mut self, who: T, key: &Key) {
+        let Some(readers) = self.by_key.get_mut(key) else { return };
+        readers.remove(&who);
+        if readers.is_empty() {
+            self.by_key.remove(key);
+            self.wild.remove(key);
+        }
+    }
+
+    /// Everyone whose answers a change concerns. Not to be asked of a change of everything.
+    pub fn touched(&self, delta: &Delta) -> BTreeSet<T> {
+        let keys: BTreeSet<&Key> = match delta.keys().any(is_wild) {
+            // A wildcard concerns any number of hosts; such changes are rare.
+            true => self.by_key.keys().filter(|key| delta.touches(key)).collect(),
+            false => delta.keys().chain(self.wild.iter().filter(|key| delta.touches(key))).collect(),
+        };
+        keys.into_iter().filter_map(|key| self.by_key.get(key)).flatten().copied().collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything that the push loop keeps, and the one function that brings it up to date.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,13 @@ use ir::ResourceType;
 use model::{Finding, Node};
 use registry::{Delta, Snapshot};
 use tokio::sync::watch;
-use translate::{Plan, ScopeKey, Unit, scope};
+use translate::{ScopeKey, Unit, scope};
 use xds_server::ResourceSet;
 
-use crate::assembly::{Assembly, AssemblyId, List};
+use crate::assembly::{Assembly, AssemblyId, Changed, List, Units};
 use crate::group::Group;
+use crate::plan::{self, PlanKey, Planned};
+use crate::reads::{Readers, Reads};
 use crate::stats::Push;
 use crate::unit::{Kept, UnitId};
 
@@ -22,9 +24,14 @@ pub(crate) type Outlet = watch::Sender<Option<Arc<ResourceSet>>>;
 #[derive(Default)]
 pub(crate) struct State {
     snapshot: Option<Arc<Snapshot>>,
-    units: HashMap<UnitId, Kept>,
+    units: Units,
     ids: HashMap<(ScopeKey, Unit), UnitId>,
-    assemblies: HashMap<AssemblyId, Assembly>,
+    readers: Readers<UnitId>,
+    /// Units to be built (again).
+    stale: BTreeSet<UnitId>,
+    plans: HashMap<PlanKey, Planned>,
+    /// Bases before what stands on them, since those are made first.
+    assemblies: BTreeMap<AssemblyId, Assembly>,
     lists: HashMap<List, AssemblyId>,
     /// The next number, of units and assemblies alike.
     next_id: u64,
@@ -32,6 +39,8 @@ pub(crate) struct State {
     nodes: BTreeMap<u64, Node>,
     /// Something may be kept that nobody uses.
     litter: bool,
+    /// Findings may be different from those asked for last.
+    found: bool,
     /// Translation panicked since the last look.
     pub panics: usize,
 }
@@ -41,16 +50,19 @@ impl State {
     pub fn update(&mut self, snapshot: Arc<Snapshot>, delta: &Delta) -> Push {
         self.sweep();
         self.snapshot = Some(snapshot);
-        if !delta.is_empty() {
-            self.units.values_mut().for_each(|unit| unit.judge(delta));
-            self.groups.values_mut().for_each(|group| group.judge(delta));
+        if delta.is_everything() {
+            self.stale.extend(self.units.keys());
+        } else {
+            self.stale.extend(self.readers.touched(delta));
         }
+        self.plans.values_mut().for_each(|plan| plan.judge(delta));
         self.refresh(None)
     }
 
     /// A proxy opened a stream.
     pub fn connect(&mut self, stream: u64, node: Node, outlet: Outlet) {
-        let group = self.groups.entry(node.clone()).or_insert_with(|| Group::new(node.clone()));
+        let new = || Group::new(node.clone(), plan::key(&node));
+        let group = self.groups.entry(node.clone()).or_insert_with(new);
         if let Some(set) = &group.set {
             outlet.send_replace(Some(set.clone()));
         }
@@ -68,14 +80,17 @@ impl State {
         self.litter = true;
     }
 
-    /// What translation found, each once, in order.
-    pub fn findings(&self) -> Vec<Finding> {
+    /// What translation found, each once, in order. `None`: the same as at the last call.
+    pub fn findings(&mut self) -> Option<Vec<Finding>> {
+        if !std::mem::take(&mut self.found) {
+            return None;
+        }
         let of_units = self.units.values().flat_map(|unit| &unit.findings);
-        let of_plans = self.groups.values().flat_map(|group| &group.findings);
+        let of_plans = self.plans.values().flat_map(|plan| &plan.findings);
         let mut all: Vec<Finding> = of_units.chain(of_plans).cloned().collect();
         all.sort();
         all.dedup();
-        all
+        Some(all)
     }
 
     /// Brings plans, units, sets and streams up to date, of all nodes or of one.
@@ -84,54 +99,108 @@ impl State {
         let Some(snapshot) = self.snapshot.clone() else { return Push::default() };
         self.replan(&snapshot, only);
         let (changed, mut push) = self.rebuild(&snapshot);
-        self.assemblies.values_mut().for_each(|assembly| assembly.assemble(&self.units, &changed));
+        self.assemble(&changed);
         push.proxies = self.publish(only);
         push.took = started.elapsed();
         push
     }
 
+    /// Makes the plans that are stale or new, and gives them to the nodes concerned.
     fn replan(&mut self, snapshot: &Snapshot, only: Option<&Node>) {
-        let stale = self
-            .groups
-            .values_mut()
-            .filter(|group| group.stale && only.is_none_or(|node| group.node == *node));
-        let mut planned = Vec::new();
-        for group in stale {
-            match group.plan(snapshot) {
-                Some(plan) => planned.push((group.node.clone(), plan)),
+        let mut nodes: Vec<Node> = match only {
+            Some(node) => vec![node.clone()],
+            None => self.groups.keys().cloned().collect(),
+        };
+        let stale: HashSet<PlanKey> =
+            self.plans.iter().filter(|(_, plan)| plan.stale).map(|(key, _)| key.clone()).collect();
+        nodes.retain(|node| {
+            let group = &self.groups[node];
+            group.assemblies.is_empty() || stale.contains(&group.plan) || stale.contains(&plan::key(node))
+        });
+        for node in nodes {
+            let key = self.plan_of(&node, snapshot);
+            let assemblies = self.assemblies_of(&node, &key);
+            if let Some(group) = self.groups.get_mut(&node) {
+                self.litter |= group.assemblies != assemblies;
+                (group.plan, group.assemblies) = (key, assemblies);
+            }
+        }
+    }
+
+    /// The plan of a node, made if need be.
+    fn plan_of(&mut self, node: &Node, snapshot: &Snapshot) -> PlanKey {
+        let key = plan::key(node);
+        self.make_plan(&key, snapshot);
+        let listened_on = |address| self.plans[&key].addresses.contains(address);
+        if !node.addresses.iter().any(listened_on) {
+            return key;
+        }
+        let key = plan::exact_key(node);
+        self.make_plan(&key, snapshot);
+        key
+    }
+
+    fn make_plan(&mut self, key: &PlanKey, snapshot: &Snapshot) {
+        let mut plan = self.plans.remove(key).unwrap_or_else(|| Planned::new(key.clone()));
+        if plan.stale {
+            self.found = true;
+            match plan.make(snapshot) {
+                Some(shared) => plan.shared = self.lists_of(key, &shared, &plan.shared),
                 None => self.panics += 1,
             }
         }
-        for (node, plan) in planned {
-            let assemblies = self.assemblies_of(&node, &plan);
-            if let Some(group) = self.groups.get_mut(&node) {
-                self.litter |= group.assemblies != assemblies;
-                group.assemblies = assemblies;
-            }
-        }
+        self.plans.insert(key.clone(), plan);
     }
 
-    /// The lists of a plan's units by type, made known.
-    fn assemblies_of(&mut self, node: &Node, plan: &Plan) -> Vec<(ResourceType, AssemblyId)> {
+    /// The lists of the units that proxies share, by type, made known. `before`: those of the plan
+    /// before.
+    fn lists_of(
+        &mut self,
+        node: &Node,
+        units: &[Unit],
+        before: &[(ResourceType, AssemblyId)],
+    ) -> Vec<(ResourceType, AssemblyId)> {
+        let lists = self.by_type(node, units);
+        let of_type = |(ty, units)| {
+            let before = before.iter().find(|(of, _)| *of == ty).map(|(_, id)| *id);
+            (ty, self.assembly_of(List { ty, units, base: None }, before))
+        };
+        lists.into_iter().map(of_type).collect()
+    }
+
+    /// What a node has: what its plan's nodes share, and on top of it what it has alone.
+    fn assemblies_of(&mut self, node: &Node, plan: &PlanKey) -> Vec<(ResourceType, AssemblyId)> {
+        let (shared, own) = (self.plans[plan].shared.clone(), self.plans[plan].own.clone());
+        let lists = self.by_type(node, &own);
+        let on_top = |(ty, base): (ResourceType, AssemblyId)| {
+            let own = lists.iter().find(|(of, _)| *of == ty).map(|(_, units)| units.clone());
+            match own.filter(|units| !units.is_empty()) {
+                Some(units) => (ty, self.assembly_of(List { ty, units, base: Some(base) }, None)),
+                None => (ty, base),
+            }
+        };
+        shared.into_iter().map(on_top).collect()
+    }
+
+    fn by_type(&mut self, node: &Node, units: &[Unit]) -> Vec<(ResourceType, Arc<[UnitId]>)> {
         let mut by_type: [Vec<UnitId>; ResourceType::ALL.len()] = Default::default();
-        for unit in &plan.units {
+        for unit in units {
             by_type[unit.ty() as usize].push(self.id_of(scope(node, unit), unit));
         }
-        let lists = ResourceType::ALL.into_iter().zip(by_type);
-        lists
-            .map(|(ty, mut ids)| {
-                ids.sort_unstable();
-                (ty, self.assembly_of((ty, ids.into())))
-            })
-            .collect()
+        by_type.iter_mut().for_each(|ids| ids.sort_unstable());
+        ResourceType::ALL.into_iter().zip(by_type.map(Arc::from)).collect()
     }
 
-    fn assembly_of(&mut self, list: List) -> AssemblyId {
+    fn assembly_of(&mut self, list: List, before: Option<AssemblyId>) -> AssemblyId {
         if let Some(id) = self.lists.get(&list) {
             return *id;
         }
         let id = self.fresh_id();
-        self.assemblies.insert(id, Assembly::new(list.clone()));
+        let assembly = match before.and_then(|before| self.assemblies.get(&before)) {
+            Some(before) => Assembly::after(before, list.clone(), &self.units),
+            None => Assembly::new(list.clone()),
+        };
+        self.assemblies.insert(id, assembly);
         self.lists.insert(list, id);
         id
     }
@@ -143,6 +212,7 @@ impl State {
         }
         let id = self.fresh_id();
         self.units.insert(id, Kept::new(key.0.clone(), key.1.clone()));
+        self.stale.insert(id);
         self.ids.insert(key, id);
         id
     }
@@ -152,20 +222,32 @@ impl State {
         self.next_id
     }
 
-    /// Builds what is stale. Of each unit that gave something else, whether something is gone.
-    fn rebuild(&mut self, snapshot: &Snapshot) -> (HashMap<UnitId, bool>, Push) {
-        let mut changed = HashMap::new();
+    /// Builds what is stale. What each unit gave before that gives something else now.
+    fn rebuild(&mut self, snapshot: &Snapshot) -> (Changed, Push) {
+        let mut changed = Changed::new();
         let mut push = Push::default();
-        for (id, unit) in self.units.iter_mut().filter(|(_, unit)| unit.stale) {
+        for id in std::mem::take(&mut self.stale) {
+            let Some(unit) = self.units.get_mut(&id) else { continue };
             let outcome = unit.build(snapshot);
+            self.readers.replace(id, &outcome.asked, &unit.reads);
             push.rebuilt += 1;
             push.changed += outcome.changed;
             self.panics += usize::from(outcome.panicked);
-            if outcome.changed > 0 || outcome.dropped {
-                changed.insert(*id, outcome.dropped);
-            }
+            self.found |= outcome.found;
+            changed.extend(outcome.before.map(|before| (id, before)));
         }
         (changed, push)
+    }
+
+    fn assemble(&mut self, changed: &Changed) {
+        let mut sets = HashMap::new();
+        for (id, assembly) in &mut self.assemblies {
+            let base = assembly.list.base.and_then(|base| sets.get(&base));
+            assembly.assemble(&self.units, changed, base);
+            if assembly.list.base.is_none() {
+                sets.insert(*id, assembly.set.clone());
+            }
+        }
     }
 
     /// Gives nodes what their assemblies have now. To how many that was something else.
@@ -190,13 +272,27 @@ impl State {
             return;
         }
         self.groups.retain(|_, group| !group.streams.is_empty());
-        let used: HashSet<AssemblyId> =
-            self.groups.values().flat_map(|group| &group.assemblies).map(|(_, id)| *id).collect();
+        // A plan that stands for many is asked even for those that need one of their own.
+        let used: HashSet<PlanKey> =
+            self.groups.values().flat_map(|group| [group.plan.clone(), plan::key(&group.node)]).collect();
+        self.plans.retain(|key, _| used.contains(key));
+        let of_groups = self.groups.values().flat_map(|group| &group.assemblies);
+        let of_plans = self.plans.values().flat_map(|plan| &plan.shared);
+        let used: HashSet<AssemblyId> = of_groups.chain(of_plans).map(|(_, id)| *id).collect();
         self.assemblies.retain(|id, _| used.contains(id));
         self.lists.retain(|_, id| used.contains(id));
-        let used: HashSet<UnitId> = self.lists.keys().flat_map(|(_, ids)| ids.iter().copied()).collect();
-        self.units.retain(|id, _| used.contains(id));
+        let used: HashSet<UnitId> = self.lists.keys().flat_map(|list| list.units.iter().copied()).collect();
+        let readers = &mut self.readers;
+        self.units.retain(|id, unit| {
+            let kept = used.contains(id);
+            if !kept {
+                readers.replace(*id, &unit.reads, &Reads::default());
+            }
+            kept
+        });
         self.ids.retain(|_, id| used.contains(id));
+        self.stale.retain(|id| used.contains(id));
+        self.found = true;
     }
 }
 

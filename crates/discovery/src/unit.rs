@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ir::Resource;
 use model::Finding;
-use registry::{Delta, Snapshot, View};
+use registry::{Snapshot, View};
 use translate::{Built, ScopeKey, Unit};
 use xds_server::Encoded;
 
@@ -20,11 +20,9 @@ pub(crate) struct Kept {
     pub scope: ScopeKey,
     pub unit: Unit,
     /// What it depends on.
-    reads: Reads,
+    pub reads: Reads,
     pub resources: Vec<Arc<Encoded>>,
     pub findings: Vec<Finding>,
-    /// A question has another answer now.
-    pub stale: bool,
 }
 
 /// What building a unit changed.
@@ -32,66 +30,59 @@ pub(crate) struct Kept {
 pub(crate) struct Outcome {
     /// Resources that are new or different.
     pub changed: usize,
-    /// A resource of before is there no more.
-    pub dropped: bool,
+    /// What it gave before, if that was something else.
+    pub before: Option<Vec<Arc<Encoded>>>,
+    /// What it asked before.
+    pub asked: Reads,
+    /// Its findings are different.
+    pub found: bool,
     pub panicked: bool,
 }
 
 impl Kept {
     /// A unit that was never built.
     pub fn new(scope: ScopeKey, unit: Unit) -> Self {
-        Kept {
-            scope,
-            unit,
-            reads: Reads::default(),
-            resources: Vec::new(),
-            findings: Vec::new(),
-            stale: true,
-        }
-    }
-
-    /// Notes whether a change concerns it.
-    pub fn judge(&mut self, delta: &Delta) {
-        self.stale |= self.reads.are_touched(delta);
+        Kept { scope, unit, reads: Reads::default(), resources: Vec::new(), findings: Vec::new() }
     }
 
     /// Builds it. Resources that are as before keep their encoding.
     pub fn build(&mut self, snapshot: &Snapshot) -> Outcome {
-        self.stale = false;
         let view = View::new(snapshot);
         // Nothing outside of the closure is left half done by a panic in it.
         let built = catch_unwind(AssertUnwindSafe(|| translate::build_in(&view, &self.scope, &self.unit)));
-        self.reads = Reads::new(view.take_keys());
-        match built {
-            Ok(built) => self.take(built),
-            Err(panic) => {
-                self.findings = vec![findings::internal(&self.unit, &*panic)];
-                Outcome { panicked: true, ..Outcome::default() }
+        let asked = std::mem::replace(&mut self.reads, Reads::new(view.take_keys()));
+        let (changed, before, findings, panicked) = match built {
+            Ok(built) => {
+                let (changed, before, findings) = self.take(built);
+                (changed, before, findings, false)
             }
-        }
+            Err(panic) => (0, None, vec![findings::internal(&self.unit, &*panic)], true),
+        };
+        let found = self.findings != findings;
+        self.findings = findings;
+        Outcome { changed, before, asked, found, panicked }
     }
 
-    fn take(&mut self, built: Built) -> Outcome {
-        let mut outcome = Outcome::default();
-        self.findings = built.findings;
+    /// How many resources are new or different, what was there if it is not the same, findings.
+    fn take(&mut self, built: Built) -> (usize, Option<Vec<Arc<Encoded>>>, Vec<Finding>) {
+        let (mut changed, mut findings) = (0, built.findings);
         let before = std::mem::take(&mut self.resources);
         for resource in &built.resources {
             let old = before.iter().find(|old| old.name == resource.name());
             match self.encode(resource, old) {
                 Ok(encoded) => {
-                    outcome.changed += usize::from(!old.is_some_and(|old| Arc::ptr_eq(old, &encoded)));
+                    changed += usize::from(!old.is_some_and(|old| Arc::ptr_eq(old, &encoded)));
                     self.resources.push(encoded);
                 }
                 Err(finding) => {
-                    self.findings.push(*finding);
+                    findings.push(*finding);
                     // What proxies have under this name is better than nothing.
                     self.resources.extend(old.cloned());
                 }
             }
         }
-        let kept = |old: &Arc<Encoded>| self.resources.iter().any(|new| new.name == old.name);
-        outcome.dropped = !before.iter().all(kept);
-        outcome
+        let same = changed == 0 && before.len() == self.resources.len();
+        (changed, (!same).then_some(before), findings)
     }
 
     /// `old`: what was there under this name, to be kept if it is the same.

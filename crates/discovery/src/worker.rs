@@ -127,8 +127,8 @@ impl Worker {
         }
     }
 
-    fn publish_findings(&self) {
-        let all = self.state.findings();
+    fn publish_findings(&mut self) {
+        let Some(all) = self.state.findings() else { return };
         self.found.send_if_modified(|before| {
             let news = **before != all;
             if news {

@@ -24,6 +24,13 @@ kind: Service
 metadata: {name: mongo, namespace: data}
 spec: {clusterIP: 10.96.0.12, selector: {app: mongo}, ports: [{port: 27017, name: tcp}]}
 ";
+/// Sidecars listen on the address of each of its pods, but for their own.
+const PEERS: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: peers, namespace: shop}
+spec: {clusterIP: None, selector: {app: ratings}, ports: [{port: 7000, name: tcp}]}
+";
 const ROUTE: &str = "
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -193,6 +200,23 @@ fn a_change_rebuilds_what_asked_about_it() {
 }
 
 #[test]
+fn plans_are_shared_by_all_but_those_who_are_listened_for() {
+    let pod = pod("b", "ratings", "10.0.0.2");
+    let mut bench = Bench::new(&[REVIEWS, PEERS, &pod]);
+    bench.connect(node("a", "reviews", "10.0.0.1"));
+    bench.connect(node("c", "reviews", "10.0.0.3"));
+    assert_eq!(bench.state.plans.len(), 1);
+    let peer = bench.connect(node("b", "reviews", "10.0.0.2"));
+    assert_eq!(bench.state.plans.len(), 2);
+    bench.check();
+    bench.change(&[], &[&pod]);
+    bench.check();
+    bench.state.disconnect(peer as u64);
+    bench.change(&[MONGO], &[]);
+    assert_eq!(bench.state.plans.len(), 1);
+}
+
+#[test]
 fn what_is_gone_is_gone() {
     let mut bench = Bench::new(&[REVIEWS, RATINGS, MONGO]);
     let a = bench.connect(node("a", "reviews", "10.0.0.1"));
@@ -222,7 +246,7 @@ fn what_nobody_uses_is_forgotten() {
 fn any_series_of_changes_ends_like_a_fresh_start() {
     let pods =
         [pod("a", "reviews", "10.0.0.1"), pod("b", "ratings", "10.0.0.2"), pod("c", "reviews", "10.0.0.3")];
-    let mut documents = vec![REVIEWS, RATINGS, MONGO, ROUTE, SUBSETS, STRICT, DENY];
+    let mut documents = vec![REVIEWS, RATINGS, MONGO, PEERS, ROUTE, SUBSETS, STRICT, DENY];
     documents.extend(pods.iter().map(String::as_str));
     for seed in 0..20u64 {
         let mut dice = seed;
