@@ -15,6 +15,7 @@ mod peers;
 mod perf;
 mod process;
 mod report;
+mod scale;
 mod scenario;
 mod server;
 mod services;
@@ -83,6 +84,8 @@ enum Command {
         #[arg(default_value = "")]
         filter: String,
     },
+    /// Measure the control plane with many services and many proxies
+    Scale(scale::Args),
     /// Call one case; for ourselves, under callgrind
     #[command(hide = true)]
     Count { case: String },
@@ -110,6 +113,7 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Some(Command::Micro { filter }) => return micro::run(filter, args.output, args.check),
+        Some(Command::Scale(it)) => return scale::run(it, args.output).map(|()| ExitCode::SUCCESS),
         Some(Command::Count { case }) => return micro::count(case).map(|()| ExitCode::SUCCESS),
         Some(Command::Serve { service, port }) => {
             return server::serve(*service, *port).map(|()| ExitCode::SUCCESS);

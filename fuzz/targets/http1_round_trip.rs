@@ -51,7 +51,9 @@ async fn read(bytes: Vec<u8>, limits: Limits) -> Option<Message> {
     while let Some(frame) = poll_fn(|cx| body.poll_frame(cx)).await.ok()? {
         match frame {
             Frame::Data(data) => message.body.extend_from_slice(&data),
-            Frame::Trailers(all) => message.trailers.extend(all.iter().map(|(n, v)| (n.to_vec(), v.to_vec()))),
+            Frame::Trailers(all) => {
+                message.trailers.extend(all.iter().map(|(n, v)| (n.to_vec(), v.to_vec())))
+            }
         }
     }
     Some(message)
@@ -111,7 +113,11 @@ struct Memory {
 }
 
 impl AsyncRead for Memory {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let len = (self.bytes.len() - self.at).min(buf.remaining());
         buf.put_slice(&self.bytes[self.at..self.at + len]);
         self.at += len;
