@@ -99,6 +99,7 @@ impl WorkloadConfig {
             locality: self.locality.clone(),
             cluster_id: self.cluster_id.clone(),
             network: self.network.clone(),
+            dns_capture: None,
         }
         .id()
     }

@@ -82,7 +82,7 @@ impl Planned {
         let planned = catch_unwind(AssertUnwindSafe(|| translate::plan(&view, &self.node)));
         self.reads = Reads::new(view.take_keys());
         match planned {
-            Ok(plan) => Some(self.take(plan)),
+            Ok(plan) => Some(self.take(&view, plan)),
             Err(panic) => {
                 // Any unit would do for the sentence: this one every proxy has.
                 self.findings = vec![findings::internal(&Unit::FixedClusters, &*panic)];
@@ -91,14 +91,14 @@ impl Planned {
         }
     }
 
-    fn take(&mut self, plan: Plan) -> Vec<Unit> {
+    fn take(&mut self, view: &View<'_>, plan: Plan) -> Vec<Unit> {
         self.findings = plan.findings;
         let address = |unit: &Unit| match unit {
             Unit::OutboundListener { address, .. } => Some(*address),
             _ => None,
         };
         self.addresses = plan.units.iter().filter_map(address).collect();
-        let is_own = |unit: &Unit| !scope(&self.node, unit).addresses.is_empty();
+        let is_own = |unit: &Unit| !scope(view, &self.node, unit).addresses.is_empty();
         let (own, shared) = plan.units.into_iter().partition(is_own);
         self.own = own;
         shared

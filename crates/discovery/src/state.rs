@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ir::ResourceType;
 use model::{Finding, Node};
-use registry::{Delta, Snapshot};
+use registry::{Delta, Snapshot, View};
 use tokio::sync::watch;
 use translate::{ScopeKey, Unit, scope};
 use xds_server::ResourceSet;
@@ -184,8 +184,11 @@ impl State {
 
     fn by_type(&mut self, node: &Node, units: &[Unit]) -> Vec<(ResourceType, Arc<[UnitId]>)> {
         let mut by_type: [Vec<UnitId>; ResourceType::ALL.len()] = Default::default();
-        for unit in units {
-            by_type[unit.ty() as usize].push(self.id_of(scope(node, unit), unit));
+        // Nothing is asked of it that the plan has not asked.
+        let snapshot = self.snapshot.clone();
+        let view = snapshot.as_deref().map(View::new);
+        for (view, unit) in view.iter().flat_map(|view| units.iter().map(move |unit| (view, unit))) {
+            by_type[unit.ty() as usize].push(self.id_of(scope(view, node, unit), unit));
         }
         by_type.iter_mut().for_each(|ids| ids.sort_unstable());
         ResourceType::ALL.into_iter().zip(by_type.map(Arc::from)).collect()

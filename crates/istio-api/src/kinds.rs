@@ -27,9 +27,8 @@ pub(crate) enum Known {
 }
 
 /// Kinds that are read, shown to analysis, and do nothing yet.
-const WITHOUT_EFFECT: [&str; 9] = [
+const WITHOUT_EFFECT: [&str; 8] = [
     "Sidecar",
-    "WorkloadEntry",
     "WorkloadGroup",
     "ProxyConfig",
     "EnvoyFilter",
@@ -145,6 +144,11 @@ pub(crate) fn read_istio(kind: &str, document: &Fields<'_>, context: Context) ->
             Kind::DestinationRule(networking::destination_rule::read(spec).into())
         }
         ("Gateway", Some(spec)) => Kind::Gateway(networking::gateway::read(spec).into()),
+        ("WorkloadEntry", Some(spec)) => {
+            let entry = networking::WorkloadEntry::from_fields(&spec);
+            spec.finish();
+            Kind::WorkloadEntry(entry.into())
+        }
         ("ServiceEntry", Some(spec)) => Kind::ServiceEntry(networking::service_entry::read(spec).into()),
         ("PeerAuthentication", Some(spec)) => {
             Kind::PeerAuthentication(security::peer_authentication::read(spec).into())
@@ -161,7 +165,6 @@ fn read_without_effect(kind: &str, document: &Fields<'_>) -> Option<Kind> {
     let spec = document.get("spec");
     Some(match kind {
         "Sidecar" => Kind::Sidecar(content::<networking::Sidecar>(spec)?.into()),
-        "WorkloadEntry" => Kind::WorkloadEntry(content::<networking::WorkloadEntry>(spec)?.into()),
         "WorkloadGroup" => Kind::WorkloadGroup(content::<networking::WorkloadGroup>(spec)?.into()),
         "ProxyConfig" => Kind::ProxyConfig(content::<networking::ProxyConfig>(spec)?.into()),
         "EnvoyFilter" => Kind::EnvoyFilter(content::<networking::EnvoyFilter>(spec)?.into()),

@@ -125,15 +125,12 @@ fn conditions_that_cannot_be_evaluated_are_visible() {
     );
     let parsed = check(
         &object("VirtualService", &spec),
-        &[
-            "spec.http[0].match[1].methud: unknown field \"methud\"; did you mean method?",
-            "spec.http[0].match[0].queryParams: this condition cannot be evaluated yet",
-        ],
+        &["spec.http[0].match[1].methud: unknown field \"methud\"; did you mean method?"],
     );
     assert!(!parsed.documents[0].broken, "the conditions are narrowed instead");
     let Kind::VirtualService(vs) = &parsed.documents[0].body else { panic!() };
     let matches = &vs.http[0].matches;
-    assert_eq!(matches[0].unsupported, ["spec.http[0].match[0].queryParams"]);
+    assert!(matches[0].unsupported.is_empty());
     assert_eq!(matches[1].unsupported, ["spec.http[0].match[1].methud"]);
     assert_eq!(matches[0].uri, Some(StringMatch::Prefix("/a".into())));
     assert_eq!(matches[1].headers.get("x"), Some(&HeaderMatch::Present));
@@ -304,17 +301,14 @@ fn faults_take_percentages_in_both_forms() {
 #[test]
 fn traffic_policies_are_read_with_their_ports() {
     let spec = "host: a\ntrafficPolicy:\n  loadBalancer: {simple: LEAST_CONN}\n  connectionPool: {tcp: {maxConnections: 1}}\n  portLevelSettings:\n  \
-                - {port: {number: 80}, tls: {mode: SIMPLE, sni: a.com, caCertificates: /ca.pem}}";
-    let parsed = check(
-        &object("DestinationRule", spec),
-        &["connectionPool: has no effect yet", "caCertificates: this condition"],
-    );
+                - {port: {number: 80}, tls: {mode: SIMPLE, sni: a.com, credentialName: c}}";
+    let parsed = check(&object("DestinationRule", spec), &["credentialName: this condition"]);
     let Kind::DestinationRule(rule) = &parsed.documents[0].body else { panic!() };
     let policy = rule.traffic_policy.as_ref().expect("policy");
     assert_eq!(policy.load_balancer, Some(LoadBalancer::LeastRequest));
     let tls = policy.ports[0].tls.as_ref().expect("tls");
     assert_eq!(tls.sni.as_deref(), Some("a.com"));
-    assert_eq!(tls.unsupported, ["spec.trafficPolicy.portLevelSettings[0].tls.caCertificates"]);
+    assert_eq!(tls.unsupported, ["spec.trafficPolicy.portLevelSettings[0].tls.credentialName"]);
 }
 
 #[test]

@@ -41,6 +41,9 @@ pub struct Node {
     /// Cluster id (`Kubernetes` by default) and network of the workload.
     pub cluster_id: Str,
     pub network: Str,
+    /// `ISTIO_META_DNS_CAPTURE`: its workload asks the agent for names, so that addresses which only
+    /// the mesh knows are asked for. `None`: as the mesh says for all.
+    pub dns_capture: Option<bool>,
 }
 
 impl Node {
@@ -83,6 +86,7 @@ impl Node {
             locality: Locality::default(),
             cluster_id: "Kubernetes".into(),
             network: Str::default(),
+            dns_capture: None,
         })
     }
 }

@@ -7,7 +7,7 @@ use istio_api::{Document, Kind, MeshConfig};
 use model::{Host, ObjectRef, Str};
 
 use crate::index::{self, Touched};
-use crate::{Delta, Key, Snapshot, destination_rules, virtual_services};
+use crate::{Delta, Key, Snapshot, client_labels, destination_rules, virtual_services};
 
 /// One thing that a source says has changed.
 #[derive(Clone, Debug)]
@@ -90,9 +90,11 @@ impl Snapshot {
             let both = || before.iter().chain(after.iter());
             let Some(kind) = both().next().map(|document| &document.body) else { continue };
             let namespace = object.namespace.clone();
+            client_labels::count(self, before.as_deref(), after.as_deref(), delta);
             match kind {
                 Kind::Namespace => delta.insert(Key::Namespace(object.name.clone())),
                 Kind::Pod(_) => index::pod(self, object, &mut touched, delta),
+                Kind::WorkloadEntry(_) => index::entry(self, object, &mut touched, delta),
                 Kind::Service(_) | Kind::ServiceEntry(_) => touched.service(object),
                 Kind::VirtualService(_) => {
                     for document in both() {
@@ -111,7 +113,6 @@ impl Snapshot {
                 // Nothing is derived from these yet.
                 Kind::RequestAuthentication(_)
                 | Kind::Sidecar(_)
-                | Kind::WorkloadEntry(_)
                 | Kind::WorkloadGroup(_)
                 | Kind::ProxyConfig(_)
                 | Kind::EnvoyFilter(_)
@@ -162,6 +163,9 @@ impl Snapshot {
 
 fn virtual_service_keys(document: &Document, delta: &mut Delta) {
     let Kind::VirtualService(spec) = &document.body else { return };
+    if spec.hosts.is_empty() {
+        return delta.insert(Key::Delegate(document.object.namespace.clone(), document.object.name.clone()));
+    }
     for gateway in virtual_services::gateways_of(spec, &document.object.namespace) {
         delta.insert(match gateway {
             crate::GatewayRef::Mesh => Key::MeshVirtualServices,

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use istio_api::Document;
 use istio_api::networking::{DestinationRule, Subset, TrafficPolicy};
-use model::{Host, ObjectRef};
+use model::{Host, Labels, ObjectRef};
 
 use crate::config::{self, Spec};
 use crate::{Config, Export, Snapshot};
 
 /// DestinationRules of one namespace for one host, merged as Istio does: those with the same
-/// `exportTo`; the oldest one's traffic policy; the subsets of all, of several with one name the
+/// `exportTo` and the same clients; the oldest one's traffic policy; the subsets of all, of several with one name the
 /// oldest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MergedRule {
@@ -21,6 +21,8 @@ pub struct MergedRule {
     pub traffic_policy: Option<(TrafficPolicy, ObjectRef)>,
     pub subsets: Vec<MergedSubset>,
     pub export_to: Export,
+    /// The clients of its own namespace that it is for; `None`: all, of whatever namespace.
+    pub selector: Option<Labels>,
 }
 
 /// A subset, and the object that declares it.
@@ -36,14 +38,14 @@ impl MergedRule {
     }
 }
 
-/// The host under which a document's DestinationRule is found. A rule with a condition on clients
-/// that cannot be evaluated is found nowhere.
+/// The host under which a document's DestinationRule is found.
 pub(crate) fn host_of(snapshot: &Snapshot, document: &Document) -> Option<Host> {
     let spec = DestinationRule::of(&document.body)?;
-    spec.unsupported.is_empty().then(|| snapshot.resolve(&spec.host, &document.object.namespace))
+    Some(snapshot.resolve(&spec.host, &document.object.namespace))
 }
 
-/// The rules of a namespace for exactly this host, merged; several if they differ in `exportTo`.
+/// The rules of a namespace for exactly this host, merged; several if they differ in `exportTo`
+/// or in the clients that they are for.
 pub(crate) fn merged(snapshot: &Snapshot, namespace: &str, host: &Host) -> Vec<Arc<MergedRule>> {
     let documents = snapshot.objects_in(DestinationRule::KIND, namespace);
     let documents = documents.filter(|d| host_of(snapshot, d).as_ref() == Some(host));
@@ -53,7 +55,8 @@ pub(crate) fn merged(snapshot: &Snapshot, namespace: &str, host: &Host) -> Vec<A
     for config in configs {
         let default = &snapshot.mesh.default_destination_rule_export_to;
         let export_to = Export::new(&config.spec.export_to, default, namespace);
-        match rules.iter_mut().find(|rule| rule.export_to == export_to) {
+        let selector = config.spec.workload_selector.as_ref().map(|selector| selector.match_labels.clone());
+        match rules.iter_mut().find(|rule| rule.export_to == export_to && rule.selector == selector) {
             Some(rule) => merge(rule, &config),
             None => {
                 let mut rule = MergedRule {
@@ -62,6 +65,7 @@ pub(crate) fn merged(snapshot: &Snapshot, namespace: &str, host: &Host) -> Vec<A
                     traffic_policy: None,
                     subsets: Vec::new(),
                     export_to,
+                    selector,
                 };
                 merge(&mut rule, &config);
                 rules.push(rule);
@@ -83,10 +87,11 @@ fn merge(rule: &mut MergedRule, config: &Config<DestinationRule>) {
 }
 
 /// The client's namespace, the service's, the root namespace. Rules of another namespace than the
-/// client's must be exported to it.
+/// client's must be exported to it, and must not be for single clients.
 pub(crate) fn lookup<'s>(
     snapshot: &'s Snapshot,
     client: &str,
+    labels: &Labels,
     service_namespace: &str,
     host: &Host,
 ) -> Option<&'s Arc<MergedRule>> {
@@ -97,8 +102,15 @@ pub(crate) fn lookup<'s>(
         Export::All => false,
         Export::Namespaces(names) => names.len() == 1 && names.contains(root),
     };
-    let local = in_namespace(snapshot, client, host, |rule| client != root || private(rule));
-    let exported = |namespace| in_namespace(snapshot, namespace, host, |rule| rule.export_to.sees(client));
+    let selects = |rule: &MergedRule| rule.selector.as_ref().is_some_and(|selector| selector.select(labels));
+    let own = in_namespace(snapshot, client, host, selects);
+    let whole = |rule: &MergedRule| rule.selector.is_none();
+    let local = own.or_else(|| {
+        in_namespace(snapshot, client, host, |rule| whole(rule) && (client != root || private(rule)))
+    });
+    let exported = |namespace| {
+        in_namespace(snapshot, namespace, host, |rule| whole(rule) && rule.export_to.sees(client))
+    };
     local.or_else(|| exported(service_namespace)).or_else(|| exported(root))
 }
 

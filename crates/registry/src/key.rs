@@ -33,6 +33,10 @@ pub enum Key {
     VirtualService(Host),
     /// The VirtualServices on a gateway, by its namespace and name.
     GatewayVirtualServices(Str, Str),
+    /// A VirtualService without hosts, by namespace and name: a delegate.
+    Delegate(Str, Str),
+    /// Which labels of clients rules look at.
+    ClientLabels,
     /// The DestinationRules that a host can fall under. In a delta, a wildcard stands for every
     /// host it covers.
     DestinationRule(Host),

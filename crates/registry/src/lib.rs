@@ -6,6 +6,7 @@
 //! answers differ. So whoever keeps the keys of a computation knows when to repeat it.
 
 mod apply;
+mod client_labels;
 pub mod codes;
 mod config;
 mod delta;
@@ -30,7 +31,7 @@ pub use export::Export;
 pub use findings::findings;
 pub use key::Key;
 pub use policies::Mtls;
-pub use service::{Endpoint, Resolution, Service, ServicePort, ServiceSource};
+pub use service::{Endpoint, NamedEndpoint, Resolution, Service, ServicePort, ServiceSource, Target};
 pub use snapshot::{Settings, Snapshot};
 pub use view::View;
 pub use vip::{BadBlock, Block};

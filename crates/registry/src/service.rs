@@ -19,6 +19,10 @@ pub struct Service {
     pub name: Str,
     /// Virtual addresses. Empty for headless services, and where no pool is configured.
     pub addresses: Vec<IpAddr>,
+    /// Blocks of addresses that a ServiceEntry stands for: the network and its length in bits.
+    pub blocks: Vec<(IpAddr, u8)>,
+    /// The address that the mesh gave a ServiceEntry without one, for clients that ask the agent.
+    pub allocated: Option<IpAddr>,
     pub ports: Vec<ServicePort>,
     /// Pods of the namespace that are its endpoints; `None`: no pods are.
     pub selector: Option<Labels>,
@@ -56,6 +60,13 @@ pub enum Resolution {
     /// A Service without virtual address: names resolve to endpoints, and a connection goes to the
     /// address that the client asked for.
     Headless,
+    /// Nothing is known of the endpoints: a connection goes to the address that the client asked for.
+    Passthrough,
+    /// The client's proxy resolves the endpoints' names, or the service's own where none is listed.
+    Dns {
+        /// To one address at a time, whatever the name resolves to (`DNS_ROUND_ROBIN`).
+        logical: bool,
+    },
 }
 
 /// Where a service was declared. Decides between services with the same host.
@@ -69,6 +80,17 @@ impl Service {
     /// The port with this number.
     pub fn port(&self, number: u16) -> Option<&ServicePort> {
         self.ports.iter().find(|port| port.number == number)
+    }
+
+    /// Its addresses for a client that asks the agent for names (`dns`), or does not.
+    pub fn addresses_for(&self, dns: bool) -> Vec<IpAddr> {
+        let allocated = self.allocated.filter(|_| dns && self.addresses.is_empty() && self.blocks.is_empty());
+        allocated.map_or_else(|| self.addresses.clone(), |address| vec![address])
+    }
+
+    /// Whether connections go to the address that the client asked for.
+    pub fn is_original_dst(&self) -> bool {
+        matches!(self.resolution, Resolution::Headless | Resolution::Passthrough)
     }
 
     /// Whether it selects pods with these labels in its own namespace.
@@ -88,4 +110,24 @@ pub struct Endpoint {
     pub ready: bool,
     /// Who it is. For an endpoint that a ServiceEntry lists, as much as that says.
     pub workload: Arc<Workload>,
+}
+
+/// As [`Endpoint`], where the address is no IP address.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedEndpoint {
+    pub target: Target,
+    /// Of a socket, none.
+    pub port: u16,
+    /// At least 1.
+    pub weight: u32,
+    pub workload: Arc<Workload>,
+}
+
+/// What stands in the place of an IP address.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// A DNS name.
+    Name(Str),
+    /// The path of a Unix domain socket.
+    Pipe(Str),
 }

@@ -8,7 +8,7 @@ use istio_api::{Document, MeshConfig};
 use model::{Host, ObjectRef, Str};
 
 use crate::destination_rules::MergedRule;
-use crate::{Block, Endpoint, Service, View, Workload};
+use crate::{Block, Endpoint, NamedEndpoint, Service, View, Workload};
 
 /// What does not change while a control plane runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,17 +52,32 @@ pub struct Snapshot {
     pub(crate) addresses: OrdMap<IpAddr, (Str, Str)>,
     /// Addresses that we gave.
     pub(crate) allocated: OrdMap<(Str, Str), IpAddr>,
+    /// Addresses of ServiceEntries without one: by address, and by namespace and host.
+    pub(crate) entry_addresses: OrdMap<IpAddr, (Str, Host)>,
+    pub(crate) entry_hosts: OrdMap<(Str, Host), IpAddr>,
+    /// Pods by namespace and name, and WorkloadEntries with `entry/` before the name, which no pod's
+    /// has.
     pub(crate) workloads: OrdMap<(Str, Str), Arc<Workload>>,
     /// Several, while a pod is replaced and its address used again.
     pub(crate) workloads_by_address: OrdMap<IpAddr, OrdSet<(Str, Str)>>,
     /// VirtualServices on `mesh` by resolved host; those with the same one in order of precedence.
     pub(crate) mesh_hosts: OrdMap<Host, Arc<Vec<ObjectRef>>>,
+    /// Keys of clients' labels that rules look at, and how often.
+    pub(crate) client_labels: OrdMap<Str, u32>,
     /// By the DestinationRules' namespace and resolved host.
     pub(crate) rules: OrdMap<(Str, Host), Arc<Vec<Arc<MergedRule>>>>,
 }
 
-/// Endpoints by service port number.
-pub(crate) type PortEndpoints = Vec<(u16, Arc<Vec<Endpoint>>)>;
+/// Endpoints by service port.
+pub(crate) type PortEndpoints = Vec<OfPort>;
+
+/// The endpoints of one port of a service.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct OfPort {
+    pub number: u16,
+    pub addressed: Arc<Vec<Endpoint>>,
+    pub named: Arc<Vec<NamedEndpoint>>,
+}
 
 impl Snapshot {
     /// A mesh with nothing in it.
@@ -78,9 +93,12 @@ impl Snapshot {
             endpoints: OrdMap::new(),
             addresses: OrdMap::new(),
             allocated: OrdMap::new(),
+            entry_addresses: OrdMap::new(),
+            entry_hosts: OrdMap::new(),
             workloads: OrdMap::new(),
             workloads_by_address: OrdMap::new(),
             mesh_hosts: OrdMap::new(),
+            client_labels: OrdMap::new(),
             rules: OrdMap::new(),
         }
     }

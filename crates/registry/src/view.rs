@@ -12,8 +12,11 @@ use model::{Host, Labels, ObjectRef, Str};
 
 use crate::config::{self, Spec};
 use crate::policies::{self, Mtls};
-use crate::{Config, Endpoint, GatewayRef, Key, MergedRule, Service, Settings, Snapshot, Workload};
-use crate::{destination_rules, virtual_services};
+use crate::snapshot::OfPort;
+use crate::{
+    Config, Endpoint, GatewayRef, Key, MergedRule, NamedEndpoint, Service, Settings, Snapshot, Workload,
+};
+use crate::{client_labels, destination_rules, virtual_services};
 
 /// A snapshot that writes down what it is asked. Each accessor names the [`Key`]s it records; an
 /// answer can only change when a [`Delta`](crate::Delta) touches one of them. (What depends on the
@@ -103,10 +106,19 @@ impl<'a> View<'a> {
     /// such port. Records [`Key::Endpoints`].
     pub fn endpoints(&self, service: &Service, port: u16) -> Arc<Vec<Endpoint>> {
         self.ask(Key::Endpoints(service.host.clone()));
+        self.of_port(service, port).map(|found| found.addressed.clone()).unwrap_or_default()
+    }
+
+    /// As [`endpoints`](View::endpoints), those that have a name or a path instead of an IP address,
+    /// in the order they are written in. Records [`Key::Endpoints`].
+    pub fn named_endpoints(&self, service: &Service, port: u16) -> Arc<Vec<NamedEndpoint>> {
+        self.ask(Key::Endpoints(service.host.clone()));
+        self.of_port(service, port).map(|found| found.named.clone()).unwrap_or_default()
+    }
+
+    fn of_port(&self, service: &Service, port: u16) -> Option<&'a OfPort> {
         let key = (service.namespace.clone(), service.host.clone());
-        let ports = self.snapshot.endpoints.get(&key);
-        let found = ports.and_then(|ports| ports.iter().find(|(number, _)| *number == port));
-        found.map(|(_, endpoints)| endpoints.clone()).unwrap_or_default()
+        self.snapshot.endpoints.get(&key)?.iter().find(|found| found.number == port)
     }
 
     /// Records [`Key::Workload`].
@@ -146,6 +158,22 @@ impl<'a> View<'a> {
         virtual_services::on_gateway(self.snapshot, namespace, name)
     }
 
+    /// The VirtualService without hosts that rules of `root`'s namespace may refer to by this name:
+    /// it must be exported there. Records [`Key::Delegate`].
+    pub fn delegate(&self, root: &str, namespace: &str, name: &str) -> Option<Config<VirtualService>> {
+        self.ask(Key::Delegate(namespace.into(), name.into()));
+        let document = self.snapshot.object(&ObjectRef::new(VirtualService::KIND, namespace, name))?;
+        let config: Config<VirtualService> = Config::of(document)?;
+        let visible = virtual_services::export(self.snapshot, &config).sees(root);
+        (config.spec.hosts.is_empty() && visible).then_some(config)
+    }
+
+    /// Of a client's labels, those that some rule looks at. Records [`Key::ClientLabels`].
+    pub fn client_labels(&self, labels: &Labels) -> Labels {
+        self.ask(Key::ClientLabels);
+        client_labels::relevant(self.snapshot, labels)
+    }
+
     /// The gateways that a VirtualService names, resolved. Records nothing.
     pub fn gateways_of(&self, config: &Config<VirtualService>) -> Vec<GatewayRef> {
         virtual_services::gateways_of(&config.spec, &config.object.namespace)
@@ -155,8 +183,19 @@ impl<'a> View<'a> {
     /// else the service's, else the root namespace; there the one with the most specific host.
     /// Records [`Key::DestinationRule`].
     pub fn destination_rule(&self, client: &str, service: &Service) -> Option<&'a Arc<MergedRule>> {
+        self.destination_rule_for(client, &Labels::default(), service)
+    }
+
+    /// As [`destination_rule`](View::destination_rule), of a client with these labels, for which there
+    /// may be rules of its own.
+    pub fn destination_rule_for(
+        &self,
+        client: &str,
+        labels: &Labels,
+        service: &Service,
+    ) -> Option<&'a Arc<MergedRule>> {
         self.ask(Key::DestinationRule(service.host.clone()));
-        destination_rules::lookup(self.snapshot, client, &service.namespace, &service.host)
+        destination_rules::lookup(self.snapshot, client, labels, &service.namespace, &service.host)
     }
 
     /// The Gateways that configure a gateway workload with these labels, in order of precedence.

@@ -1,5 +1,6 @@
-//! Workloads: pods, and what a ServiceEntry says of an endpoint.
+//! Workloads: pods, WorkloadEntries, and what a ServiceEntry says of an endpoint.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use istio_api::k8s::{Pod, PodPhase};
@@ -7,7 +8,7 @@ use istio_api::networking::EntryEndpoint;
 use istio_api::{Document, Kind};
 use model::{Labels, Locality, ObjectRef, SpiffeId, Str};
 
-use crate::{Service, Settings};
+use crate::{Service, Settings, Target};
 
 /// Something with an address that runs an application.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,13 +18,21 @@ pub struct Workload {
     pub name: Str,
     /// Empty before it has one. The first is the main one.
     pub addresses: Vec<IpAddr>,
+    /// What is in their place, of a WorkloadEntry.
+    pub target: Option<Target>,
+    /// Its share of the requests, at least 1.
+    pub weight: u32,
     pub labels: Labels,
     pub service_account: Str,
     pub ready: bool,
     /// It accepts mutual TLS: the label `security.istio.io/tlsMode` is `istio`.
     pub mtls: bool,
-    /// Ports of its containers: name (may be empty) and number.
+    /// Ports of its containers: name (may be empty) and number; of a WorkloadEntry: its port by the
+    /// name of the service's.
     pub ports: Vec<(Str, u16)>,
+    /// A pod's own name below that of the headless service of its `subdomain`.
+    pub hostname: Option<Str>,
+    pub subdomain: Option<Str>,
     /// The controller's name: `reviews-v1`; without one, its own.
     pub workload_name: Str,
     /// `service.istio.io/canonical-name`, else `app.kubernetes.io/name`, `app`, the workload name.
@@ -56,6 +65,10 @@ impl Workload {
             namespace: document.object.namespace.clone(),
             name: document.object.name.clone(),
             addresses: pod.status.ips.clone(),
+            target: None,
+            weight: 1,
+            hostname: Some(pod.spec.hostname.clone().unwrap_or_else(|| document.object.name.clone())),
+            subdomain: pod.spec.subdomain.clone(),
             service_account: pod.spec.service_account.clone(),
             ready: pod.status.ready,
             mtls: labels.get("security.istio.io/tlsMode") == Some("istio"),
@@ -73,45 +86,89 @@ impl Workload {
         })
     }
 
-    /// From an endpoint that a ServiceEntry lists; `None` without an IP address.
-    pub(crate) fn of_entry(
-        endpoint: &EntryEndpoint,
-        service: &Service,
-        settings: &Settings,
-    ) -> Option<Workload> {
-        let address: IpAddr = endpoint.address.parse().ok()?;
-        let labels = &endpoint.labels;
-        let account = match endpoint.service_account.is_empty() {
-            true => "default".into(),
-            false => endpoint.service_account.clone(),
+    /// From an endpoint that a ServiceEntry lists.
+    pub(crate) fn of_listed(endpoint: &EntryEndpoint, service: &Service, settings: &Settings) -> Workload {
+        let found = Entry {
+            address: &endpoint.address,
+            labels: &endpoint.labels,
+            locality: &endpoint.locality,
+            network: &endpoint.network,
+            service_account: &endpoint.service_account,
+            ports: &endpoint.ports,
+            weight: endpoint.weight,
         };
-        let locality = match endpoint.locality.is_empty() {
-            true => locality(labels),
-            false => Locality::parse(&endpoint.locality),
+        found.workload(&service.namespace, &service.name, &service.object, settings)
+    }
+
+    /// From a WorkloadEntry.
+    pub(crate) fn of_entry(document: &Document, settings: &Settings) -> Option<Workload> {
+        let Kind::WorkloadEntry(entry) = &document.body else { return None };
+        // As Istio does it: what the object is labelled with counts, and what the entry says before it.
+        let mut labels = document.labels.clone();
+        labels.0.extend(entry.labels.0.clone());
+        let found = Entry {
+            address: &entry.address,
+            labels: &labels,
+            locality: &entry.locality,
+            network: &entry.network,
+            service_account: &entry.service_account,
+            ports: &entry.ports,
+            weight: entry.weight,
         };
-        let network = match endpoint.network.is_empty() {
-            true => {
-                labels.get("topology.istio.io/network").map_or_else(|| settings.network.clone(), Str::from)
-            }
-            false => endpoint.network.clone(),
+        Some(found.workload(&document.object.namespace, &document.object.name, &document.object, settings))
+    }
+}
+
+/// What a WorkloadEntry and an endpoint of a ServiceEntry say of a workload.
+struct Entry<'a> {
+    address: &'a str,
+    labels: &'a Labels,
+    locality: &'a Str,
+    network: &'a Str,
+    service_account: &'a Str,
+    ports: &'a BTreeMap<Str, u16>,
+    weight: Option<u32>,
+}
+
+impl Entry<'_> {
+    fn workload(&self, namespace: &Str, name: &Str, object: &ObjectRef, settings: &Settings) -> Workload {
+        let labels = self.labels;
+        let ip: Option<IpAddr> = self.address.parse().ok();
+        let target = match (ip, self.address.strip_prefix("unix://")) {
+            (Some(_), _) => None,
+            (None, Some(path)) => Some(Target::Pipe(path.into())),
+            (None, None) if self.address.is_empty() => None,
+            (None, None) => Some(Target::Name(self.address.into())),
         };
-        Some(Workload {
-            namespace: service.namespace.clone(),
-            name: service.name.clone(),
-            addresses: vec![address],
-            service_account: account,
+        let or = |text: &Str, other: &dyn Fn() -> Str| if text.is_empty() { other() } else { text.clone() };
+        Workload {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            addresses: ip.into_iter().collect(),
+            target,
+            weight: self.weight.unwrap_or(1).max(1),
+            hostname: None,
+            subdomain: None,
+            service_account: or(self.service_account, &|| "default".into()),
             ready: true,
             mtls: labels.get("security.istio.io/tlsMode") == Some("istio"),
-            ports: Vec::new(),
-            workload_name: service.name.clone(),
-            canonical_name: canonical(labels, &NAMES, &service.name),
+            ports: self.ports.iter().map(|(name, port)| (name.clone(), *port)).collect(),
+            workload_name: labels
+                .get("service.istio.io/workload-name")
+                .map_or_else(|| name.clone(), Str::from),
+            canonical_name: canonical(labels, &NAMES, name),
             canonical_revision: canonical(labels, &REVISIONS, "latest"),
             cluster_id: settings.cluster_id.clone(),
-            network,
-            locality,
+            network: or(self.network, &|| {
+                labels.get("topology.istio.io/network").map_or_else(|| settings.network.clone(), Str::from)
+            }),
+            locality: match self.locality.is_empty() {
+                true => locality(labels),
+                false => Locality::parse(self.locality),
+            },
             labels: labels.clone(),
-            object: service.object.clone(),
-        })
+            object: object.clone(),
+        }
     }
 }
 

@@ -13,9 +13,9 @@ use crate::unit::{Built, ScopeKey, Unit, scope};
 use crate::{endpoints, gateway, inbound, name_table, outbound, routes};
 
 /// The resources of a unit. They depend on the unit itself, what `view` recorded meanwhile, and
-/// [`scope`]`(node, unit)`: nothing else of the node is looked at.
+/// [`scope`]`(view, node, unit)`: nothing else of the node is looked at.
 pub fn build(view: &View<'_>, node: &Node, unit: &Unit) -> Built {
-    build_in(view, &scope(node, unit), unit)
+    build_in(view, &scope(view, node, unit), unit)
 }
 
 /// As [`build`], for all nodes of a scope.

@@ -7,11 +7,12 @@ use ir::endpoint::WorkloadRef;
 use ir::{Address, Endpoint, Health, LoadAssignment, LocalityEndpoints};
 use istio_api::networking::ClientTlsMode;
 use istio_api::security::MtlsMode;
-use model::{Locality, Protocol};
-use registry::{MergedSubset, Resolution, Service, View};
+use model::Protocol;
+use registry::{MergedSubset, Resolution, Service, Target, View, Workload};
 use stdx::Str;
 
 use crate::cluster::policy::Effective;
+use crate::locality::{self, Group, Placed};
 use crate::names;
 use crate::unit::ScopeKey;
 
@@ -19,56 +20,87 @@ use crate::unit::ScopeKey;
 /// empty ones: a cluster waits for its endpoints, and would wait for ever for what never comes.
 pub fn assignments(view: &View<'_>, scope: &ScopeKey, service: &Service, port: u16) -> Vec<LoadAssignment> {
     let declared = service.port(port).filter(|port| port.protocol != Protocol::Udp);
-    if declared.is_none() || service.resolution == Resolution::Headless {
+    if declared.is_none() || service.resolution != Resolution::ClientSideLb {
         return Vec::new();
     }
-    let rule = view.destination_rule(&scope.namespace, service).map(|rule| &**rule);
-    let mut assignments = vec![assignment(view, service, port, None, Effective::of(rule, None, port))];
+    let mesh = view.mesh();
+    let rule = view.destination_rule_for(&scope.namespace, &scope.labels, service).map(|rule| &**rule);
+    let whole = Effective::of(mesh, rule, None, port);
+    let mut assignments = vec![assignment(view, scope, service, port, None, whole)];
     for subset in rule.map(|rule| rule.subsets.as_slice()).unwrap_or_default() {
-        let effective = Effective::of(rule, Some(subset), port);
-        assignments.push(assignment(view, service, port, Some(subset), effective));
+        let effective = Effective::of(mesh, rule, Some(subset), port);
+        assignments.push(assignment(view, scope, service, port, Some(subset), effective));
     }
     assignments
 }
 
-fn assignment(
+/// The endpoints of a port, or of a subset of it, where they are and in the order they are used in.
+pub fn assignment(
     view: &View<'_>,
+    scope: &ScopeKey,
     service: &Service,
     port: u16,
     subset: Option<&MergedSubset>,
     effective: Effective<'_>,
 ) -> LoadAssignment {
-    let mut localities: BTreeMap<Locality, Vec<Endpoint>> = BTreeMap::new();
-    for found in view.endpoints(service, port).iter() {
-        let serves = found.ready || service.publish_not_ready;
-        let wanted = subset.is_none_or(|merged| merged.subset.labels.select(&found.workload.labels));
-        if serves && wanted {
-            let endpoint = endpoint(view, found, effective);
-            localities.entry(found.workload.locality.clone()).or_default().push(endpoint);
-        }
-    }
+    let wanted = |workload: &Workload| subset.is_none_or(|s| s.subset.labels.select(&workload.labels));
+    let addressed = view.endpoints(service, port);
+    let addressed = addressed.iter().filter(|found| found.ready || service.publish_not_ready).map(|found| {
+        let address = Address::Socket(SocketAddr::new(found.address, found.port));
+        (address, found.port, found.weight, found.workload.clone())
+    });
+    let named = view.named_endpoints(service, port);
+    let named = named.iter().map(|found| {
+        let address = match &found.target {
+            Target::Pipe(path) => Address::Pipe(path.clone()),
+            Target::Name(host) => Address::Name { host: host.clone(), port: found.port },
+        };
+        (address, found.port, found.weight, found.workload.clone())
+    });
+    // Names are for clusters that resolve them.
+    let resolves = matches!(service.resolution, Resolution::Dns { .. });
+    let all =
+        addressed.chain(named.filter(|(address, ..)| resolves || !matches!(address, Address::Name { .. })));
+    let placed =
+        all.filter(|(.., workload)| wanted(workload)).map(|(address, port, weight, workload)| Placed {
+            locality: workload.locality.clone(),
+            labels: workload.labels.clone(),
+            weight,
+            endpoint: endpoint(view, address, port, weight, &workload, effective),
+        });
+    let mesh = view.mesh();
+    let groups =
+        locality::groups(placed.collect(), effective.locality(mesh), effective.outlier.is_some(), scope);
     let subset = subset.map(|merged| merged.subset.name.as_str()).unwrap_or_default();
     LoadAssignment {
         cluster_name: names::outbound(port, subset, service.host.as_str()),
-        localities: localities.into_iter().map(locality).collect(),
+        localities: groups.into_iter().map(localities).collect(),
     }
 }
 
-fn locality((locality, endpoints): (Locality, Vec<Endpoint>)) -> LocalityEndpoints {
-    let weights = endpoints.iter().filter_map(|endpoint| endpoint.weight);
-    let weight = weights.fold(0u32, u32::saturating_add);
-    LocalityEndpoints { locality, weight: Some(weight.max(1)), priority: 0, endpoints }
+fn localities(group: Group<Endpoint>) -> LocalityEndpoints {
+    LocalityEndpoints {
+        locality: group.locality,
+        weight: Some(group.weight.max(1)),
+        priority: group.priority,
+        endpoints: group.endpoints,
+    }
 }
 
-fn endpoint(view: &View<'_>, found: &registry::Endpoint, effective: Effective<'_>) -> Endpoint {
-    let workload = &found.workload;
+fn endpoint(
+    view: &View<'_>,
+    address: Address,
+    port: u16,
+    weight: u32,
+    workload: &Workload,
+    effective: Effective<'_>,
+) -> Endpoint {
     let mut transport_metadata = BTreeMap::new();
-    if takes_mtls(view, found, effective) {
+    if takes_mtls(view, port, workload, effective) {
         transport_metadata.insert(Str::from("tlsMode"), Str::from("istio"));
     }
     Endpoint {
-        address: Address::Socket(SocketAddr::new(found.address, found.port)),
-        weight: Some(found.weight),
+        weight: Some(weight),
         health: Health::Healthy,
         transport_metadata,
         workload: Some(WorkloadRef {
@@ -78,15 +110,15 @@ fn endpoint(view: &View<'_>, found: &registry::Endpoint, effective: Effective<'_
             canonical_revision: workload.canonical_revision.clone(),
             cluster: workload.cluster_id.clone(),
         }),
+        ..Endpoint::new(address)
     }
 }
 
 /// A DestinationRule knows best; else the workload must have a sidecar, and must not have mutual
 /// TLS switched off on this port.
-fn takes_mtls(view: &View<'_>, found: &registry::Endpoint, effective: Effective<'_>) -> bool {
+fn takes_mtls(view: &View<'_>, port: u16, workload: &Workload, effective: Effective<'_>) -> bool {
     if let Some(tls) = effective.tls {
         return tls.mode == ClientTlsMode::IstioMutual;
     }
-    let workload = &found.workload;
-    workload.mtls && view.mtls(&workload.namespace, &workload.labels).on_port(found.port) != MtlsMode::Disable
+    workload.mtls && view.mtls(&workload.namespace, &workload.labels).on_port(port) != MtlsMode::Disable
 }

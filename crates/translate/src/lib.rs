@@ -18,6 +18,7 @@ mod findings;
 mod gateway;
 mod hcm;
 mod inbound;
+mod locality;
 mod name_table;
 mod names;
 mod outbound;

@@ -8,7 +8,7 @@ use registry::{Resolution, Service, ServicePort, View};
 use crate::findings::{Findings, LISTENER_CONFLICT};
 use crate::gateway::servers;
 use crate::outbound::conflict::{self, Conflict, Entry, Wish};
-use crate::unit::{Plan, Unit, is_ipv6, scope, wildcard};
+use crate::unit::{Plan, Unit, asks_for_names, is_ipv6, scope, wildcard};
 
 /// The list of units that this proxy needs, each once. What it depends on is recorded in `view`.
 pub fn plan(view: &View<'_>, node: &Node) -> Plan {
@@ -17,6 +17,8 @@ pub fn plan(view: &View<'_>, node: &Node) -> Plan {
     services.sort_by(|a, b| {
         (a.created, &a.name, &a.namespace, &a.host).cmp(&(b.created, &b.name, &b.namespace, &b.host))
     });
+    // The scopes of units depend on it, and are found anew whenever the plan is.
+    view.client_labels(&node.labels);
     let findings = Findings::default();
     let mut units = vec![Unit::FixedClusters];
     clusters_and_endpoints(&services, &mut units);
@@ -77,7 +79,7 @@ fn wish(view: &View<'_>, node: &Node, service: &Service, port: &ServicePort, wis
         addresses.dedup();
         return addresses.into_iter().filter(|address| !node.addresses.contains(address)).for_each(at);
     }
-    match service.addresses.as_slice() {
+    match service.addresses_for(asks_for_names(view, node)).as_slice() {
         [] => at(any),
         addresses => addresses.iter().copied().for_each(at),
     }
@@ -108,7 +110,7 @@ fn report(services: &[&Service], conflicts: &[Conflict], findings: &Findings) {
 }
 
 fn router(view: &View<'_>, node: &Node, units: &mut Vec<Unit>) {
-    let scope = scope(node, &Unit::GatewayListener { bind: None, port: 0 });
+    let scope = scope(view, node, &Unit::GatewayListener { bind: None, port: 0 });
     for (bind, port) in servers::of(view, &scope, &Findings::default()).into_keys() {
         units.extend([Unit::GatewayListener { bind, port }, Unit::GatewayRoutes { bind, port }]);
     }

@@ -4,7 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ir::{Resource, ResourceType};
-use model::{DataPlane, Finding, Host, Labels, Node, NodeType};
+use model::{DataPlane, Finding, Host, Labels, Locality, Node, NodeType};
+use registry::View;
 use stdx::Str;
 
 use crate::outbound::conflict::Entry;
@@ -93,21 +94,27 @@ pub struct ScopeKey {
     pub namespace: Str,
     pub domain: Str,
     pub labels: Labels,
+    pub locality: Locality,
     pub addresses: Vec<IpAddr>,
     /// The node has no IPv4 address.
     pub ipv6: bool,
+    /// Its workload asks the agent for names, and so gets addresses that only the mesh knows.
+    pub dns: bool,
 }
 
-/// What of `node` the unit depends on.
-pub fn scope(node: &Node, unit: &Unit) -> ScopeKey {
+/// What of `node` the unit depends on. Of its labels, routes, clusters and endpoints depend on those
+/// that some rule looks at, which is recorded in `view`.
+pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
     let mut scope = ScopeKey {
         node_type: NodeType::Sidecar,
         data_plane: DataPlane::Lateen,
         namespace: Str::default(),
         domain: Str::default(),
         labels: Labels::default(),
+        locality: Locality::default(),
         addresses: Vec::new(),
         ipv6: false,
+        dns: false,
     };
     match unit {
         Unit::FixedClusters => {
@@ -118,15 +125,28 @@ pub fn scope(node: &Node, unit: &Unit) -> ScopeKey {
             scope.node_type = node.node_type;
             scope.data_plane = node.data_plane;
             scope.namespace = node.namespace.clone();
+            scope.labels = view.client_labels(&node.labels);
+            scope.locality = node.locality.clone();
         }
-        Unit::Endpoints { .. } => scope.namespace = node.namespace.clone(),
+        Unit::Endpoints { .. } => {
+            scope.namespace = node.namespace.clone();
+            scope.labels = view.client_labels(&node.labels);
+            scope.locality = node.locality.clone();
+        }
         Unit::OutboundListener { .. } => {
             scope.data_plane = node.data_plane;
             scope.namespace = node.namespace.clone();
         }
-        Unit::Routes { .. } | Unit::ServiceRoutes { .. } | Unit::NameTable => {
+        Unit::Routes { .. } | Unit::ServiceRoutes { .. } => {
             scope.namespace = node.namespace.clone();
             scope.domain = node.domain.clone();
+            scope.labels = view.client_labels(&node.labels);
+            scope.dns = asks_for_names(view, node);
+        }
+        Unit::NameTable => {
+            scope.namespace = node.namespace.clone();
+            scope.domain = node.domain.clone();
+            scope.dns = asks_for_names(view, node);
         }
         Unit::VirtualOutbound => {
             scope.data_plane = node.data_plane;
@@ -150,6 +170,11 @@ pub fn scope(node: &Node, unit: &Unit) -> ScopeKey {
         }
     }
     scope
+}
+
+/// Whether the node's workload asks the agent for names.
+pub fn asks_for_names(view: &View<'_>, node: &Node) -> bool {
+    node.dns_capture.unwrap_or_else(|| view.mesh().dns_capture())
 }
 
 /// Whether the node is reached by IPv6 alone.

@@ -50,6 +50,7 @@ pub(crate) fn read(message: &Message, peer: Option<PeerIdentity>) -> Result<Clie
     node.service_account = text("SERVICE_ACCOUNT").unwrap_or(node.service_account);
     node.cluster_id = text("CLUSTER_ID").unwrap_or(node.cluster_id);
     node.network = text("NETWORK").unwrap_or(node.network);
+    node.dns_capture = text("DNS_CAPTURE").map(|text| text.eq_ignore_ascii_case("true") || text == "1");
     if let Some(locality) = &message.locality {
         let [region, zone, sub_zone] = [&locality.region, &locality.zone, &locality.sub_zone].map(Str::from);
         node.locality = Locality { region, zone, sub_zone };

@@ -24,6 +24,9 @@ pub struct PodSpec {
     /// `default` when absent.
     pub service_account: Str,
     pub host_network: bool,
+    /// Its own name below the name of the headless Service `subdomain`; absent: its name.
+    pub hostname: Option<Str>,
+    pub subdomain: Option<Str>,
     /// `securityContext.runAsUser`.
     pub run_as_user: Option<u32>,
 }
@@ -58,10 +61,13 @@ pub(crate) fn read_spec(fields: Fields<'_>) -> PodSpec {
     let containers = fields.require("containers");
     let old_name = fields.get("serviceAccount");
     let account = fields.get("serviceAccountName").or(old_name).and_then(|item| item.str());
+    let text = |name| fields.get(name).and_then(|item| item.str()).filter(|text| !text.is_empty());
     let spec = PodSpec {
         containers: containers.map(|item| item.objects(container::read)).unwrap_or_default(),
         volumes: fields.get("volumes").map(|item| item.objects(volume::read)).unwrap_or_default(),
         service_account: account.filter(|a| !a.is_empty()).unwrap_or_else(|| "default".into()),
+        hostname: text("hostname"),
+        subdomain: text("subdomain"),
         run_as_user: fields.get("securityContext").and_then(|item| container::read_user(&item)),
         host_network: fields.get("hostNetwork").and_then(|item| item.bool()).unwrap_or(false),
     };

@@ -2,12 +2,15 @@
 
 mod read;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::{Finding, Str};
 
 use crate::codes;
-use crate::networking::Retries;
+use crate::networking::connection_pool::TcpKeepalive;
+use crate::networking::load_balancer::LocalityLbSetting;
+use crate::networking::{ConnectionPool, OutlierDetection, Retries};
 use crate::reader::{Cx, Item};
 use crate::units::ExportTo;
 use crate::yaml::{self, Node};
@@ -37,6 +40,42 @@ pub struct MeshConfig {
     /// Where no route has its own. `None`: Istio's, 2 attempts on connection failures.
     pub default_http_retry_policy: Option<Retries>,
     pub path_normalization: PathNormalization,
+    /// For services whose DestinationRule says nothing of localities; Istio's default is `enabled`.
+    pub locality_lb_setting: Option<LocalityLbSetting>,
+    /// Of connections to endpoints.
+    pub tcp_keepalive: Option<TcpKeepalive>,
+    /// HTTP/1.1 to the mesh's own services becomes HTTP/2.
+    pub h2_upgrade: bool,
+    /// Where no DestinationRule says anything.
+    pub default_traffic_policy: DefaultTrafficPolicy,
+    /// How long DNS clusters wait after a lookup that failed.
+    pub dns_refresh_rate: Duration,
+    /// Whether access logs are JSON; the format is then an object of strings.
+    pub access_log_json: bool,
+    /// No log of connections that no filter chain serves.
+    pub disable_envoy_listener_log: bool,
+    /// `defaultConfig.proxyMetadata`: what proxies get in their environment that say nothing of their
+    /// own.
+    pub proxy_metadata: BTreeMap<Str, Str>,
+    /// Patterns for the names of clusters in statistics; empty: the cluster's own.
+    pub inbound_cluster_stat_name: Str,
+    pub outbound_cluster_stat_name: Str,
+}
+
+impl MeshConfig {
+    /// Whether workloads ask the agent for names, where their proxies do not say.
+    pub fn dns_capture(&self) -> bool {
+        self.proxy_metadata
+            .get("ISTIO_META_DNS_CAPTURE")
+            .is_some_and(|text| text.eq_ignore_ascii_case("true"))
+    }
+}
+
+/// What holds where no DestinationRule says anything.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DefaultTrafficPolicy {
+    pub connection_pool: Option<ConnectionPool>,
+    pub outlier_detection: Option<OutlierDetection>,
 }
 
 /// What happens to requests for destinations nobody declared.
@@ -76,6 +115,16 @@ impl Default for MeshConfig {
             default_destination_rule_export_to: all(),
             default_http_retry_policy: None,
             path_normalization: PathNormalization::Base,
+            locality_lb_setting: Some(LocalityLbSetting { enabled: Some(true), ..Default::default() }),
+            tcp_keepalive: None,
+            h2_upgrade: false,
+            default_traffic_policy: DefaultTrafficPolicy::default(),
+            dns_refresh_rate: Duration::from_secs(60),
+            access_log_json: false,
+            disable_envoy_listener_log: false,
+            proxy_metadata: BTreeMap::new(),
+            inbound_cluster_stat_name: Str::default(),
+            outbound_cluster_stat_name: Str::default(),
         }
     }
 }

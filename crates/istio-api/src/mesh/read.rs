@@ -2,9 +2,9 @@
 
 use model::Str;
 
-use super::{MeshConfig, OutboundTrafficPolicy, PathNormalization};
+use super::{DefaultTrafficPolicy, MeshConfig, OutboundTrafficPolicy, PathNormalization};
 use crate::networking::http_route;
-use crate::reader::{Fields, Item};
+use crate::reader::{Absent, Fields, Item};
 use crate::validate;
 
 pub(super) fn read(fields: Fields<'_>) -> MeshConfig {
@@ -43,14 +43,32 @@ pub(super) fn read(fields: Fields<'_>) -> MeshConfig {
             http_route::read_retries(retries)
         }),
         path_normalization: read_normalization(&fields),
+        locality_lb_setting: match fields.get("localityLbSetting") {
+            Some(item) => Absent::from_item(Some(item)),
+            None => default.locality_lb_setting,
+        },
+        tcp_keepalive: Absent::from_item(fields.get("tcpKeepalive")),
+        h2_upgrade: fields
+            .get("h2UpgradePolicy")
+            .and_then(|item| item.one_of(&[("DO_NOT_UPGRADE", false), ("UPGRADE", true)]))
+            .unwrap_or(false),
+        default_traffic_policy: read_traffic_policy(&fields),
+        dns_refresh_rate: fields
+            .get("dnsRefreshRate")
+            .and_then(|item| item.duration())
+            .unwrap_or(default.dns_refresh_rate),
+        access_log_json: fields
+            .get("accessLogEncoding")
+            .and_then(|item| item.one_of(&[("TEXT", false), ("JSON", true)]))
+            .unwrap_or(false),
+        disable_envoy_listener_log: Absent::from_item(fields.get("disableEnvoyListenerLog")),
+        proxy_metadata: default.proxy_metadata,
+        inbound_cluster_stat_name: text("inboundClusterStatName", Str::default()),
+        outbound_cluster_stat_name: text("outboundClusterStatName", Str::default()),
     };
-    if let Some(item) = fields.get("accessLogEncoding")
-        && item.one_of(&[("TEXT", false), ("JSON", true)]) == Some(true)
-    {
-        item.no_effect();
-    }
+    let mut config = config;
     if let Some(item) = fields.get("defaultConfig") {
-        read_proxy_config(&item);
+        read_proxy_config(&item, &mut config);
     }
     fields.no_effect(&NO_EFFECT);
     fields.finish();
@@ -76,6 +94,18 @@ fn read_outbound(fields: &Fields<'_>) -> OutboundTrafficPolicy {
     }
 }
 
+fn read_traffic_policy(fields: &Fields<'_>) -> DefaultTrafficPolicy {
+    let Some(policy) = fields.get("defaultTrafficPolicy").and_then(|item| item.object()) else {
+        return DefaultTrafficPolicy::default();
+    };
+    let read = DefaultTrafficPolicy {
+        connection_pool: Absent::from_item(policy.get("connectionPool")),
+        outlier_detection: Absent::from_item(policy.get("outlierDetection")),
+    };
+    policy.finish();
+    read
+}
+
 fn read_normalization(fields: &Fields<'_>) -> PathNormalization {
     const MODES: [(&str, PathNormalization); 5] = [
         ("DEFAULT", PathNormalization::Base),
@@ -92,53 +122,57 @@ fn read_normalization(fields: &Fields<'_>) -> PathNormalization {
     mode.unwrap_or(PathNormalization::Base)
 }
 
-/// `defaultConfig`, of which nothing has an effect yet.
-fn read_proxy_config(item: &Item<'_>) {
+/// `defaultConfig`: what of it the control plane looks at.
+fn read_proxy_config(item: &Item<'_>, config: &mut MeshConfig) {
     let Some(fields) = item.object() else { return };
+    if let Some(metadata) = fields.get("proxyMetadata") {
+        for (name, item) in metadata.entries() {
+            if !PROXY_METADATA.contains(&&*name) {
+                item.no_effect();
+            }
+        }
+        config.proxy_metadata = metadata.string_map();
+    }
     fields.no_effect(&PROXY_NO_EFFECT);
     fields.finish();
 }
 
+/// Environment variables of proxies that change what they are told. The addresses of ServiceEntries
+/// are allocated whatever the second one says, as in Istio since 1.25.
+const PROXY_METADATA: [&str; 2] = ["ISTIO_META_DNS_CAPTURE", "ISTIO_META_DNS_AUTO_ALLOCATE"];
+
 /// Fields of a MeshConfig that Istio knows.
-const NO_EFFECT: [&str; 34] = [
+const NO_EFFECT: [&str; 26] = [
     "ca",
     "caCertificates",
     "certificates",
     "configSources",
     "defaultProviders",
-    "defaultTrafficPolicy",
-    "disableEnvoyListenerLog",
     "discoverySelectors",
-    "dnsRefreshRate",
     "enableEnvoyAccessLogService",
     "enablePrometheusMerge",
     "enableTracing",
     "extensionProviders",
-    "h2UpgradePolicy",
     "hboneIdleTimeout",
-    "inboundClusterStatName",
     "inboundTrafficPolicy",
     "ingressClass",
     "ingressControllerMode",
     "ingressSelector",
     "ingressService",
-    "localityLbSetting",
     "meshMTLS",
-    "outboundClusterStatName",
     "proxyHttpPort",
     "proxyInboundListenPort",
     "proxyListenPort",
     "serviceEntryVisibility",
     "serviceScopeConfigs",
     "serviceSettings",
-    "tcpKeepalive",
     "tlsDefaults",
     "verifyCertificateAtClient",
     "zoneAwareLbSetting",
 ];
 
 /// Fields of a ProxyConfig that Istio knows.
-const PROXY_NO_EFFECT: [&str; 40] = [
+const PROXY_NO_EFFECT: [&str; 39] = [
     "availabilityZone",
     "binaryPath",
     "caCertificatesPem",
@@ -165,7 +199,6 @@ const PROXY_NO_EFFECT: [&str; 40] = [
     "proxyAdminPort",
     "proxyBootstrapTemplatePath",
     "proxyHeaders",
-    "proxyMetadata",
     "proxyStatsMatcher",
     "readinessProbe",
     "runtimeValues",

@@ -43,9 +43,6 @@ pub struct DestinationRule {
     pub export_to: ExportTo,
     /// The clients that it is for; `None`: all.
     pub workload_selector: Option<Selector>,
-    /// Field paths of conditions on clients that cannot be evaluated: if there is one, this rule
-    /// applies to no client.
-    pub unsupported: Vec<Str>,
 }
 
 /// A named set of a service's endpoints.
@@ -61,14 +58,12 @@ pub struct Subset {
 
 pub(crate) fn read(spec: Fields<'_>) -> DestinationRule {
     let policy = spec.get("trafficPolicy").and_then(|item| item.object());
-    let unsupported = spec.conditions(&["workloadSelector"]);
     let rule = DestinationRule {
         host: Absent::from_item(spec.get("host")),
         traffic_policy: policy.map(traffic_policy::read),
         subsets: spec.get("subsets").map(|item| item.objects(read_subset)).unwrap_or_default(),
         export_to: Absent::from_item(spec.get("exportTo")),
         workload_selector: Absent::from_item(spec.get("workloadSelector")),
-        unsupported,
     };
     spec.finish();
     rule

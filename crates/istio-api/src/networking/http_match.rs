@@ -71,7 +71,8 @@ pub struct HttpMatch {
     /// As written. The condition holds for requests through one of these; empty: whichever the
     /// VirtualService names.
     pub gateways: Vec<Str>,
-    /// Field paths of conditions that cannot be evaluated: if there is one, this never matches.
+    /// Field paths of conditions that cannot be evaluated (JWT claims, and what nobody knows): if
+    /// there is one, this never matches.
     pub unsupported: Vec<Str>,
     /// Field path: `spec.http[0].match[1]`.
     pub path: Str,
@@ -103,7 +104,7 @@ fn read(fields: Fields<'_>) -> HttpMatch {
         scheme: string("scheme"),
         headers,
         without_headers: named("withoutHeaders"),
-        query_params: named("queryParams"),
+        query_params: fields.get("queryParams").map(|item| read_parameters(&item)).unwrap_or_default(),
         port: Absent::from_item(fields.get("port")),
         source_labels: Absent::from_item(fields.get("sourceLabels")),
         source_namespace: Absent::from_item(fields.get("sourceNamespace")),
@@ -112,18 +113,13 @@ fn read(fields: Fields<'_>) -> HttpMatch {
         unsupported: Vec::new(),
     };
     fields.no_effect(&["statPrefix"]);
-    let mut unsupported = fields.conditions(&[
-        "scheme",
-        "port",
-        "sourceLabels",
-        "sourceNamespace",
-        "queryParams",
-        "withoutHeaders",
-    ]);
+    let mut unsupported = Vec::new();
     // Istio routes by JWT claims too, written as if they were headers.
-    let claims = fields.get("headers").map(|item| item.entries()).unwrap_or_default();
-    let claims = claims.iter().filter(|(name, _)| name.starts_with('@'));
-    unsupported.extend(claims.map(|(_, item)| item.unsupported_condition()));
+    for field in ["headers", "withoutHeaders"] {
+        let claims = fields.get(field).map(|item| item.entries()).unwrap_or_default();
+        let claims = claims.iter().filter(|(name, _)| name.starts_with('@'));
+        unsupported.extend(claims.map(|(_, item)| item.unsupported_condition()));
+    }
     unsupported.extend(fields.finish_conditions());
     HttpMatch { unsupported, ..found }
 }
@@ -137,6 +133,12 @@ fn read_headers(item: &Item<'_>) -> BTreeMap<Str, HeaderMatch> {
         }
     }
     headers
+}
+
+/// Unlike those of headers, names of query parameters are as they are written.
+fn read_parameters(item: &Item<'_>) -> BTreeMap<Str, HeaderMatch> {
+    let entries = item.entries().into_iter();
+    entries.filter_map(|(name, value)| Some((name, read_header(&value)?))).collect()
 }
 
 /// A header's condition; with nothing in it, the header must be there.

@@ -101,9 +101,6 @@ pub struct HttpRoute {
     pub mirrors: Vec<Mirror>,
     pub cors_policy: Option<CorsPolicy>,
     pub headers: Option<Headers>,
-    /// The field path of an action other than `routes` that cannot be taken yet (`redirect`,
-    /// `directResponse`, `delegate`). Such a rule never matches.
-    pub unsupported_action: Option<Str>,
     /// Field path of this rule: `spec.http[0]`.
     pub path: Str,
 }
@@ -147,9 +144,8 @@ pub(crate) fn read_all(item: &Item<'_>) -> Vec<HttpRoute> {
 }
 
 fn read(fields: Fields<'_>) -> HttpRoute {
-    let unsupported_action = report_actions(&fields);
-    fields.no_effect(&["rewrite", "mirror", "mirrors", "mirrorPercentage", "mirrorPercent"]);
-    fields.no_effect(&["mirror_percent", "corsPolicy", "headers"]);
+    fields.no_effect(&["mirror", "mirrors", "mirrorPercentage", "mirrorPercent"]);
+    fields.no_effect(&["mirror_percent", "corsPolicy"]);
     let cx = fields.item().cx();
     let route = HttpRoute {
         path: fields.path(),
@@ -159,7 +155,11 @@ fn read(fields: Fields<'_>) -> HttpRoute {
         timeout: Absent::from_item(fields.get("timeout")),
         retries: fields.get("retries").and_then(|item| item.object()).map(read_retries),
         fault: fields.get("fault").and_then(|item| item.object()).map(fault::read),
-        unsupported_action,
+        redirect: Absent::from_item(fields.get("redirect")),
+        direct_response: Absent::from_item(fields.get("directResponse")),
+        delegate: Absent::from_item(fields.get("delegate")),
+        rewrite: Absent::from_item(fields.get("rewrite")),
+        headers: Absent::from_item(fields.get("headers")),
         ..cx.without_effect(|| read_ineffective(&fields))
     };
     fields.finish();
@@ -169,26 +169,10 @@ fn read(fields: Fields<'_>) -> HttpRoute {
 /// What is read, and does nothing yet.
 fn read_ineffective(fields: &Fields<'_>) -> HttpRoute {
     HttpRoute {
-        redirect: Absent::from_item(fields.get("redirect")),
-        direct_response: Absent::from_item(fields.get("directResponse")),
-        delegate: Absent::from_item(fields.get("delegate")),
-        rewrite: Absent::from_item(fields.get("rewrite")),
         mirrors: read_mirrors(fields),
         cors_policy: Absent::from_item(fields.get("corsPolicy")),
-        headers: Absent::from_item(fields.get("headers")),
         ..HttpRoute::default()
     }
-}
-
-/// An action other than `route` cannot be taken yet, so its rule is skipped.
-fn report_actions(fields: &Fields<'_>) -> Option<Str> {
-    let mut unsupported = None;
-    for item in ["redirect", "directResponse", "delegate"].iter().filter_map(|name| fields.get(name)) {
-        let message = "has no effect yet: this rule is skipped";
-        item.report(model::Level::Warning, codes::NO_EFFECT, message.into());
-        unsupported.get_or_insert_with(|| item.path());
-    }
-    unsupported
 }
 
 fn read_mirrors(fields: &Fields<'_>) -> Vec<Mirror> {
@@ -207,10 +191,9 @@ fn read_mirrors(fields: &Fields<'_>) -> Vec<Mirror> {
 
 fn read_destinations(item: &Item<'_>) -> Vec<RouteDestination> {
     let routes = item.objects(|fields| {
-        fields.no_effect(&["headers"]);
         let destination = fields.get("destination").and_then(|d| read_destination(&d));
         let weight = fields.get("weight").and_then(|w| w.int(0, i64::from(i32::MAX)));
-        let headers = fields.item().cx().without_effect(|| Absent::from_item(fields.get("headers")));
+        let headers = Absent::from_item(fields.get("headers"));
         let path = fields.path();
         fields.finish();
         let weight = weight.and_then(|w| u32::try_from(w).ok());

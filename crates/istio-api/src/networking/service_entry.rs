@@ -55,7 +55,7 @@ pub struct ServiceEntry {
     pub location: Location,
     pub resolution: Resolution,
     pub endpoints: Vec<EntryEndpoint>,
-    /// Pods of the namespace that are its endpoints.
+    /// Pods and WorkloadEntries of the namespace that are its endpoints.
     pub workload_selector: Option<Labels>,
     pub export_to: ExportTo,
     pub subject_alt_names: Vec<Str>,
@@ -116,15 +116,15 @@ const RESOLUTIONS: [(&str, Resolution); 5] = [
 pub(crate) fn read(spec: Fields<'_>) -> ServiceEntry {
     let resolution_item = spec.get("resolution");
     let resolution = resolution_item.as_ref().and_then(|item| item.one_of(&RESOLUTIONS)).unwrap_or_default();
-    if resolution != Resolution::Static {
+    if !matches!(resolution, Resolution::Static | Resolution::None) {
         let item = resolution_item.as_ref().unwrap_or(spec.item());
-        let message = "only resolution STATIC has an effect yet: this service is not added to the mesh";
+        let message = "resolution by DNS has no effect yet: this service is not added to the mesh";
         item.report(Level::Warning, codes::NO_EFFECT, message.into());
     }
     let selector: Option<WorkloadSelector> = Absent::from_item(spec.get("workloadSelector"));
     let entry = ServiceEntry {
         hosts: Absent::from_item(spec.get("hosts")),
-        addresses: spec.get("addresses").map(|item| read_addresses(&item)).unwrap_or_default(),
+        addresses: Absent::from_item(spec.get("addresses")),
         ports: spec.get("ports").map(|item| item.objects(read_port)).unwrap_or_default(),
         location: spec.get("location").and_then(|item| item.one_of(&LOCATIONS)).unwrap_or_default(),
         resolution,
@@ -135,13 +135,6 @@ pub(crate) fn read(spec: Fields<'_>) -> ServiceEntry {
     };
     spec.finish();
     entry
-}
-
-fn read_addresses(item: &Item<'_>) -> Vec<Str> {
-    for block in item.list().iter().filter(|item| item.text().contains('/')) {
-        block.no_effect();
-    }
-    item.strings()
 }
 
 fn read_port(fields: Fields<'_>) -> Option<EntryPort> {
@@ -157,9 +150,6 @@ fn read_port(fields: Fields<'_>) -> Option<EntryPort> {
 fn read_endpoints(item: &Item<'_>) -> Vec<EntryEndpoint> {
     let endpoint = |item: &Item<'_>| {
         let entry = WorkloadEntry::read(item)?;
-        if let Some(address) = item.field("address").filter(|a| a.text().starts_with("unix:")) {
-            address.no_effect();
-        }
         Some(EntryEndpoint {
             path: item.path(),
             address: entry.address,

@@ -146,9 +146,6 @@ pub(crate) const SIMPLE: [(&str, LoadBalancer); 6] = [
     ("LEAST_REQUEST", LoadBalancer::LeastRequest),
 ];
 
-const CERTIFICATES: [&str; 5] =
-    ["clientCertificate", "privateKey", "caCertificates", "credentialName", "caCrl"];
-
 pub(crate) fn read(fields: Fields<'_>) -> TrafficPolicy {
     fields.no_effect(&["tunnel", "proxyProtocol", "retryBudget"]);
     let cx = fields.item().cx();
@@ -157,8 +154,8 @@ pub(crate) fn read(fields: Fields<'_>) -> TrafficPolicy {
         load_balancer: common.load_balancer_settings.as_ref().and_then(|settings| settings.simple),
         ports: fields.get("portLevelSettings").map(|item| item.objects(read_port)).unwrap_or_default(),
         tunnel: cx.without_effect(|| Absent::from_item(fields.get("tunnel"))),
-        proxy_protocol: cx.without_effect(|| Absent::from_item(fields.get("proxyProtocol"))),
-        retry_budget: cx.without_effect(|| Absent::from_item(fields.get("retryBudget"))),
+        proxy_protocol: Absent::from_item(fields.get("proxyProtocol")),
+        retry_budget: Absent::from_item(fields.get("retryBudget")),
         path: fields.path(),
         ..common
     };
@@ -188,13 +185,12 @@ fn read_port(fields: Fields<'_>) -> Option<PortTrafficPolicy> {
 
 /// What a policy has for all ports and for single ones.
 fn read_common(fields: &Fields<'_>) -> TrafficPolicy {
-    fields.no_effect(&["connectionPool", "outlierDetection"]);
-    let cx = fields.item().cx();
+    fields.no_effect(&["outlierDetection"]);
     TrafficPolicy {
         load_balancer_settings: fields.get("loadBalancer").and_then(|item| read_load_balancer(&item)),
         tls: fields.get("tls").and_then(|item| read_tls(&item)),
-        connection_pool: cx.without_effect(|| Absent::from_item(fields.get("connectionPool"))),
-        outlier_detection: cx.without_effect(|| Absent::from_item(fields.get("outlierDetection"))),
+        connection_pool: Absent::from_item(fields.get("connectionPool")),
+        outlier_detection: Absent::from_item(fields.get("outlierDetection")),
         ..TrafficPolicy::default()
     }
 }
@@ -216,9 +212,7 @@ fn read_tls(item: &Item<'_>) -> Option<ClientTls> {
         None => Some(ClientTlsMode::Disable),
     };
     let some = |name| fields.get(name).and_then(|item| item.str()).filter(|text| !text.is_empty());
-    // Verifying where none is asked for is stricter, so it needs no closing.
-    fields.no_effect(&["insecureSkipVerify"]);
-    let unsupported = fields.conditions(&CERTIFICATES);
+    let unsupported = fields.conditions(&["credentialName", "caCrl"]);
     let tls = ClientTls {
         mode: mode?,
         sni: some("sni"),

@@ -28,7 +28,8 @@ message! {
 /// How requests to some hosts are routed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct VirtualService {
-    /// As written: short names belong to the object's namespace.
+    /// As written: short names belong to the object's namespace. Empty: a delegate, to which others
+    /// refer.
     pub hosts: Vec<Str>,
     /// As written: `mesh`, `NAME` or `NAMESPACE/NAME`. Empty means `mesh`.
     pub gateways: Vec<Str>,
@@ -42,20 +43,15 @@ pub struct VirtualService {
 impl VirtualService {
     /// Whether it routes what sidecars send.
     pub fn on_mesh(&self) -> bool {
-        self.gateways.is_empty() || self.gateways.iter().any(|g| g == "mesh")
+        !self.hosts.is_empty() && (self.gateways.is_empty() || self.gateways.iter().any(|g| g == "mesh"))
     }
 }
 
 pub(crate) fn read(spec: Fields<'_>) -> VirtualService {
-    let hosts = spec.get("hosts");
-    // Without hosts it is a delegate, which only other VirtualServices refer to.
-    if hosts.is_none() {
-        spec.item().no_effect_as("a VirtualService without hosts (a delegate)");
-    }
     spec.no_effect(&["tls", "tcp"]);
     let cx = spec.item().cx();
     let virtual_service = VirtualService {
-        hosts: Absent::from_item(hosts),
+        hosts: Absent::from_item(spec.get("hosts")),
         gateways: Absent::from_item(spec.get("gateways")),
         http: spec.get("http").map(|item| http_route::read_all(&item)).unwrap_or_default(),
         tls: cx.without_effect(|| Absent::from_item(spec.get("tls"))),

@@ -13,6 +13,7 @@ pub(super) fn find(snapshot: &Snapshot, found: &mut Vec<Finding>) {
     let view = View::new(snapshot);
     for config in snapshot.objects_of(VirtualService::KIND).filter_map(|d| Config::<VirtualService>::of(d)) {
         gateways(snapshot, &config, found);
+        delegates(&view, &config, found);
         for route in config.spec.http.iter().flat_map(|rule| &rule.routes) {
             let field = format!("{}.destination", route.path);
             destination(&view, &config.object, &field, &route.destination, found);
@@ -33,6 +34,23 @@ fn gateways(snapshot: &Snapshot, config: &Config<VirtualService>, found: &mut Ve
             let message = format!("Referenced gateway not found: {text:?}");
             let field = format!("spec.gateways[{index}]");
             found.push(finding(snapshot, Level::Error, codes::NOT_FOUND, &config.object, &field, message));
+        }
+    }
+}
+
+fn delegates(view: &View<'_>, config: &Config<VirtualService>, found: &mut Vec<Finding>) {
+    for rule in &config.spec.http {
+        let Some(delegate) = &rule.delegate else { continue };
+        let own = &config.object.namespace;
+        let namespace = if delegate.namespace.is_empty() { own } else { &delegate.namespace };
+        if view.delegate(own, namespace, &delegate.name).is_none() {
+            let message = format!(
+                "Referenced delegate not found: {:?}; this rule is skipped",
+                format!("{namespace}/{}", delegate.name)
+            );
+            let field = format!("{}.delegate", rule.path);
+            let snapshot = view.snapshot();
+            found.push(finding(snapshot, Level::Warning, codes::NOT_FOUND, &config.object, &field, message));
         }
     }
 }

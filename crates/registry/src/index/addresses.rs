@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use istio_api::k8s::{ClusterIps, ServiceType};
 use istio_api::{Document, Kind};
-use model::ObjectRef;
+use model::{Host, ObjectRef, Str};
 
-use crate::Snapshot;
+use crate::{Block, Snapshot};
 
 /// Frees the addresses of services that are gone or say now which they have.
 pub(super) fn release(
@@ -52,6 +52,30 @@ pub(super) fn allocate(next: &mut Snapshot, object: &ObjectRef) -> Option<IpAddr
     next.addresses.insert(address, key.clone());
     next.allocated.insert(key, address);
     Some(address)
+}
+
+/// Where hosts of ServiceEntries without an address get theirs from, as in Istio.
+const ENTRIES: &str = "240.240.0.0/16";
+
+/// The address of a ServiceEntry's host, which stays the same as long as the host is there.
+pub(super) fn allocate_entry(next: &mut Snapshot, namespace: &Str, host: &Host) -> Option<IpAddr> {
+    let key = (namespace.clone(), host.clone());
+    if let Some(address) = next.entry_hosts.get(&key) {
+        return Some(*address);
+    }
+    let block: Block = ENTRIES.parse().ok()?;
+    let address =
+        block.pick(namespace, host.as_str(), |address| next.entry_addresses.contains_key(&address))?;
+    next.entry_addresses.insert(address, key.clone());
+    next.entry_hosts.insert(key, address);
+    Some(address)
+}
+
+/// Frees the address of a host that no ServiceEntry of the namespace has any more.
+pub(super) fn release_entry(next: &mut Snapshot, namespace: &Str, host: &Host) {
+    if let Some(address) = next.entry_hosts.remove(&(namespace.clone(), host.clone())) {
+        next.entry_addresses.remove(&address);
+    }
 }
 
 fn unset(document: Option<&Arc<Document>>) -> bool {

@@ -1,4 +1,4 @@
-//! Endpoints of services: pods that they select, and what ServiceEntries list.
+//! Endpoints of services: pods and WorkloadEntries that they select, and what ServiceEntries list.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use istio_api::PortRef;
 use model::{Labels, Str};
 
 use super::Touched;
-use crate::snapshot::PortEndpoints;
-use crate::{Delta, Endpoint, Key, Service, ServicePort, Snapshot, Workload};
+use crate::snapshot::{OfPort, PortEndpoints};
+use crate::{Delta, Endpoint, Key, NamedEndpoint, Service, ServicePort, Snapshot, Workload};
 
 /// Brings the endpoints of every service up to date that changed, or whose workloads did.
 pub(crate) fn endpoints(next: &mut Snapshot, touched: &Touched, delta: &mut Delta) {
@@ -82,43 +82,38 @@ impl<'a, T: Copy + 'a> ByPair<T> {
 
 fn endpoints_of(next: &Snapshot, service: &Service, workloads: &ByPair<&Arc<Workload>>) -> PortEndpoints {
     let candidates = workloads.candidates(service).iter().copied();
-    let selected: Vec<&Arc<Workload>> =
-        candidates.filter(|workload| service.selects(&workload.labels)).collect();
-    let listed = service.listed.iter().filter_map(|endpoint| {
-        Some((endpoint, Arc::new(Workload::of_entry(endpoint, service, &next.settings)?)))
-    });
-    let listed: Vec<_> = listed.collect();
-    let of_port = |port: &ServicePort| {
-        let pods = selected.iter().filter_map(|workload| {
-            let ready = workload.ready || service.publish_not_ready;
-            let number = target_port(&port.target_port, workload)?;
-            Some(Endpoint {
-                address: *workload.addresses.first()?,
-                port: number,
-                weight: 1,
-                ready,
-                workload: (*workload).clone(),
-            })
-        });
-        let entries = listed.iter().filter_map(|(endpoint, workload)| {
-            let number = match (endpoint.ports.get(&port.name), &port.target_port) {
-                (Some(number), _) | (None, PortRef::Number(number)) => *number,
-                (None, PortRef::Name(_)) => return None,
-            };
-            let weight = endpoint.weight.unwrap_or(1).max(1);
-            let address = *workload.addresses.first()?;
-            Some(Endpoint { address, port: number, weight, ready: true, workload: workload.clone() })
-        });
-        let mut all: Vec<Endpoint> = pods.chain(entries).collect();
-        all.sort_by_key(|endpoint| (endpoint.address, endpoint.port));
-        (port.number, Arc::new(all))
-    };
-    service.ports.iter().map(of_port).collect()
+    let selected = candidates.filter(|workload| service.selects(&workload.labels)).cloned();
+    let listed = service.listed.iter().map(|e| Arc::new(Workload::of_listed(e, service, &next.settings)));
+    let all: Vec<Arc<Workload>> = selected.chain(listed).collect();
+    service.ports.iter().map(|port| of_port(service, port, &all)).collect()
 }
 
-fn target_port(port: &PortRef, workload: &Workload) -> Option<u16> {
-    match port {
-        PortRef::Number(number) => Some(*number),
-        PortRef::Name(name) => workload.ports.iter().find(|(n, _)| n == name).map(|(_, number)| *number),
+fn of_port(service: &Service, port: &ServicePort, workloads: &[Arc<Workload>]) -> OfPort {
+    let mut addressed = Vec::new();
+    let mut named = Vec::new();
+    for workload in workloads {
+        let Some(number) = target_port(port, workload) else { continue };
+        let weight = workload.weight;
+        if let Some(target) = &workload.target {
+            let (target, workload) = (target.clone(), workload.clone());
+            named.push(NamedEndpoint { target, port: number, weight, workload });
+        } else if let Some(address) = workload.addresses.first() {
+            let ready = workload.ready || service.publish_not_ready;
+            let (address, workload) = (*address, workload.clone());
+            addressed.push(Endpoint { address, port: number, weight, ready, workload });
+        }
     }
+    addressed.sort_by_key(|endpoint| (endpoint.address, endpoint.port));
+    OfPort { number: port.number, addressed: Arc::new(addressed), named: Arc::new(named) }
+}
+
+/// The port of the service at a workload. A pod's containers name their ports for the service to
+/// refer to; a WorkloadEntry and a listed endpoint say their own for each port of the service.
+fn target_port(port: &ServicePort, workload: &Workload) -> Option<u16> {
+    let named = |wanted: &Str| workload.ports.iter().find(|(name, _)| name == wanted).map(|(_, port)| *port);
+    let own = if workload.object.kind == "Pod" { None } else { named(&port.name) };
+    own.or_else(|| match &port.target_port {
+        PortRef::Number(number) => Some(*number),
+        PortRef::Name(name) => named(name),
+    })
 }

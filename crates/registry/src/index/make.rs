@@ -57,6 +57,8 @@ fn make_service(next: &mut Snapshot, document: &Document, spec: &k8s::Service) -
         namespace: object.namespace.clone(),
         name: object.name.clone(),
         addresses,
+        blocks: Vec::new(),
+        allocated: None,
         ports: ports.collect(),
         selector: (!spec.selector.is_empty()).then(|| spec.selector.clone()),
         resolution: if headless { Resolution::Headless } else { Resolution::ClientSideLb },
@@ -72,11 +74,22 @@ fn make_service(next: &mut Snapshot, document: &Document, spec: &k8s::Service) -
 }
 
 /// One service per host; none for a resolution that has no effect yet.
-fn make_entry(next: &Snapshot, document: &Document, spec: &networking::ServiceEntry) -> Vec<Service> {
-    if spec.resolution != EntryResolution::Static {
+fn make_entry(next: &mut Snapshot, document: &Document, spec: &networking::ServiceEntry) -> Vec<Service> {
+    let resolution = match spec.resolution {
+        EntryResolution::None => Resolution::Passthrough,
+        EntryResolution::Static => Resolution::ClientSideLb,
+        EntryResolution::Dns => Resolution::Dns { logical: false },
+        EntryResolution::DnsRoundRobin => Resolution::Dns { logical: true },
+        EntryResolution::DynamicDns => return Vec::new(),
+    };
+    // Clusters that resolve names cannot be had yet.
+    if matches!(resolution, Resolution::Dns { .. }) {
         return Vec::new();
     }
     let object = &document.object;
+    let allocates = resolution != Resolution::Passthrough
+        && spec.addresses.is_empty()
+        && document.labels.get("networking.istio.io/enable-autoallocate-ip") != Some("false");
     let ports: Vec<ServicePort> = spec
         .ports
         .iter()
@@ -88,22 +101,50 @@ fn make_entry(next: &Snapshot, document: &Document, spec: &networking::ServiceEn
         })
         .collect();
     let listed = Arc::new(spec.endpoints.clone());
-    let service = |host: &Str| Service {
-        host: next.resolve(host, &object.namespace),
-        namespace: object.namespace.clone(),
-        name: object.name.clone(),
-        addresses: spec.addresses.iter().filter_map(|a| a.parse::<IpAddr>().ok()).collect(),
-        ports: ports.clone(),
-        selector: spec.workload_selector.clone().filter(|selector| !selector.is_empty()),
-        resolution: Resolution::ClientSideLb,
-        external: spec.location == Location::MeshExternal,
-        publish_not_ready: false,
-        source: ServiceSource::ServiceEntry,
-        subject_alt_names: spec.subject_alt_names.clone(),
-        export_to: Export::new(&spec.export_to, &next.mesh.default_service_export_to, &object.namespace),
-        created: document.created,
-        object: object.clone(),
-        listed: listed.clone(),
+    let export_to = Export::new(&spec.export_to, &next.mesh.default_service_export_to, &object.namespace);
+    let service = |host: &Str| {
+        let host = next.resolve(host, &object.namespace);
+        Service {
+            allocated: match allocates && !host.is_wildcard() {
+                true => addresses::allocate_entry(next, &object.namespace, &host),
+                false => None,
+            },
+            host,
+            namespace: object.namespace.clone(),
+            name: object.name.clone(),
+            addresses: spec.addresses.iter().filter_map(|a| address(a)).collect(),
+            blocks: spec.addresses.iter().filter_map(|a| block(a)).collect(),
+            ports: ports.clone(),
+            selector: spec.workload_selector.clone().filter(|selector| !selector.is_empty()),
+            resolution,
+            external: spec.location == Location::MeshExternal,
+            publish_not_ready: false,
+            source: ServiceSource::ServiceEntry,
+            subject_alt_names: spec.subject_alt_names.clone(),
+            export_to: export_to.clone(),
+            created: document.created,
+            object: object.clone(),
+            listed: listed.clone(),
+        }
     };
     spec.hosts.iter().map(service).collect()
+}
+
+/// An address by itself, which a block of one address is as well.
+fn address(text: &str) -> Option<IpAddr> {
+    text.parse().ok().or_else(|| cidr(text).filter(is_one).map(|(address, _)| address))
+}
+
+fn block(text: &str) -> Option<(IpAddr, u8)> {
+    cidr(text).filter(|block| !is_one(block))
+}
+
+fn is_one((address, length): &(IpAddr, u8)) -> bool {
+    *length == if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn cidr(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = text.split_once('/')?;
+    let (address, length): (IpAddr, u8) = (address.parse().ok()?, length.parse().ok()?);
+    (length <= if address.is_ipv4() { 32 } else { 128 }).then_some((address, length))
 }

@@ -38,12 +38,30 @@ pub(crate) fn pod(next: &mut Snapshot, object: &ObjectRef, touched: &mut Touched
     let key = (object.namespace.clone(), object.name.clone());
     let document = next.objects.get(object);
     let after = document.and_then(|d| Workload::of_pod(d, &next.settings)).map(Arc::new);
+    workload(next, key, after, touched, delta);
+}
+
+/// As [`pod`], for a WorkloadEntry.
+pub(crate) fn entry(next: &mut Snapshot, object: &ObjectRef, touched: &mut Touched, delta: &mut Delta) {
+    let key = (object.namespace.clone(), Str::from(format!("entry/{}", object.name)));
+    let document = next.objects.get(object);
+    let after = document.and_then(|d| Workload::of_entry(d, &next.settings)).map(Arc::new);
+    workload(next, key, after, touched, delta);
+}
+
+fn workload(
+    next: &mut Snapshot,
+    key: (Str, Str),
+    after: Option<Arc<Workload>>,
+    touched: &mut Touched,
+    delta: &mut Delta,
+) {
     let before = next.workloads.get(&key).cloned();
     if before == after {
         return;
     }
     delta.insert(Key::Workload(key.0.clone(), key.1.clone()));
-    let labels = touched.labels.entry(object.namespace.clone()).or_default();
+    let labels = touched.labels.entry(key.0.clone()).or_default();
     labels.extend(before.iter().chain(after.iter()).map(|workload| workload.labels.clone()));
     for address in before.iter().flat_map(|workload| &workload.addresses) {
         leave(&mut next.workloads_by_address, address, &key);

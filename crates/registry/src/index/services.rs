@@ -65,6 +65,10 @@ fn replace(
         service.ports.iter().for_each(|port| delta.insert(Key::ServicesOnPort(port.number)));
     }
     for service in old {
+        let stays = |new: &Arc<Service>| new.namespace == service.namespace && new.allocated.is_some();
+        if service.allocated.is_some() && !new.iter().any(stays) {
+            addresses::release_entry(next, &service.namespace, &host);
+        }
         for port in &service.ports {
             leave(&mut next.hosts_by_port, &port.number, &host);
         }

@@ -3,4 +3,5 @@
 pub mod fixed;
 pub mod outbound;
 pub mod policy;
+mod pool;
 pub mod transport;

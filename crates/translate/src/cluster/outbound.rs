@@ -2,26 +2,29 @@
 
 use ir::cluster::{ServiceRef, Thresholds};
 use ir::{Cluster, ClusterDiscovery, HttpProtocol, LbPolicy, LoadAssignment};
-use istio_api::networking::LoadBalancer;
+use istio_api::MeshConfig;
+use istio_api::networking::{ConnectionPool, LoadBalancer};
 use model::{NodeType, Origin, Protocol};
-use registry::{MergedSubset, Resolution, Service, ServicePort, View};
+use registry::{MergedSubset, Service, ServicePort, ServiceSource, View};
+use stdx::Str;
 
 use super::policy::Effective;
-use super::{fixed, transport};
+use super::{fixed, pool, transport};
 use crate::names;
 use crate::settings::Settings;
 use crate::unit::ScopeKey;
 
 /// All clusters of a service, ports first.
 pub fn clusters(view: &View<'_>, scope: &ScopeKey, settings: &Settings, service: &Service) -> Vec<Cluster> {
-    let rule = view.destination_rule(&scope.namespace, service);
+    let mesh = view.mesh();
+    let rule = view.destination_rule_for(&scope.namespace, &scope.labels, service);
     let mut clusters = Vec::new();
     for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
         let builder = Builder { view, scope, settings, service, port };
         let rule = rule.map(|rule| &**rule);
-        clusters.push(builder.build(None, Effective::of(rule, None, port.number)));
+        clusters.push(builder.build(None, Effective::of(mesh, rule, None, port.number)));
         for subset in rule.map(|rule| rule.subsets.as_slice()).unwrap_or_default() {
-            clusters.push(builder.build(Some(subset), Effective::of(rule, Some(subset), port.number)));
+            clusters.push(builder.build(Some(subset), Effective::of(mesh, rule, Some(subset), port.number)));
         }
     }
     clusters
@@ -39,8 +42,12 @@ impl Builder<'_, '_> {
     fn build(&self, subset: Option<&MergedSubset>, effective: Effective<'_>) -> Cluster {
         let subset = subset.map(|merged| merged.subset.name.as_str()).unwrap_or_default();
         let name = names::outbound(self.port.number, subset, self.service.host.as_str());
-        let passthrough = effective.load_balancer == Some(LoadBalancer::Passthrough);
-        let original_dst = passthrough || self.service.resolution == Resolution::Headless;
+        let mesh = self.view.mesh();
+        let pool = effective.connection_pool;
+        let upgraded = pool::upgrades(pool, mesh, self.port.protocol);
+        let protocol = if upgraded { Protocol::Http2 } else { self.port.protocol };
+        let original_dst =
+            effective.simple() == Some(LoadBalancer::Passthrough) || self.service.is_original_dst();
         let transport = transport::of(
             effective.tls,
             &transport::Context {
@@ -49,7 +56,7 @@ impl Builder<'_, '_> {
                 settings: self.settings,
                 service: self.service,
                 port: self.port.number,
-                protocol: self.port.protocol,
+                protocol,
                 subset,
                 original_dst,
             },
@@ -61,16 +68,17 @@ impl Builder<'_, '_> {
         } else {
             ClusterDiscovery::Eds { service_name: None }
         };
-        let lb_policy = match (&discovery, effective.load_balancer) {
+        let lb_policy = match (&discovery, effective.simple()) {
             (ClusterDiscovery::OriginalDst, _) => LbPolicy::ClusterProvided,
             (_, Some(LoadBalancer::RoundRobin)) => LbPolicy::RoundRobin,
             (_, Some(LoadBalancer::Random)) => LbPolicy::Random,
             _ => LbPolicy::LeastRequest,
         };
-        Cluster {
+        let mut cluster = Cluster {
+            alt_stat_name: self.stat_name(subset, mesh),
             connect_timeout: Some(self.settings.connect_timeout),
             lb_policy,
-            protocol: self.protocol(),
+            protocol: self.protocol(protocol, pool),
             tls: transport.tls,
             transport_matches: transport.matches,
             thresholds: Thresholds::UNLIMITED,
@@ -81,15 +89,40 @@ impl Builder<'_, '_> {
                     .unwrap_or_else(|| Origin { object: self.service.object.clone(), field: "".into() }),
             ),
             ..Cluster::new(name, discovery)
-        }
+        };
+        pool::apply(&mut cluster, pool, mesh);
+        cluster
     }
 
     /// Clients of a gateway choose HTTP/2 for reasons of their own; the service may not speak it.
-    fn protocol(&self) -> HttpProtocol {
-        match fixed::upstream_protocol(self.port.protocol) {
+    fn protocol(&self, protocol: Protocol, pool: Option<&ConnectionPool>) -> HttpProtocol {
+        if pool::follows_client(pool) {
+            return HttpProtocol::UseDownstream;
+        }
+        match fixed::upstream_protocol(protocol) {
             HttpProtocol::UseDownstream if self.scope.node_type == NodeType::Router => HttpProtocol::Http1,
             protocol => protocol,
         }
+    }
+
+    /// The name in statistics, where the mesh has a pattern for it. See
+    /// <https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/> (`outboundClusterStatName`).
+    fn stat_name(&self, subset: &str, mesh: &MeshConfig) -> Option<Str> {
+        let pattern = Some(&mesh.outbound_cluster_stat_name).filter(|pattern| !pattern.is_empty())?;
+        let service = self.service;
+        let short = match service.source {
+            ServiceSource::Kubernetes => format!("{}.{}", service.name, service.namespace),
+            ServiceSource::ServiceEntry => service.host.to_string(),
+        };
+        let name = pattern
+            .replace("%SERVICE%", &short)
+            .replace("%SERVICE_NAME%", &service.name)
+            .replace("%SERVICE_FQDN%", service.host.as_str())
+            .replace("%SUBSET_NAME%", subset)
+            .replace("%SERVICE_PORT%", &self.port.number.to_string())
+            .replace("%SERVICE_PORT_NAME%", &self.port.name)
+            .replace("%TARGET_PORT%", &self.port.target_port.to_string());
+        Some(name.into())
     }
 }
 

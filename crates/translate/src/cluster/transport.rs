@@ -4,12 +4,15 @@
 use std::collections::BTreeMap;
 
 use ir::cluster::TransportMatch;
-use ir::tls::{CommonTls, DataSource, RootsSource, SanKind, SanMatcher, TlsVersion, Validation};
+use ir::tls::{
+    CertificateSource, CommonTls, DataSource, RootsSource, SanKind, SanMatcher, TlsCertificate, TlsVersion,
+    Validation,
+};
 use ir::{StringMatcher, UpstreamTls};
 use istio_api::networking::{ClientTls, ClientTlsMode};
 use istio_api::security::MtlsMode;
 use model::{DataPlane, NodeType, Protocol};
-use registry::{Resolution, Service, View};
+use registry::{Service, View};
 use stdx::Str;
 
 use crate::names;
@@ -60,9 +63,23 @@ fn by_rule(written: &ClientTls, cx: &Context<'_, '_>) -> Transport {
             Transport { tls: Some(mutual(Some(written), cx)), ..Transport::default() }
         }
         ClientTlsMode::Simple => Transport { tls: Some(simple(written, cx)), ..Transport::default() },
-        // Needs a certificate, and each way to name one is among the unsupported.
-        ClientTlsMode::Mutual => Transport { closed: true, ..Transport::default() },
+        ClientTlsMode::Mutual => match client_certificate(written) {
+            None => Transport { closed: true, ..Transport::default() },
+            Some(certificate) => {
+                let mut tls = simple(written, cx);
+                tls.common.certificate = Some(certificate);
+                Transport { tls: Some(tls), ..Transport::default() }
+            }
+        },
     }
+}
+
+/// From files of the proxy's own. `None`: one of them is not named, so that nobody could be
+/// convinced of who we are.
+fn client_certificate(written: &ClientTls) -> Option<CertificateSource> {
+    let file = |path: &Option<Str>| path.clone().map(DataSource::File);
+    let (chain, key) = (file(&written.client_certificate)?, file(&written.private_key)?);
+    Some(CertificateSource::Inline(TlsCertificate { chain, key }))
 }
 
 fn automatic(cx: &Context<'_, '_>) -> Transport {
@@ -84,7 +101,7 @@ fn automatic(cx: &Context<'_, '_>) -> Transport {
 /// Whether mutual TLS can be meant at all: not where the service's namespace has it switched off,
 /// and towards original destinations only if every endpoint can.
 fn mesh_takes_mtls(cx: &Context<'_, '_>) -> bool {
-    if cx.original_dst || cx.service.resolution == Resolution::Headless {
+    if cx.original_dst || cx.service.is_original_dst() {
         let endpoints = cx.view.endpoints(cx.service, cx.port);
         if endpoints.is_empty() || endpoints.iter().any(|endpoint| !endpoint.workload.mtls) {
             return false;
@@ -107,8 +124,11 @@ fn mutual(written: Option<&ClientTls>, cx: &Context<'_, '_>) -> UpstreamTls {
 fn identities(cx: &Context<'_, '_>) -> Vec<Str> {
     let mut sans: Vec<Str> = cx.service.subject_alt_names.clone();
     for port in &cx.service.ports {
-        for endpoint in cx.view.endpoints(cx.service, port.number).iter() {
-            let identity = |domain: &Str| Str::from(endpoint.workload.identity(domain).to_string());
+        let addressed = cx.view.endpoints(cx.service, port.number);
+        let named = cx.view.named_endpoints(cx.service, port.number);
+        let workloads = addressed.iter().map(|e| &e.workload).chain(named.iter().map(|e| &e.workload));
+        for workload in workloads {
+            let identity = |domain: &Str| Str::from(workload.identity(domain).to_string());
             sans.extend(cx.settings.trust_domains.iter().map(identity));
         }
     }
@@ -149,13 +169,18 @@ fn simple(written: &ClientTls, cx: &Context<'_, '_>) -> UpstreamTls {
         if name.contains("://") { uri } else { dns(name) }
     };
     let alpn = if cx.protocol.is_http2() { names::strs(&["h2"]) } else { Vec::new() };
+    let roots = match written.ca_certificates.as_deref() {
+        None | Some("system") => SYSTEM_ROOTS,
+        Some(path) => path,
+    };
     let validation = Validation {
-        roots: RootsSource::Inline(DataSource::File(SYSTEM_ROOTS.into())),
+        roots: RootsSource::Inline(DataSource::File(roots.into())),
         match_sans: sans.iter().map(either).collect(),
     };
     let common = CommonTls {
         certificate: None,
-        validation: Some(validation),
+        // Whoever answers is believed, where the author says so.
+        validation: (written.insecure_skip_verify != Some(true)).then_some(validation),
         alpn,
         min_version: Some(TlsVersion::V1_2),
         max_version: Some(TlsVersion::V1_3),

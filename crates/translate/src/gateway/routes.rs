@@ -68,7 +68,8 @@ fn add(
             continue;
         }
         let name = format!("{}/{}", gateway.namespace, gateway.name);
-        let found = routes(view, scope, settings, &rule, server.port.number, &name);
+        let tls = server.tls.is_some();
+        let found = routes(view, scope, settings, &rule, server.port.number, &name, tls);
         // A host whose rules cannot be honoured has no routes: another's must not take its place.
         if found.routes.is_empty() && !found.dropped {
             continue;
@@ -96,19 +97,10 @@ fn routes(
     rule: &Config<VirtualService>,
     port: u16,
     gateway: &str,
+    tls: bool,
 ) -> Routes {
-    let ports = |host: &Host| {
-        let service = view.service(&scope.namespace, host)?;
-        Some(service.ports.iter().map(|port| port.number).collect())
-    };
-    let context = virtual_service::Context {
-        settings,
-        domain: &view.settings().domain,
-        port,
-        gateway,
-        service_ports: &ports,
-    };
-    virtual_service::routes(&rule.object, &rule.spec, &context)
+    let context = virtual_service::Context { view, scope, settings, port, gateway, tls };
+    virtual_service::routes(rule, &context)
 }
 
 /// Hosts with the same routes share a virtual host, named after the most specific.

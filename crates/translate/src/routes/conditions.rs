@@ -1,7 +1,7 @@
 //! From the conditions of a VirtualService's match to those of a route.
 
 use ir::matcher::HeaderMatch;
-use ir::route::{PathMatch, RouteMatch};
+use ir::route::{PathMatch, QueryMatcher, RouteMatch};
 use ir::{HeaderMatcher, StringMatch, StringMatcher};
 use istio_api::StringMatch as Written;
 use istio_api::networking::http_match;
@@ -20,10 +20,29 @@ pub fn route_match(written: &http_match::HttpMatch) -> Option<RouteMatch> {
     };
     let mut headers: Vec<HeaderMatcher> =
         written.headers.iter().map(|(name, condition)| header(name, condition)).collect();
-    for (name, condition) in [(":method", &written.method), (":authority", &written.authority)] {
+    headers.extend(written.without_headers.iter().map(|(name, condition)| without(name, condition)));
+    let pseudo =
+        [(":method", &written.method), (":authority", &written.authority), (":scheme", &written.scheme)];
+    for (name, condition) in pseudo {
         headers.extend(condition.iter().map(|c| header_value(&name.into(), c)));
     }
-    Some(RouteMatch { case_sensitive: !written.ignore_uri_case, headers, ..RouteMatch::path(path) })
+    let query = written.query_params.iter().map(|(name, condition)| parameter(name, condition)).collect();
+    Some(RouteMatch { case_sensitive: !written.ignore_uri_case, headers, query, ..RouteMatch::path(path) })
+}
+
+/// A header that is not there does not have the value either, so it passes.
+fn without(name: &Str, condition: &http_match::HeaderMatch) -> HeaderMatcher {
+    let matcher = header(name, condition);
+    let treat_missing_as_empty = !matches!(matcher.matches, HeaderMatch::Present(_));
+    HeaderMatcher { invert: true, treat_missing_as_empty, ..matcher }
+}
+
+fn parameter(name: &Str, condition: &http_match::HeaderMatch) -> QueryMatcher {
+    let value = match condition {
+        http_match::HeaderMatch::Value(written) => pattern(written),
+        http_match::HeaderMatch::Present => None,
+    };
+    QueryMatcher { name: name.clone(), value }
 }
 
 fn header(name: &Str, condition: &http_match::HeaderMatch) -> HeaderMatcher {
@@ -34,14 +53,21 @@ fn header(name: &Str, condition: &http_match::HeaderMatch) -> HeaderMatcher {
 }
 
 fn header_value(name: &Str, condition: &Written) -> HeaderMatcher {
-    let pattern = match condition {
+    match pattern(condition) {
+        Some(pattern) => matcher(name, HeaderMatch::Value(StringMatcher::new(pattern))),
+        None => matcher(name, HeaderMatch::Present(true)),
+    }
+}
+
+/// `None`: whatever the value is.
+fn pattern(condition: &Written) -> Option<StringMatch> {
+    match condition {
         // No regular expression, but Istio's way to say "any".
-        Written::Regex(regex) if regex == "*" => return matcher(name, HeaderMatch::Present(true)),
-        Written::Exact(text) => StringMatch::Exact(text.clone()),
-        Written::Prefix(text) => StringMatch::Prefix(text.clone()),
-        Written::Regex(regex) => StringMatch::Regex(regex.clone()),
-    };
-    matcher(name, HeaderMatch::Value(StringMatcher::new(pattern)))
+        Written::Regex(regex) if regex == "*" => None,
+        Written::Exact(text) => Some(StringMatch::Exact(text.clone())),
+        Written::Prefix(text) => Some(StringMatch::Prefix(text.clone())),
+        Written::Regex(regex) => Some(StringMatch::Regex(regex.clone())),
+    }
 }
 
 fn matcher(name: &Str, matches: HeaderMatch) -> HeaderMatcher {

@@ -1,6 +1,9 @@
 //! Route configurations of sidecars, and the pieces that gateways share with them.
 
+mod actions;
 pub mod conditions;
+mod delegates;
+mod headers;
 pub mod policy;
 pub mod sidecar;
 mod standard;

@@ -124,18 +124,15 @@ impl<'a> Builder<'a> {
     }
 
     fn routes(&self, rule: &Rules) -> virtual_service::Routes {
-        let ports = |host: &Host| {
-            let service = self.view.service(&self.scope.namespace, host)?;
-            Some(service.ports.iter().map(|port| port.number).collect())
-        };
         let context = virtual_service::Context {
+            view: self.view,
+            scope: self.scope,
             settings: self.settings,
-            domain: &self.view.settings().domain,
             port: self.port,
             gateway: "mesh",
-            service_ports: &ports,
+            tls: false,
         };
-        virtual_service::routes(&rule.object, &rule.spec, &context)
+        virtual_service::routes(rule, &context)
     }
 
     /// The services of the port that a VirtualService routes: those it names, and those that it has
@@ -173,7 +170,8 @@ impl<'a> Builder<'a> {
         let host = service.host.as_str();
         let headless = service.resolution == Resolution::Headless;
         let (namespace, domain) = (&self.scope.namespace, &self.scope.domain);
-        let domains = domains::of_service(host, &service.addresses, headless, namespace, domain);
+        let addresses = service.addresses_for(self.scope.dns);
+        let domains = domains::of_service(host, &addresses, headless, namespace, domain);
         self.add(host, domains, routes, origin);
     }
 

@@ -3,28 +3,32 @@
 use std::time::Duration;
 
 use ir::route::{
-    Forward, HeaderEdits, MaxStreamDuration, PathMatch, Route, RouteAction, RouteClusters, RouteMatch,
-    WeightedCluster,
+    Forward, MaxStreamDuration, PathMatch, Route, RouteAction, RouteClusters, RouteMatch, WeightedCluster,
 };
-use istio_api::networking::{Destination, HttpRoute, VirtualService};
-use model::{Host, ObjectRef, Origin};
+use istio_api::networking::{Destination, HttpMatch, HttpRoute, VirtualService};
+use model::{ObjectRef, Origin};
+use registry::{Config, View};
 use stdx::Str;
 
-use super::{conditions, policy};
+use super::delegates::{self, Rule};
+use super::headers::{self, Edits};
+use super::{actions, conditions, policy};
 use crate::names;
 use crate::settings::Settings;
+use crate::unit::ScopeKey;
 
 /// What routes are built from besides the VirtualService.
-pub struct Context<'a> {
+pub struct Context<'a, 'v> {
+    pub view: &'a View<'v>,
+    /// The proxy that routes.
+    pub scope: &'a ScopeKey,
     pub settings: &'a Settings,
-    /// DNS domain of the mesh.
-    pub domain: &'a str,
     /// The port that requests come for.
     pub port: u16,
     /// `mesh`, or the gateway as `NAMESPACE/NAME`.
     pub gateway: &'a str,
-    /// The ports of a service by its host; `None`: there is no such service.
-    pub service_ports: &'a dyn Fn(&Host) -> Option<Vec<u16>>,
+    /// Requests come over TLS that ends here.
+    pub tls: bool,
 }
 
 /// Routes in order, and whether some rule is missing because it cannot be honoured. Then what it
@@ -34,40 +38,37 @@ pub struct Routes {
     pub dropped: bool,
 }
 
-/// The routes that `virtual_service` gives requests through the context's gateway.
-pub fn routes(object: &ObjectRef, virtual_service: &VirtualService, cx: &Context<'_>) -> Routes {
+/// The routes that a VirtualService gives requests through the context's gateway.
+pub fn routes(config: &Config<VirtualService>, cx: &Context<'_, '_>) -> Routes {
     let mut built = Routes { routes: Vec::new(), dropped: false };
-    for rule in &virtual_service.http {
-        let applies = rule.matches.is_empty()
-            || rule.matches.iter().any(|m| m.gateways.is_empty() || through(object, &m.gateways, cx.gateway));
-        if !applies {
-            continue;
-        }
-        if rule.unsupported_action.is_some() {
-            built.dropped = true;
-            continue;
-        }
+    for Rule { object, rule } in delegates::rules(cx.view, config) {
         if rule.matches.is_empty() {
-            built.routes.push(route(object, rule, RouteMatch::prefix("/"), "", &rule.path, cx));
+            built.routes.extend(route(&object, &rule, RouteMatch::prefix("/"), None, cx));
             return built;
         }
-        for written in &rule.matches {
-            if !written.gateways.is_empty() && !through(object, &written.gateways, cx.gateway) {
-                continue;
-            }
+        for written in rule.matches.iter().filter(|written| applies(&object, written, cx)) {
             let Some(matches) = conditions::route_match(written) else {
                 built.dropped = true;
                 continue;
             };
             let last = conditions::takes_everything(&matches);
-            let name = written.name.as_deref().unwrap_or_default();
-            built.routes.push(route(object, rule, matches, name, &written.path, cx));
+            built.routes.extend(route(&object, &rule, matches, Some(written), cx));
             if last {
                 return built;
             }
         }
     }
     built
+}
+
+/// Whether conditions on the proxy and on the port hold, which are settled before any request.
+fn applies(object: &ObjectRef, written: &HttpMatch, cx: &Context<'_, '_>) -> bool {
+    let port = written.port.filter(|port| *port != 0);
+    let namespace = written.source_namespace.as_ref().filter(|namespace| !namespace.is_empty());
+    (written.gateways.is_empty() || through(object, &written.gateways, cx.gateway))
+        && port.is_none_or(|port| port == u32::from(cx.port))
+        && written.source_labels.select(&cx.scope.labels)
+        && namespace.is_none_or(|namespace| *namespace == cx.scope.namespace)
 }
 
 /// Whether one of the gateways named in an object is this one.
@@ -80,18 +81,49 @@ pub fn through(object: &ObjectRef, gateways: &[Str], gateway: &str) -> bool {
     })
 }
 
+/// `None`: the rule asks for something that Envoy has not.
 fn route(
     object: &ObjectRef,
     rule: &HttpRoute,
     matches: RouteMatch,
-    match_name: &str,
-    field: &str,
-    cx: &Context<'_>,
-) -> Route {
+    written: Option<&HttpMatch>,
+    cx: &Context<'_, '_>,
+) -> Option<Route> {
     let rule_name = rule.name.as_deref().unwrap_or_default();
-    let name = if match_name.is_empty() { rule_name.into() } else { format!("{rule_name}.{match_name}") };
-    let clusters = clusters(object, rule, cx);
-    let decorator = operation(&clusters, &matches, object, cx.port);
+    let name = match written.and_then(|written| written.name.as_deref()) {
+        None | Some("") => rule_name.into(),
+        Some(match_name) => format!("{rule_name}.{match_name}"),
+    };
+    let field = written.map_or(&rule.path, |written| &written.path);
+    let mut edits = headers::edits(rule.headers.as_ref());
+    let mut decorator = None;
+    let action = if let Some(redirect) = &rule.redirect {
+        actions::redirect(redirect, cx.port, cx.tls)?
+    } else if let Some(response) = &rule.direct_response {
+        actions::direct(response)
+    } else {
+        let forward = forward(object, rule, &mut edits, cx);
+        decorator = Some(operation(&forward.clusters, &matches, object, cx.port));
+        RouteAction::Forward(forward)
+    };
+    Some(Route {
+        name: name.into(),
+        matches,
+        action,
+        fault: rule.fault.as_ref().and_then(policy::fault),
+        headers: edits.headers,
+        decorator,
+        origin: Some(Origin { object: object.clone(), field: field.clone() }),
+    })
+}
+
+/// A rule's only destination edits headers as the rule itself does.
+fn forward(object: &ObjectRef, rule: &HttpRoute, edits: &mut Edits, cx: &Context<'_, '_>) -> Forward {
+    if let [only] = rule.routes.as_slice() {
+        let own = headers::edits(only.headers.as_ref());
+        headers::extend(&mut edits.headers, own.headers);
+        edits.authority = own.authority.or_else(|| edits.authority.take());
+    }
     // gRPC clients name a timeout of their own, which is honoured up to the route's. Envoy does not
     // look at a route's timeout beside a maximal stream duration, so that, as in Istio, the field it
     // calls deprecated has to do where there is one.
@@ -101,29 +133,24 @@ fn route(
         Some(written) => policy::retry(written),
         None => cx.settings.retry.clone(),
     };
-    Route {
-        name: name.into(),
-        matches,
-        action: RouteAction::Forward(Forward {
-            clusters,
-            timeout: Some(timeout),
-            idle_timeout: None,
-            max_grpc_timeout: limited.then_some(timeout),
-            max_stream_duration: (!limited).then_some(MaxStreamDuration::AS_GRPC_CLIENTS_SAY),
-            retry,
-            host_rewrite: None,
-            prefix_rewrite: None,
-        }),
-        fault: rule.fault.as_ref().and_then(policy::fault),
-        headers: HeaderEdits::default(),
-        decorator: Some(decorator),
-        origin: Some(Origin { object: object.clone(), field: field.into() }),
+    let rewrite = rule.rewrite.as_ref();
+    let some = |text: Option<&Str>| text.filter(|text| !text.is_empty()).cloned();
+    let authority = some(rewrite.and_then(|rewrite| rewrite.authority.as_ref()));
+    Forward {
+        timeout: Some(timeout),
+        max_grpc_timeout: limited.then_some(timeout),
+        max_stream_duration: (!limited).then_some(MaxStreamDuration::AS_GRPC_CLIENTS_SAY),
+        retry,
+        host_rewrite: authority.or_else(|| edits.authority.take()),
+        prefix_rewrite: some(rewrite.and_then(|rewrite| rewrite.uri.as_ref())),
+        idle_timeout: None,
+        clusters: clusters(object, rule, cx),
     }
 }
 
 /// A single destination has every request, whatever its weight; of several, those without weight
 /// have none.
-fn clusters(object: &ObjectRef, rule: &HttpRoute, cx: &Context<'_>) -> RouteClusters {
+fn clusters(object: &ObjectRef, rule: &HttpRoute, cx: &Context<'_, '_>) -> RouteClusters {
     if let [only] = rule.routes.as_slice() {
         return RouteClusters::Single(cluster(object, &only.destination, cx));
     }
@@ -133,7 +160,7 @@ fn clusters(object: &ObjectRef, rule: &HttpRoute, cx: &Context<'_>) -> RouteClus
         .filter_map(|route| {
             let weight = route.weight.filter(|weight| *weight > 0)?;
             let name = cluster(object, &route.destination, cx);
-            Some(WeightedCluster { name, weight, headers: HeaderEdits::default() })
+            Some(WeightedCluster { name, weight, headers: headers::edits(route.headers.as_ref()).headers })
         })
         .collect();
     match weighted.as_slice() {
@@ -145,10 +172,13 @@ fn clusters(object: &ObjectRef, rule: &HttpRoute, cx: &Context<'_>) -> RouteClus
 
 /// The cluster of a destination, named even if there is no such service: it may come later, and
 /// until then requests fail. The registry reports it.
-fn cluster(object: &ObjectRef, destination: &Destination, cx: &Context<'_>) -> Str {
-    let host = Host::resolve(&destination.host, &object.namespace, cx.domain);
-    let ports = (cx.service_ports)(&host);
-    let only = ports.as_deref().and_then(|ports| if let [only] = ports { Some(*only) } else { None });
+fn cluster(object: &ObjectRef, destination: &Destination, cx: &Context<'_, '_>) -> Str {
+    let host = cx.view.resolve(&destination.host, &object.namespace);
+    let service = cx.view.service(&cx.scope.namespace, &host);
+    let only = service.and_then(|service| match service.ports.as_slice() {
+        [only] => Some(only.number),
+        _ => None,
+    });
     let port = destination.port.or(only).unwrap_or(cx.port);
     names::outbound(port, destination.subset.as_deref().unwrap_or_default(), host.as_str())
 }

@@ -17,6 +17,9 @@ pub fn snapshot(yaml: &str) -> Snapshot {
 pub fn changed(before: &Snapshot, yaml: &str) -> Snapshot {
     let parsed = istio_api::parse_stream("mesh.yaml", yaml);
     assert!(!parsed.incomplete, "{:?}", parsed.findings);
+    for finding in parsed.findings.iter().filter(|finding| finding.level == model::Level::Error) {
+        eprintln!("{finding}"); // Shown where a test fails.
+    }
     let changes = parsed.documents.into_iter().map(|document| Change::Upsert(Arc::new(document)));
     before.apply(changes.collect()).0
 }

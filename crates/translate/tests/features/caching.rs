@@ -111,7 +111,7 @@ proptest! {
                 for unit in plan(&View::new(&next), &node).units {
                     let view = View::new(&next);
                     let fresh = build(&view, &node, &unit);
-                    let key = (format!("{:?}", scope(&node, &unit)), unit.clone());
+                    let key = (format!("{:?}", scope(&view, &node, &unit)), unit.clone());
                     if let Some((_, cached)) = cache.get(&key) {
                         prop_assert_eq!(cached, &fresh, "{} after document {}", unit, index);
                     }
@@ -142,6 +142,8 @@ fn a_plan_names_what_is_built() {
 #[test]
 fn proxies_of_a_namespace_share_what_is_not_about_them() {
     let (a, b) = (sidecar("shop", "10.1.0.1", "app=web"), sidecar("shop", "10.1.0.2", "app=api"));
+    let mesh = all_but(&[]);
+    let scope = |node: &model::Node, unit: &Unit| scope(&View::new(&mesh), node, unit);
     let shared = |unit: &Unit| scope(&a, unit) == scope(&b, unit);
     assert!(
         shared(&Unit::Clusters("x".into())) && shared(&Unit::Routes { port: 80 }) && shared(&Unit::NameTable)

@@ -137,8 +137,7 @@ fn a_rule_decides_on_tls() {
 
 #[test]
 fn what_cannot_be_secured_as_asked_is_not_called_at_all() {
-    let spec =
-        "  trafficPolicy: {tls: {mode: MUTUAL, clientCertificate: /c, privateKey: /k, caCertificates: /r}}\n";
+    let spec = "  trafficPolicy: {tls: {mode: MUTUAL, credentialName: c}}\n";
     let proxy = Proxy::in_shop(&(reviews() + &rule(spec)));
     let ClusterDiscovery::Static(nobody) = &proxy.cluster(REVIEWS).discovery else { panic!() };
     assert!(nobody.localities.is_empty());

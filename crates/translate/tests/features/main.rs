@@ -5,6 +5,7 @@ mod common;
 
 mod caching;
 mod clusters;
+mod destination_rules;
 mod envoy;
 mod gateways;
 mod inbound;
@@ -12,3 +13,5 @@ mod names;
 mod outbound;
 mod policies;
 mod routes;
+mod service_entries;
+mod virtual_services;

@@ -1,0 +1,210 @@
+//! DestinationRule, path by path, and what the mesh says where none does.
+
+use std::time::Duration;
+
+use ir::tls::{CertificateSource, DataSource, RootsSource};
+use ir::{Cluster, ClusterDiscovery, HttpProtocol, LbPolicy};
+use model::{Locality, Node};
+
+use crate::common::{Proxy, pod, service, sidecar, snapshot, with_mesh};
+
+const REVIEWS: &str = "outbound|9080||reviews.shop.svc.cluster.local";
+const OTHER: &str = "outbound|9090||reviews.shop.svc.cluster.local";
+const V1: &str = "outbound|9080|v1|reviews.shop.svc.cluster.local";
+
+fn reviews() -> String {
+    let place = |region: &str, zone: &str| {
+        format!(
+            "app: reviews, version: v1, topology.kubernetes.io/region: {region}, topology.kubernetes.io/zone: {zone}"
+        )
+    };
+    service("reviews", "10.0.0.1", "{port: 9080, name: http}, {port: 9090, name: grpc}")
+        + &pod("a", "10.1.0.1", &place("r1", "z1"))
+        + &pod("b", "10.1.0.2", &place("r1", "z2"))
+        + &pod("c", "10.1.0.3", &place("r2", "z1"))
+        + &pod("d", "10.1.0.4", &place("r3", "z1"))
+}
+
+fn rule(name: &str, namespace: &str, spec: &str) -> String {
+    format!(
+        "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+         spec: {{host: reviews.shop.svc.cluster.local, {spec}}}\n"
+    )
+}
+
+#[track_caller]
+fn under(policy: &str) -> Proxy {
+    Proxy::in_shop(&(reviews() + &rule("reviews", "shop", policy)))
+}
+
+#[track_caller]
+fn cluster(policy: &str) -> Cluster {
+    under(&format!("trafficPolicy: {{{policy}}}")).cluster(REVIEWS).clone()
+}
+
+#[test]
+fn connections_and_requests_are_limited() {
+    let found = cluster(
+        "connectionPool: {tcp: {maxConnections: 7, connectTimeout: 3s, maxConnectionDuration: 60s, idleTimeout: 50s, \
+         tcpKeepalive: {probes: 3, time: 10s, interval: 2s}}, http: {http1MaxPendingRequests: 5, http2MaxRequests: 6, \
+         maxRequestsPerConnection: 9, maxRetries: 4, idleTimeout: 40s}}",
+    );
+    let limits = found.thresholds;
+    let read = [limits.max_connections, limits.max_pending_requests, limits.max_requests, limits.max_retries];
+    assert_eq!(read, [Some(7), Some(5), Some(6), Some(4)]);
+    assert_eq!(found.connect_timeout, Some(Duration::from_secs(3)));
+    assert_eq!(found.max_requests_per_connection, Some(9));
+    assert_eq!(found.max_connection_duration, Some(Duration::from_secs(60)));
+    assert_eq!(found.idle_timeout, Some(Duration::from_secs(40)), "HTTP's goes before TCP's");
+    let keepalive = found.tcp_keepalive.unwrap();
+    assert_eq!((keepalive.probes, keepalive.time, keepalive.interval), (Some(3), Some(10), Some(2)));
+}
+
+#[test]
+fn http_is_upgraded_or_follows_the_client() {
+    let upgraded = cluster(
+        "connectionPool: {http: {h2UpgradePolicy: UPGRADE, maxConcurrentStreams: 3, http2KeepAlive: {interval: 5s, timeout: 1s}}}",
+    );
+    assert_eq!(upgraded.protocol, HttpProtocol::Http2);
+    assert_eq!(upgraded.http2.max_concurrent_streams, Some(3));
+    let keepalive = upgraded.http2.keepalive.unwrap();
+    assert_eq!(
+        (keepalive.interval, keepalive.timeout),
+        (Some(Duration::from_secs(5)), Duration::from_secs(1))
+    );
+    let tls = upgraded.transport_matches[0].tls.as_ref().unwrap();
+    assert!(tls.common.alpn.contains(&"h2".into()), "{:?}", tls.common.alpn);
+    let following = cluster("connectionPool: {http: {useClientProtocol: true}}");
+    assert_eq!(following.protocol, HttpProtocol::UseDownstream);
+    let mesh = with_mesh(&snapshot(&reviews()), "h2UpgradePolicy: UPGRADE");
+    let proxy = Proxy::of(&mesh, &sidecar("shop", "10.1.0.9", ""));
+    assert_eq!(proxy.cluster(REVIEWS).protocol, HttpProtocol::Http2);
+}
+
+#[test]
+fn a_ports_settings_are_all_that_holds_for_it() {
+    let proxy = under(
+        "trafficPolicy: {loadBalancer: {simple: RANDOM}, connectionPool: {tcp: {maxConnections: 7}}, \
+         portLevelSettings: [{port: {number: 9090}, loadBalancer: {simple: ROUND_ROBIN}}]}, \
+         subsets: [{name: v1, labels: {version: v1}, trafficPolicy: {connectionPool: {tcp: {maxConnections: 8}}}}]",
+    );
+    let read = |name: &str| {
+        let cluster = proxy.cluster(name);
+        (cluster.lb_policy, cluster.thresholds.max_connections)
+    };
+    assert_eq!(read(REVIEWS), (LbPolicy::Random, Some(7)));
+    assert_eq!(read(OTHER), (LbPolicy::RoundRobin, Some(u32::MAX)));
+    assert_eq!(read(V1), (LbPolicy::Random, Some(8)), "a subset's go before the rule's, field by field");
+    let passthrough = under("trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}");
+    assert_eq!(passthrough.cluster(REVIEWS).discovery, ClusterDiscovery::OriginalDst);
+}
+
+#[test]
+fn rules_for_single_clients_go_before_the_others() {
+    let yaml = reviews()
+        + &rule("all", "shop", "trafficPolicy: {connectionPool: {tcp: {maxConnections: 1}}}")
+        + &rule(
+            "some",
+            "shop",
+            "workloadSelector: {matchLabels: {app: web}}, trafficPolicy: {connectionPool: {tcp: {maxConnections: 2}}}",
+        )
+        + &rule(
+            "foreign",
+            "other",
+            "workloadSelector: {matchLabels: {app: web}}, trafficPolicy: {connectionPool: {tcp: {maxConnections: 3}}}",
+        );
+    let snapshot = snapshot(&yaml);
+    let limit = |namespace: &str, labels: &str| {
+        let proxy = Proxy::of(&snapshot, &sidecar(namespace, "10.1.0.9", labels));
+        proxy.cluster(REVIEWS).thresholds.max_connections
+    };
+    assert_eq!(limit("shop", "app=web"), Some(2));
+    assert_eq!(limit("shop", "app=db"), Some(1));
+    assert_eq!(limit("other", "app=web"), Some(3));
+    assert_eq!(limit("other", "app=db"), Some(1), "the service's own, exported");
+}
+
+#[test]
+fn tls_is_originated_with_files_of_the_proxy() {
+    let tls = cluster(
+        "tls: {mode: MUTUAL, clientCertificate: /c.pem, privateKey: /k.pem, caCertificates: /ca.pem, sni: s.com, subjectAltNames: [a.com]}",
+    )
+    .tls
+    .unwrap();
+    assert_eq!(tls.sni.as_deref(), Some("s.com"));
+    let Some(CertificateSource::Inline(own)) = &tls.common.certificate else { panic!("{tls:?}") };
+    let files = (DataSource::File("/c.pem".into()), DataSource::File("/k.pem".into()));
+    assert_eq!((own.chain.clone(), own.key.clone()), files);
+    let validation = tls.common.validation.as_ref().unwrap();
+    assert_eq!(validation.roots, RootsSource::Inline(DataSource::File("/ca.pem".into())));
+    assert_eq!(validation.match_sans.len(), 1);
+    let unverified = cluster("tls: {mode: SIMPLE, insecureSkipVerify: true}").tls.unwrap();
+    assert_eq!(unverified.common.validation, None);
+    let system = cluster("tls: {mode: SIMPLE}").tls.unwrap();
+    let RootsSource::Inline(DataSource::File(_)) = system.common.validation.unwrap().roots else { panic!() };
+    // A certificate that cannot be had is not left out: no connection is made.
+    let closed = cluster("tls: {mode: MUTUAL, credentialName: c}");
+    assert!(matches!(closed.discovery, ClusterDiscovery::Static(_)));
+}
+
+fn at(place: &str) -> Node {
+    Node { locality: Locality::parse(place), ..sidecar("shop", "10.1.0.9", "app=web,env=prod") }
+}
+
+/// Regions and zones with weight and priority, as a client at `place` has them.
+#[track_caller]
+fn places(policy: &str, place: &str) -> Vec<(String, u32, u32)> {
+    let yaml = reviews() + &rule("reviews", "shop", &format!("trafficPolicy: {{{policy}}}"));
+    let proxy = Proxy::of(&snapshot(&yaml), &at(place));
+    let localities = &proxy.endpoints(REVIEWS).localities;
+    let text = |l: &Locality| format!("{}/{}", l.region, l.zone);
+    localities.iter().map(|l| (text(&l.locality), l.weight.unwrap(), l.priority)).collect()
+}
+
+#[test]
+fn localities_get_their_shares() {
+    let policy = "loadBalancer: {localityLbSetting: {enabled: true, distribute: [{from: r1/*, to: {r1/z1/*: 70, r2/*: 30}}]}}";
+    let found = places(policy, "r1/z2");
+    assert_eq!(found, [("r1/z1".to_owned(), 70, 0), ("r2/z1".to_owned(), 30, 0)]);
+    assert_eq!(places(policy, "r9/z9").len(), 4, "it is for others");
+}
+
+#[test]
+fn the_nearest_come_first_where_failures_are_found_out() {
+    let outlier = "outlierDetection: {interval: 1s}";
+    let priorities = |policy: &str, place: &str| -> Vec<u32> {
+        places(policy, place).into_iter().map(|(_, _, priority)| priority).collect()
+    };
+    assert_eq!(priorities("loadBalancer: {simple: RANDOM}", "r1/z1"), [0, 0, 0, 0]);
+    assert_eq!(priorities(outlier, "r1/z1"), [0, 1, 2, 2], "the mesh has it enabled");
+    let failover =
+        format!("{outlier}, loadBalancer: {{localityLbSetting: {{failover: [{{from: r1, to: r3}}]}}}}");
+    assert_eq!(priorities(&failover, "r1/z2"), [1, 0, 3, 2]);
+    let off = format!("{outlier}, loadBalancer: {{localityLbSetting: {{enabled: false}}}}");
+    assert_eq!(priorities(&off, "r1/z1"), [0, 0, 0, 0]);
+    let labels = format!(
+        "{outlier}, loadBalancer: {{localityLbSetting: {{failoverPriority: ['app=reviews', topology.kubernetes.io/region]}}}}"
+    );
+    assert_eq!(priorities(&labels, "r2/z1"), [1, 1, 0, 1]);
+    let mesh = with_mesh(
+        &snapshot(&(reviews() + &rule("o", "shop", &format!("trafficPolicy: {{{outlier}}}")))),
+        "localityLbSetting: {enabled: false}",
+    );
+    let proxy = Proxy::of(&mesh, &at("r1/z1"));
+    assert!(proxy.endpoints(REVIEWS).localities.iter().all(|l| l.priority == 0));
+}
+
+#[test]
+fn the_mesh_speaks_where_no_rule_does() {
+    let mesh = with_mesh(
+        &snapshot(&reviews()),
+        "{connectTimeout: 2s, tcpKeepalive: {time: 30s}, outboundClusterStatName: '%SERVICE%_%SERVICE_PORT%', \
+         defaultTrafficPolicy: {connectionPool: {tcp: {maxConnections: 11}}}}",
+    );
+    let proxy = Proxy::of(&mesh, &sidecar("shop", "10.1.0.9", ""));
+    let cluster = proxy.cluster(REVIEWS);
+    assert_eq!(cluster.connect_timeout, Some(Duration::from_secs(2)));
+    assert_eq!(cluster.tcp_keepalive.unwrap().time, Some(30));
+    assert_eq!(cluster.thresholds.max_connections, Some(11));
+    assert_eq!(cluster.alt_stat_name.as_deref(), Some("reviews.shop_9080"));
+}
