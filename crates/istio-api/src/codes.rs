@@ -38,3 +38,6 @@ pub const INEFFECTIVE_MATCH: &str = "IST0131";
 pub const SCHEMA_WARNING: &str = "IST0133";
 /// Istio: `ConflictingMeshGatewayVirtualServiceHosts`.
 pub const CONFLICTING_HOSTS: &str = "IST0109";
+
+/// An access log's format has an operator that Envoy has not.
+pub const LOG_OPERATOR: &str = "LTN0112";

@@ -5,6 +5,7 @@
 //! <https://kubernetes.io/docs/reference/kubernetes-api/>, Istio's at
 //! <https://istio.io/latest/docs/reference/config/>.
 
+pub mod access_log;
 pub mod codes;
 pub mod document;
 pub mod extensions;

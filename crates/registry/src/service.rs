@@ -93,6 +93,11 @@ impl Service {
         matches!(self.resolution, Resolution::Headless | Resolution::Passthrough)
     }
 
+    /// Whether it says which endpoints it has, even if there is none now.
+    pub fn lists_endpoints(&self) -> bool {
+        !self.listed.is_empty() || self.selector.is_some()
+    }
+
     /// Whether it selects pods with these labels in its own namespace.
     pub fn selects(&self, labels: &Labels) -> bool {
         self.selector.as_ref().is_some_and(|selector| selector.select(labels))

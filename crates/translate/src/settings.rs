@@ -41,6 +41,10 @@ pub struct Settings {
     pub inbound_port: u16,
     /// The file and, where it is not Istio's, the format.
     pub access_log: Option<(AccessLogSink, Option<Str>)>,
+    /// Connections that no filter chain serves are logged too.
+    pub log_at_listeners: bool,
+    /// The pattern of `inbound|PORT||` in statistics; empty: none.
+    pub inbound_stat_name: Str,
 }
 
 impl Settings {
@@ -70,6 +74,8 @@ impl Settings {
                 .map_or_else(|| Some(policy::default_retry()), policy::retry),
             outbound_port: OUTBOUND_PORT,
             inbound_port: INBOUND_PORT,
+            log_at_listeners: !mesh.disable_envoy_listener_log,
+            inbound_stat_name: mesh.inbound_cluster_stat_name.clone(),
             access_log: log_sink(&mesh.access_log_file).map(|sink| (sink, format.map(with_newline))),
         }
     }
@@ -81,6 +87,9 @@ impl Settings {
 
     /// The log of connections that no filter chain serves.
     pub fn listener_access_log(&self) -> Vec<AccessLog> {
+        if !self.log_at_listeners {
+            return Vec::new();
+        }
         self.log_with(Some(AccessLogFilter::ResponseFlags(vec!["NR".into()])))
     }
 

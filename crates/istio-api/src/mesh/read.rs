@@ -1,11 +1,11 @@
 //! Reading of a MeshConfig.
 
-use model::Str;
+use model::{Level, Str};
 
 use super::{DefaultTrafficPolicy, MeshConfig, OutboundTrafficPolicy, PathNormalization};
 use crate::networking::http_route;
 use crate::reader::{Absent, Fields, Item};
-use crate::validate;
+use crate::{access_log, codes, validate};
 
 pub(super) fn read(fields: Fields<'_>) -> MeshConfig {
     let default = MeshConfig::default();
@@ -18,7 +18,7 @@ pub(super) fn read(fields: Fields<'_>) -> MeshConfig {
         trust_domain_aliases: fields.get("trustDomainAliases").map(|i| i.strings()).unwrap_or_default(),
         root_namespace: name("rootNamespace", default.root_namespace),
         access_log_file: text("accessLogFile", default.access_log_file),
-        access_log_format: text("accessLogFormat", default.access_log_format),
+        access_log_format: fields.get("accessLogFormat").map(|item| read_format(&item)).unwrap_or_default(),
         outbound_traffic_policy: read_outbound(&fields),
         enable_auto_mtls: fields.get("enableAutoMtls").and_then(|item| item.bool()).unwrap_or(true),
         connect_timeout: fields
@@ -57,10 +57,7 @@ pub(super) fn read(fields: Fields<'_>) -> MeshConfig {
             .get("dnsRefreshRate")
             .and_then(|item| item.duration())
             .unwrap_or(default.dns_refresh_rate),
-        access_log_json: fields
-            .get("accessLogEncoding")
-            .and_then(|item| item.one_of(&[("TEXT", false), ("JSON", true)]))
-            .unwrap_or(false),
+        access_log_json: read_encoding(&fields),
         disable_envoy_listener_log: Absent::from_item(fields.get("disableEnvoyListenerLog")),
         proxy_metadata: default.proxy_metadata,
         inbound_cluster_stat_name: text("inboundClusterStatName", Str::default()),
@@ -92,6 +89,29 @@ fn read_outbound(fields: &Fields<'_>) -> OutboundTrafficPolicy {
         }
         _ => OutboundTrafficPolicy::RegistryOnly,
     }
+}
+
+/// An operator that Envoy has not would make it refuse every listener: it is logged as `-`.
+fn read_format(item: &Item<'_>) -> Str {
+    let Some(format) = item.str() else { return Str::default() };
+    for operator in access_log::unknown_operators(&format) {
+        let message = format!(
+            "%{}% at character {} is no operator of access logs; it is logged as -",
+            operator.name,
+            format.get(..operator.at.start).map_or(0, |before| before.chars().count() + 1)
+        );
+        item.report(Level::Warning, codes::LOG_OPERATOR, message);
+    }
+    access_log::without_unknown(&format).into()
+}
+
+fn read_encoding(fields: &Fields<'_>) -> bool {
+    let Some(item) = fields.get("accessLogEncoding") else { return false };
+    let json = item.one_of(&[("TEXT", false), ("JSON", true)]) == Some(true);
+    if json {
+        item.no_effect();
+    }
+    json
 }
 
 fn read_traffic_policy(fields: &Fields<'_>) -> DefaultTrafficPolicy {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ir::cluster::{ServiceRef, Thresholds};
 use ir::{Cluster, ClusterDiscovery, HttpProtocol, LbPolicy, LoadAssignment};
 use model::{Origin, Protocol};
+use stdx::Str;
 
 use crate::names;
 use crate::settings::Settings;
@@ -55,6 +56,7 @@ pub fn inbound(
     origin: Option<Origin>,
 ) -> Cluster {
     Cluster {
+        alt_stat_name: inbound_stat_name(settings, target_port, services.first()),
         connect_timeout: Some(settings.connect_timeout),
         lb_policy: LbPolicy::ClusterProvided,
         protocol: upstream_protocol(protocol),
@@ -64,6 +66,20 @@ pub fn inbound(
         origin,
         ..Cluster::new(names::inbound(target_port), ClusterDiscovery::OriginalDst)
     }
+}
+
+/// As `inboundClusterStatName` of the mesh configuration has it.
+fn inbound_stat_name(settings: &Settings, target_port: u16, service: Option<&ServiceRef>) -> Option<Str> {
+    let pattern = Some(&settings.inbound_stat_name).filter(|pattern| !pattern.is_empty())?;
+    let service = service?;
+    let short = format!("{}.{}", service.name, service.namespace);
+    let name = pattern
+        .replace("%SERVICE%", &short)
+        .replace("%SERVICE_NAME%", &service.name)
+        .replace("%SERVICE_FQDN%", &service.host)
+        .replace("%TARGET_PORT%", &target_port.to_string())
+        .replace("%SERVICE_PORT%", &target_port.to_string());
+    Some(name.into())
 }
 
 /// What HTTP a port is spoken to.
