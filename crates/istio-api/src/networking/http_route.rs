@@ -159,7 +159,7 @@ fn read(fields: Fields<'_>) -> HttpRoute {
         direct_response: Absent::from_item(fields.get("directResponse")),
         delegate: Absent::from_item(fields.get("delegate")),
         rewrite: Absent::from_item(fields.get("rewrite")),
-        headers: Absent::from_item(fields.get("headers")),
+        headers: read_headers(&fields),
         ..cx.without_effect(|| read_ineffective(&fields))
     };
     fields.finish();
@@ -173,6 +173,22 @@ fn read_ineffective(fields: &Fields<'_>) -> HttpRoute {
         cors_policy: Absent::from_item(fields.get("corsPolicy")),
         ..HttpRoute::default()
     }
+}
+
+/// Operators of Envoy's (`%REQ(x)%`) are not evaluated: a header with one is not written.
+fn read_headers(fields: &Fields<'_>) -> Option<Headers> {
+    for side in ["request", "response"] {
+        for operation in ["set", "add"] {
+            let item = fields.get("headers").and_then(|item| item.field(side));
+            let values = item.and_then(|item| item.field(operation)).map(|item| item.entries());
+            for (_, item) in values.unwrap_or_default() {
+                if item.text().replace("%%", "").contains('%') {
+                    item.no_effect_as("an operator in a header's value: the header is not written, it");
+                }
+            }
+        }
+    }
+    Absent::from_item(fields.get("headers"))
 }
 
 fn read_mirrors(fields: &Fields<'_>) -> Vec<Mirror> {
@@ -193,7 +209,7 @@ fn read_destinations(item: &Item<'_>) -> Vec<RouteDestination> {
     let routes = item.objects(|fields| {
         let destination = fields.get("destination").and_then(|d| read_destination(&d));
         let weight = fields.get("weight").and_then(|w| w.int(0, i64::from(i32::MAX)));
-        let headers = Absent::from_item(fields.get("headers"));
+        let headers = read_headers(&fields);
         let path = fields.path();
         fields.finish();
         let weight = weight.and_then(|w| u32::try_from(w).ok());

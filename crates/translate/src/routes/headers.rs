@@ -40,14 +40,20 @@ fn additions(operations: &HeaderOperations) -> Vec<HeaderValue> {
     let set = operations.set.iter().map(|pair| (pair, AppendAction::OverwriteIfExistsOrAdd));
     let add = operations.add.iter().map(|pair| (pair, AppendAction::AppendIfExistsOrAdd));
     set.chain(add)
-        // Envoy adds no header whose value is empty.
-        .filter(|((name, value), _)| is_editable(name) && !value.is_empty())
-        .map(|((name, value), action)| HeaderValue {
-            name: name.to_ascii_lowercase().into(),
-            value: value.clone(),
-            action,
+        .filter(|((name, _), _)| is_editable(name))
+        .filter_map(|((name, value), action)| {
+            // Envoy adds no header whose value is empty.
+            let value = literal(value).filter(|value| !value.is_empty())?;
+            Some(HeaderValue { name: name.to_ascii_lowercase().into(), value, action })
         })
         .collect()
+}
+
+/// Envoy reads `%%` as a sign. `None`: there is an operator, which has been reported; to write it as
+/// text would tell others something that nobody means.
+fn literal(value: &str) -> Option<Str> {
+    let rest = value.replace("%%", "\0");
+    (!rest.contains('%')).then(|| rest.replace('\0', "%").into())
 }
 
 fn removals(operations: &HeaderOperations) -> Vec<Str> {
@@ -61,4 +67,18 @@ fn is_host(name: &str) -> bool {
 
 fn is_editable(name: &str) -> bool {
     !name.starts_with(':') && !is_host(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_text_is_written() {
+        let check = |value: &str, expected: Option<&str>| assert_eq!(literal(value).as_deref(), expected);
+        check("a", Some("a"));
+        check("100%%", Some("100%"));
+        check("%REQ(x)%", None);
+        check("50%", None);
+    }
 }
