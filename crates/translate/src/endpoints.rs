@@ -51,6 +51,7 @@ fn assignment(
     LoadAssignment {
         cluster_name: names::outbound(port, subset, service.host.as_str()),
         localities: localities.into_iter().map(locality).collect(),
+        ..LoadAssignment::default()
     }
 }
 
@@ -67,7 +68,6 @@ fn endpoint(view: &View<'_>, found: &registry::Endpoint, effective: Effective<'_
         transport_metadata.insert(Str::from("tlsMode"), Str::from("istio"));
     }
     Endpoint {
-        address: Address::Socket(SocketAddr::new(found.address, found.port)),
         weight: Some(found.weight),
         health: Health::Healthy,
         transport_metadata,
@@ -78,6 +78,7 @@ fn endpoint(view: &View<'_>, found: &registry::Endpoint, effective: Effective<'_
             canonical_revision: workload.canonical_revision.clone(),
             cluster: workload.cluster_id.clone(),
         }),
+        ..Endpoint::new(Address::Socket(SocketAddr::new(found.address, found.port)))
     }
 }
 

@@ -107,12 +107,10 @@ fn route(
         action: RouteAction::Forward(Forward {
             clusters,
             timeout: Some(timeout),
-            idle_timeout: None,
             max_grpc_timeout: limited.then_some(timeout),
             max_stream_duration: (!limited).then_some(MaxStreamDuration::AS_GRPC_CLIENTS_SAY),
             retry,
-            host_rewrite: None,
-            prefix_rewrite: None,
+            ..Forward::to("")
         }),
         fault: rule.fault.as_ref().and_then(policy::fault),
         headers: HeaderEdits::default(),
@@ -133,7 +131,8 @@ fn clusters(object: &ObjectRef, rule: &HttpRoute, cx: &Context<'_>) -> RouteClus
         .filter_map(|route| {
             let weight = route.weight.filter(|weight| *weight > 0)?;
             let name = cluster(object, &route.destination, cx);
-            Some(WeightedCluster { name, weight, headers: HeaderEdits::default() })
+            let headers = HeaderEdits::default();
+            Some(WeightedCluster { name, weight, headers, metadata_match: Default::default() })
         })
         .collect();
     match weighted.as_slice() {
