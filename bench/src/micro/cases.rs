@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use engine::balance::{Cursor, EndpointSet};
+use engine::balance::{Ask, Balancer, Cursor, EndpointSet, Settings};
 use engine::dice::SplitMix;
 use engine::rbac::{Certificate, Peer, Rbac, Verdict};
 use engine::request::PlainRequest;
@@ -119,8 +119,13 @@ fn balance(policy: LbPolicy, count: u16) -> anyhow::Result<Call> {
     let cluster = bootstrap.clusters.first().context("no cluster")?;
     let ir::ClusterDiscovery::Static(assignment) = &cluster.discovery else { bail!("not static") };
     let set = EndpointSet::compile(assignment);
+    let balancer = Balancer::compile(&set, &Settings::new(policy), &|index| set.configured(index));
     let (mut cursor, mut dice) = (Cursor::default(), SplitMix(7));
-    let mut pick = move || set.pick(policy, &mut cursor, |index| index as u32 % 3, |_| false, &mut dice);
+    let mut pick = move || {
+        let load = |index: usize| index as u32 % 3;
+        let ask = Ask { cursor: &mut cursor, hash: None, load: &load, skip: &|_| false, dice: &mut dice };
+        balancer.pick(ask)
+    };
     ensure!(pick().is_some());
     Ok(Box::new(move || {
         black_box(pick());

@@ -95,14 +95,18 @@ pub fn bootstrap(config: &AgentConfig, static_listeners: bool) -> Bootstrap {
 }
 
 fn plain_cluster(name: &str, address: Address, connect_timeout: Duration) -> Cluster {
+    let resolved = matches!(address, Address::Name { .. });
     let endpoints = ir::endpoint::LocalityEndpoints {
         locality: model::Locality::default(),
         weight: None,
         priority: 0,
         endpoints: vec![Endpoint::new(address)],
     };
-    let assignment = LoadAssignment { cluster_name: name.into(), localities: vec![endpoints] };
-    let mut cluster = Cluster::new(name, ClusterDiscovery::Static(assignment));
+    let assignment =
+        LoadAssignment { cluster_name: name.into(), localities: vec![endpoints], ..Default::default() };
+    let discovery =
+        if resolved { ClusterDiscovery::StrictDns(assignment) } else { ClusterDiscovery::Static(assignment) };
+    let mut cluster = Cluster::new(name, discovery);
     cluster.connect_timeout = Some(connect_timeout);
     cluster
 }

@@ -126,13 +126,7 @@ mod tests {
             tls: None,
             transport_socket_connect_timeout: None,
             filters: Vec::new(),
-            terminal: ir::Terminal::Tcp(ir::TcpProxy {
-                stat_prefix: "".into(),
-                clusters: ir::tcp::TcpClusters::Single("c".into()),
-                idle_timeout: None,
-                max_connect_attempts: 1,
-                access_log: Vec::new(),
-            }),
+            terminal: ir::Terminal::Tcp(ir::TcpProxy::to("", "c")),
             origin: None,
         };
         Listener {

@@ -139,12 +139,10 @@ mod tests {
         RetryPolicy {
             on: on.iter().copied().collect(),
             num_retries,
-            per_try_timeout: None,
             retriable_status_codes: [418].into(),
             avoid_previous_hosts: true,
             host_selection_attempts: 5,
-            base_interval: None,
-            max_interval: None,
+            ..RetryPolicy::default()
         }
     }
 

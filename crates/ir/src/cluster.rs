@@ -8,7 +8,8 @@ use model::Origin;
 use stdx::Str;
 
 use crate::http::Http2Options;
-use crate::{LoadAssignment, UpstreamTls};
+use crate::lb::{CommonLb, LbSubsets, LeastRequest, SlowStart};
+use crate::{Dns, Fraction, HealthCheck, LbPolicy, LoadAssignment, OutlierDetection, UpstreamTls};
 
 /// `envoy.config.cluster.v3.Cluster`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,12 +20,33 @@ pub struct Cluster {
     /// `None` is Envoy's default of 5 s.
     pub connect_timeout: Option<Duration>,
     pub lb_policy: LbPolicy,
+    /// With [`LbPolicy::LeastRequest`].
+    pub least_request: LeastRequest,
+    /// With [`LbPolicy::RoundRobin`] and [`LbPolicy::LeastRequest`].
+    pub slow_start: Option<SlowStart>,
+    pub common_lb: CommonLb,
+    pub subsets: Option<Box<LbSubsets>>,
+    pub outlier: Option<Box<OutlierDetection>>,
+    /// An endpoint is healthy if all say so.
+    pub health_checks: Vec<HealthCheck>,
+    /// An endpoint that leaves goes at once, instead of staying until a check fails.
+    pub ignore_health_on_host_removal: bool,
+    /// Connections are closed when a health check fails.
+    pub close_connections_on_health_failure: bool,
+    /// With [`ClusterDiscovery::StrictDns`] and [`ClusterDiscovery::LogicalDns`].
+    pub dns: Dns,
+    /// With [`ClusterDiscovery::OriginalDst`].
+    pub original_dst: OriginalDst,
     pub protocol: HttpProtocol,
     /// TLS for endpoints that no entry of `transport_matches` fits; `None` is plaintext.
     pub tls: Option<UpstreamTls>,
     /// The first whose criteria the endpoint's metadata has wins (auto mTLS).
     pub transport_matches: Vec<TransportMatch>,
+    /// With `tls`: what connections begin with, before TLS.
+    pub proxy_protocol: Option<ProxyProtocol>,
     pub thresholds: Thresholds,
+    /// Of routes with the priority HIGH. `None`: Envoy's defaults.
+    pub high_thresholds: Option<Thresholds>,
     /// Source address of connections (127.0.0.6 towards the own application).
     pub bind_source: Option<IpAddr>,
     /// `SO_MARK` of connections.
@@ -56,10 +78,22 @@ impl Cluster {
             discovery,
             connect_timeout: None,
             lb_policy: LbPolicy::RoundRobin,
+            least_request: LeastRequest::default(),
+            slow_start: None,
+            common_lb: CommonLb::default(),
+            subsets: None,
+            outlier: None,
+            health_checks: Vec::new(),
+            ignore_health_on_host_removal: false,
+            close_connections_on_health_failure: false,
+            dns: Dns::default(),
+            original_dst: OriginalDst::default(),
             protocol: HttpProtocol::Http1,
             tls: None,
             transport_matches: Vec::new(),
+            proxy_protocol: None,
             thresholds: Thresholds::default(),
+            high_thresholds: None,
             bind_source: None,
             socket_mark: None,
             tcp_keepalive: None,
@@ -78,24 +112,31 @@ impl Cluster {
 /// Where endpoints come from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ClusterDiscovery {
+    /// Addresses, no host names.
     Static(LoadAssignment),
+    /// Every address that a name resolves to is an endpoint.
+    StrictDns(LoadAssignment),
+    /// One endpoint; each connection goes to the address that its name resolved to last.
+    LogicalDns(LoadAssignment),
     /// Over ADS, under this name (the cluster's own if `None`).
-    Eds {
-        service_name: Option<Str>,
-    },
+    Eds { service_name: Option<Str> },
     /// The connection's original destination, whatever it is.
     OriginalDst,
 }
 
-/// How an endpoint is chosen.
+/// With [`ClusterDiscovery::OriginalDst`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OriginalDst {
+    /// A request says in this header where it goes (`use_http_header`). Lower case.
+    pub header: Option<Str>,
+    pub port_override: Option<u16>,
+}
+
+/// The PROXY protocol's header, as <https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt> has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LbPolicy {
-    RoundRobin,
-    /// The less busy of two random ones.
-    LeastRequest,
-    Random,
-    /// With [`ClusterDiscovery::OriginalDst`].
-    ClusterProvided,
+pub enum ProxyProtocol {
+    V1,
+    V2,
 }
 
 /// What HTTP is spoken to endpoints.
@@ -117,15 +158,30 @@ pub struct TransportMatch {
     pub criteria: BTreeMap<Str, Str>,
     /// `None` is plaintext.
     pub tls: Option<UpstreamTls>,
+    /// What connections begin with, before TLS.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
-/// Circuit breakers of the default priority. `None` is Envoy's default (1024, retries 3).
+/// Circuit breakers of one priority. `None` is Envoy's default (1024, retries 3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Thresholds {
     pub max_connections: Option<u32>,
     pub max_pending_requests: Option<u32>,
     pub max_requests: Option<u32>,
+    /// Without effect beside `retry_budget`.
     pub max_retries: Option<u32>,
+    pub retry_budget: Option<RetryBudget>,
+    /// Gauges say what is left.
+    pub track_remaining: bool,
+}
+
+/// Retries in flight as a share of the requests in flight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RetryBudget {
+    /// `None` is 20 %.
+    pub budget: Option<Fraction>,
+    /// Allowed in any case. `None` is 3.
+    pub min_retry_concurrency: Option<u32>,
 }
 
 impl Thresholds {
@@ -135,6 +191,8 @@ impl Thresholds {
         max_pending_requests: Some(u32::MAX),
         max_requests: Some(u32::MAX),
         max_retries: Some(u32::MAX),
+        retry_budget: None,
+        track_remaining: false,
     };
 }
 

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use model::Locality;
 use stdx::Str;
 
+use crate::bootstrap::Json;
+
 /// Where a connection can go to, or be accepted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Address {
@@ -35,6 +37,9 @@ impl fmt::Display for Address {
 pub struct LoadAssignment {
     pub cluster_name: Str,
     pub localities: Vec<LocalityEndpoints>,
+    /// Percent: a priority keeps all its load while this share of its healthy endpoints is 100 % or
+    /// more. At least 100; `None` is 140.
+    pub overprovisioning_factor: Option<u32>,
 }
 
 /// Endpoints that are near each other.
@@ -55,6 +60,12 @@ pub struct Endpoint {
     /// At least 1; `None` counts as 1.
     pub weight: Option<u32>,
     pub health: Health,
+    /// Says who it is in health checks and in rewritten hosts; may be empty.
+    pub hostname: Str,
+    /// Where it is checked, if elsewhere.
+    pub health_check: Option<Box<EndpointHealthCheck>>,
+    /// `filter_metadata["envoy.lb"]`: chooses subsets.
+    pub lb_metadata: BTreeMap<Str, Json>,
     /// `filter_metadata["envoy.transport_socket_match"]`: chooses the transport.
     pub transport_metadata: BTreeMap<Str, Str>,
     /// `filter_metadata["istio"]["workload"]`: who it is, for metrics.
@@ -67,10 +78,24 @@ impl Endpoint {
             address,
             weight: None,
             health: Health::Unknown,
+            hostname: Str::default(),
+            health_check: None,
+            lb_metadata: BTreeMap::new(),
             transport_metadata: BTreeMap::new(),
             workload: None,
         }
     }
+}
+
+/// `envoy.config.endpoint.v3.Endpoint.HealthCheckConfig`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointHealthCheck {
+    pub port: Option<u16>,
+    /// In place of the endpoint's.
+    pub hostname: Str,
+    pub address: Option<Address>,
+    /// Never checked, taken as healthy.
+    pub disabled: bool,
 }
 
 /// `envoy.config.core.v3.HealthStatus`.

@@ -51,6 +51,14 @@ pub enum ListenerFilter {
     TlsInspector { disabled_ports: Vec<u16> },
     /// `envoy.filters.listener.http_inspector`: HTTP/1, HTTP/2 with prior knowledge, or not HTTP.
     HttpInspector { disabled_ports: Vec<u16> },
+    /// `envoy.filters.listener.proxy_protocol`: the connection begins with a header that says who
+    /// the client is.
+    ProxyProtocol {
+        /// A connection without the header is taken as it is.
+        optional: bool,
+        /// Connections with these are refused (or, if it is optional, taken as they are).
+        disallowed: Vec<crate::cluster::ProxyProtocol>,
+    },
 }
 
 /// One way to serve a connection.

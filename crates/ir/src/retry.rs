@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use stdx::Str;
+
+use crate::HeaderMatcher;
+
 /// `envoy.config.route.v3.RetryPolicy`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RetryPolicy {
     pub on: BTreeSet<RetryOn>,
     /// Retries after the first attempt. 0 switches retrying off.
@@ -21,6 +25,52 @@ pub struct RetryPolicy {
     pub base_interval: Option<Duration>,
     /// `None`: ten times the base.
     pub max_interval: Option<Duration>,
+    /// An attempt ends if nothing comes for so long. Zero or `None`: no limit.
+    pub per_try_idle_timeout: Option<Duration>,
+    /// Of a response, for [`RetryOn::RetriableHeaders`]; one is enough.
+    pub retriable_headers: Vec<HeaderMatcher>,
+    /// Only requests with one of these are tried again. Empty: all.
+    pub retriable_request_headers: Vec<HeaderMatcher>,
+    /// A response that says when to come back is believed.
+    pub rate_limited: Option<RateLimitedBackOff>,
+}
+
+impl Default for RetryPolicy {
+    /// Envoy's defaults: one retry, for nothing.
+    fn default() -> Self {
+        RetryPolicy {
+            on: BTreeSet::new(),
+            num_retries: 1,
+            per_try_timeout: None,
+            retriable_status_codes: BTreeSet::new(),
+            avoid_previous_hosts: false,
+            host_selection_attempts: 1,
+            base_interval: None,
+            max_interval: None,
+            per_try_idle_timeout: None,
+            retriable_headers: Vec::new(),
+            retriable_request_headers: Vec::new(),
+            rate_limited: None,
+        }
+    }
+}
+
+/// `RateLimitedRetryBackOff`: the first header that is there and makes sense counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RateLimitedBackOff {
+    /// Lower case names.
+    pub reset_headers: Vec<(Str, ResetFormat)>,
+    /// A longer time is not believed. `None` is 300 s.
+    pub max_interval: Option<Duration>,
+}
+
+/// What the value of a header is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResetFormat {
+    /// From now.
+    Seconds,
+    /// Seconds since 1970.
+    UnixTimestamp,
 }
 
 /// Conditions of `retry_on`, HTTP and gRPC, and of `x-envoy-retry-on`.
@@ -36,6 +86,7 @@ pub enum RetryOn {
     Retriable4xx,
     RefusedStream,
     RetriableStatusCodes,
+    RetriableHeaders,
     Http3PostConnectFailure,
     GrpcCancelled,
     GrpcDeadlineExceeded,
@@ -46,7 +97,7 @@ pub enum RetryOn {
 
 impl RetryOn {
     /// Every condition with Envoy's name for it.
-    pub const ALL: [(RetryOn, &'static str); 15] = [
+    pub const ALL: [(RetryOn, &'static str); 16] = [
         (RetryOn::FiveXx, "5xx"),
         (RetryOn::GatewayError, "gateway-error"),
         (RetryOn::Reset, "reset"),
@@ -56,6 +107,7 @@ impl RetryOn {
         (RetryOn::Retriable4xx, "retriable-4xx"),
         (RetryOn::RefusedStream, "refused-stream"),
         (RetryOn::RetriableStatusCodes, "retriable-status-codes"),
+        (RetryOn::RetriableHeaders, "retriable-headers"),
         (RetryOn::Http3PostConnectFailure, "http3-post-connect-failure"),
         (RetryOn::GrpcCancelled, "cancelled"),
         (RetryOn::GrpcDeadlineExceeded, "deadline-exceeded"),

@@ -1,11 +1,13 @@
 //! Routes: which cluster a request goes to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use model::Origin;
 use stdx::Str;
 
-use crate::{Fault, Fraction, HeaderMatcher, RetryPolicy, StringMatch};
+use crate::bootstrap::Json;
+use crate::{Fault, Fraction, HashPolicy, HeaderMatcher, RetryPolicy, StringMatch};
 
 /// `envoy.config.route.v3.RouteConfiguration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -125,6 +127,12 @@ pub struct Forward {
     /// Where it is set, `timeout` has no effect, as in Envoy.
     pub max_stream_duration: Option<MaxStreamDuration>,
     pub retry: Option<RetryPolicy>,
+    /// For balancers that hash.
+    pub hash_policy: Vec<HashPolicy>,
+    /// `metadata_match` on `envoy.lb`: the subset.
+    pub metadata_match: BTreeMap<Str, Json>,
+    /// Whose circuit breakers count.
+    pub priority: RoutingPriority,
     pub host_rewrite: Option<Str>,
     /// Replaces the matched prefix (or the whole exact path).
     pub prefix_rewrite: Option<Str>,
@@ -140,10 +148,21 @@ impl Forward {
             max_grpc_timeout: None,
             max_stream_duration: None,
             retry: None,
+            hash_policy: Vec::new(),
+            metadata_match: BTreeMap::new(),
+            priority: RoutingPriority::Default,
             host_rewrite: None,
             prefix_rewrite: None,
         }
     }
+}
+
+/// `envoy.config.core.v3.RoutingPriority`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RoutingPriority {
+    #[default]
+    Default,
+    High,
 }
 
 /// `envoy.config.route.v3.RouteAction.MaxStreamDuration`: how long a request and its response may
@@ -181,6 +200,8 @@ pub struct WeightedCluster {
     pub name: Str,
     pub weight: u32,
     pub headers: HeaderEdits,
+    /// Together with the route's; wins over it.
+    pub metadata_match: BTreeMap<Str, Json>,
 }
 
 /// A response that the proxy gives itself.

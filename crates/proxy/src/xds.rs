@@ -106,7 +106,10 @@ fn client_config(state: &State, clusters: &[Cluster], name: &Str, node: NodeInfo
 }
 
 fn target_of(state: &State, cluster: &Cluster) -> Result<Target, String> {
-    let ClusterDiscovery::Static(assignment) = &cluster.discovery else {
+    let (ClusterDiscovery::Static(assignment)
+    | ClusterDiscovery::StrictDns(assignment)
+    | ClusterDiscovery::LogicalDns(assignment)) = &cluster.discovery
+    else {
         return Err("its endpoints are not static".to_owned());
     };
     let endpoint = assignment.localities.iter().flat_map(|locality| &locality.endpoints).next();

@@ -137,6 +137,7 @@ fn outbound(ca: &Ca, account: &str, to: &Running, expected: &[&str], protocol: H
             common: common(expected, &["istio-peer-exchange", "istio"]),
             sni: Some("outbound_.80_._.b.shop.svc.cluster.local".into()),
         }),
+        proxy_protocol: None,
     }];
     if let ClusterDiscovery::Static(assignment) = &mut cluster.discovery {
         let endpoint = &mut assignment.localities[0].endpoints[0];
@@ -283,15 +284,7 @@ fn chains_are_chosen_by_what_is_spoken() {
     listener.continue_on_listener_filters_timeout = true;
     let raw = Some(TransportProtocol::RawBuffer);
     let chain = listener.filter_chains[0].clone();
-    let tcp_proxy = |cluster: &str| {
-        Terminal::Tcp(TcpProxy {
-            stat_prefix: cluster.into(),
-            clusters: ir::tcp::TcpClusters::Single(cluster.into()),
-            idle_timeout: None,
-            max_connect_attempts: 1,
-            access_log: Vec::new(),
-        })
-    };
+    let tcp_proxy = |cluster: &str| Terminal::Tcp(TcpProxy::to(cluster, cluster));
     listener.filter_chains = vec![
         FilterChain {
             name: "http".into(),

@@ -14,12 +14,10 @@ fn policy(on: &[RetryOn], retries: u32) -> RetryPolicy {
     RetryPolicy {
         on: on.iter().copied().collect(),
         num_retries: retries,
-        per_try_timeout: None,
-        retriable_status_codes: Default::default(),
         avoid_previous_hosts: true,
         host_selection_attempts: 5,
         base_interval: Some(Duration::from_millis(1)),
-        max_interval: None,
+        ..RetryPolicy::default()
     }
 }
 

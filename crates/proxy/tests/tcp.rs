@@ -5,7 +5,6 @@ mod support;
 use std::net::Shutdown;
 use std::time::Duration;
 
-use ir::tcp::TcpClusters;
 use ir::*;
 use support::backend;
 use support::client::Client;
@@ -13,13 +12,8 @@ use support::{Setup, free_port};
 
 fn tcp(cluster: &str) -> Setup {
     let mut setup = Setup::new();
-    setup.terminal = Some(Terminal::Tcp(TcpProxy {
-        stat_prefix: "test".into(),
-        clusters: TcpClusters::Single(cluster.into()),
-        idle_timeout: None,
-        max_connect_attempts: 2,
-        access_log: Vec::new(),
-    }));
+    setup.terminal =
+        Some(Terminal::Tcp(TcpProxy { max_connect_attempts: 2, ..TcpProxy::to("test", cluster) }));
     setup
 }
 

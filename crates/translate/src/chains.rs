@@ -1,7 +1,6 @@
 //! Filter chains and network filters that several listeners share.
 
 use ir::filter::Reporter;
-use ir::tcp::TcpClusters;
 use ir::{FilterChain, FilterChainMatch, NetworkFilter, TcpProxy, Terminal};
 use model::DataPlane;
 use stdx::Str;
@@ -11,13 +10,7 @@ use crate::settings::Settings;
 
 /// Bytes to a cluster.
 pub fn tcp_proxy(settings: &Settings, stat_prefix: Str, cluster: Str) -> TcpProxy {
-    TcpProxy {
-        stat_prefix,
-        clusters: TcpClusters::Single(cluster),
-        idle_timeout: None,
-        max_connect_attempts: 1,
-        access_log: settings.access_log(),
-    }
+    TcpProxy { access_log: settings.access_log(), ..TcpProxy::to(stat_prefix, cluster) }
 }
 
 /// A chain without TLS of its own.

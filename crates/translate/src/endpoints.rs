@@ -75,6 +75,7 @@ pub fn assignment(
     LoadAssignment {
         cluster_name: names::outbound(port, subset, service.host.as_str()),
         localities: groups.into_iter().map(localities).collect(),
+        ..LoadAssignment::default()
     }
 }
 

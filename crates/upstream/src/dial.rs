@@ -7,15 +7,15 @@ use std::time::Duration;
 use identity::{TlsError, TlsInfo};
 use ir::Address;
 use ir::cluster::TcpKeepalive;
+use ir::route::RoutingPriority;
 use net::{ConnectError, ConnectOptions, Io, Keepalive, Target};
 use stdx::Str;
 
 use crate::state::InFlight;
-use crate::{Destination, Failure, SendError};
+use crate::{Breaker, Destination, Failure, Limits, SendError};
 
-/// Envoy's defaults (`connect_timeout`, circuit breakers).
+/// Envoy's default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-pub(crate) const DEFAULT_THRESHOLD: u32 = 1024;
 
 /// A connection that stands.
 pub(crate) struct Dialed {
@@ -31,9 +31,13 @@ pub(crate) async fn dial(
     to: &Destination,
     alpn: Option<&[Str]>,
     fallback: &[Str],
+    priority: RoutingPriority,
 ) -> Result<Dialed, SendError> {
-    let max = to.config.thresholds.max_connections.unwrap_or(DEFAULT_THRESHOLD);
-    let counted = to.cluster.start_connection(max).ok_or_else(|| SendError::new(Failure::Overflow))?;
+    let limits = Limits::of(&to.config, priority);
+    let counted = to
+        .cluster
+        .start_connection(&limits)
+        .ok_or_else(|| SendError::new(Failure::Overflow(Breaker::Connections)))?;
     let timeout = to.config.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     let connecting = async {
         let io = connect(to, timeout).await?;

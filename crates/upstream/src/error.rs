@@ -4,7 +4,7 @@ use std::fmt;
 
 use engine::retry::Outcome;
 
-use crate::BodyError;
+use crate::{BodyError, Breaker};
 
 /// An attempt that yielded no response head.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub enum Failure {
     /// TCP or Unix connection, or TLS: `UF`.
     Connect { timeout: bool, tls: bool },
     /// A circuit breaker: `UO`.
-    Overflow,
+    Overflow(Breaker),
     /// The connection was closed or broke: `UC`.
     Closed,
     /// The stream was reset by the endpoint, with its HTTP/2 code: `UR`.
@@ -56,7 +56,7 @@ impl SendError {
     pub fn flag(&self) -> &'static str {
         match self.failure {
             Failure::Connect { .. } => "UF",
-            Failure::Overflow => "UO",
+            Failure::Overflow(_) => "UO",
             Failure::Closed => "UC",
             Failure::Reset(_) | Failure::Refused => "UR",
             Failure::Protocol => "UPE",
@@ -72,7 +72,7 @@ impl SendError {
                 Some(Outcome::Reset { request_sent: self.request_started })
             }
             Failure::Refused => Some(Outcome::RefusedStream),
-            Failure::Overflow | Failure::RequestBody(_) | Failure::Unsendable(_) => None,
+            Failure::Overflow(_) | Failure::RequestBody(_) | Failure::Unsendable(_) => None,
         }
     }
 
@@ -81,7 +81,7 @@ impl SendError {
         match self.failure {
             Failure::Connect { timeout: true, .. } => "connection timeout",
             Failure::Connect { timeout: false, .. } => "remote connection failure",
-            Failure::Overflow => "overflow",
+            Failure::Overflow(_) => "overflow",
             Failure::Closed => "connection termination",
             Failure::Reset(_) => "remote reset",
             Failure::Refused => "remote refused stream reset",

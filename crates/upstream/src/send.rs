@@ -5,16 +5,17 @@ use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use http1::Limits;
 use identity::{ClientTls, TlsInfo};
 use ir::HttpProtocol;
+use ir::route::RoutingPriority;
 use net::Io;
 use stdx::Str;
 
-use crate::dial::{DEFAULT_THRESHOLD, dial};
+use crate::dial::dial;
 use crate::sweep::Sweeper;
 use crate::{
-    Body, ClusterState, EndpointState, Failure, RequestHead, Response, ResponseHead, SendError, h1, h2c,
+    Body, Breaker, ClusterState, EndpointState, Failure, Limits, RequestHead, Response, ResponseHead,
+    SendError, h1, h2c,
 };
 
 /// Where a request goes: an endpoint of a cluster, and how it is talked to.
@@ -38,6 +39,8 @@ pub struct SendOptions {
     pub downstream_http2: bool,
     /// Without it interim responses over HTTP/1 are dropped; over HTTP/2 they always are.
     pub interim: Option<Rc<dyn Interim>>,
+    /// Whose circuit breakers count.
+    pub priority: RoutingPriority,
 }
 
 /// A worker's connections to endpoints. Needs a `tokio::task::LocalSet` around it.
@@ -123,8 +126,9 @@ impl Upstream {
         body: B,
         options: &SendOptions,
     ) -> Result<Response<B>, SendError> {
-        let max = to.config.thresholds.max_requests.unwrap_or(DEFAULT_THRESHOLD);
-        let counted = to.cluster.start_request(max).ok_or_else(|| SendError::new(Failure::Overflow))?;
+        let limits = Limits::of(&to.config, options.priority);
+        let overflow = || SendError::new(Failure::Overflow(Breaker::Requests));
+        let counted = to.cluster.start_request(&limits).ok_or_else(overflow)?;
         let in_flight = (counted, to.endpoint.start());
         let inner = &self.0;
         let call = Call { to, key: inner.key(to, options), options, protocol: protocol(to, options) };
@@ -151,7 +155,7 @@ impl Upstream {
         to: &Destination,
         options: &SendOptions,
     ) -> Result<(Io, Option<Arc<TlsInfo>>, crate::InFlight), SendError> {
-        let dialed = dial(to, options.alpn.as_deref(), &[]).await?;
+        let dialed = dial(to, options.alpn.as_deref(), &[], options.priority).await?;
         Ok((dialed.io, dialed.tls, dialed.counted))
     }
 
@@ -192,7 +196,7 @@ async fn send_auto<B: Body>(
     if inner.h1.borrow().has(&call.key) {
         return h1::send(inner, call, head, body, None).await;
     }
-    let dialed = Box::pin(dial(call.to, call.alpn(), call.fallback())).await?;
+    let dialed = Box::pin(dial(call.to, call.alpn(), call.fallback(), call.priority())).await?;
     match dialed.io.alpn() {
         Some(b"h2") => h2c::send(inner, call, head, body, Some(dialed)).await,
         _ => h1::send(inner, call, head, body, Some(dialed)).await,
@@ -247,10 +251,15 @@ impl Call<'_> {
         }
     }
 
+    /// Whose circuit breakers count.
+    pub(crate) fn priority(&self) -> RoutingPriority {
+        self.options.priority
+    }
+
     /// Of responses.
-    pub(crate) fn limits(&self) -> Limits {
-        let (config, default) = (&self.to.config, Limits::default());
-        Limits {
+    pub(crate) fn limits(&self) -> http1::Limits {
+        let (config, default) = (&self.to.config, http1::Limits::default());
+        http1::Limits {
             max_headers_kb: config.max_response_headers_kb.unwrap_or(default.max_headers_kb),
             max_headers_count: config.max_headers_count.unwrap_or(default.max_headers_count),
         }

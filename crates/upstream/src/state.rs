@@ -1,11 +1,17 @@
 //! What all workers share about clusters and endpoints. Outlives every snapshot.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use ir::Address;
+use engine::outlier::Tally;
+use ir::cluster::Thresholds;
+use ir::route::RoutingPriority;
+use ir::{Address, OutlierDetection};
 use stdx::Str;
+
+use crate::health::{Health, now};
 
 /// All states, by cluster name and address. Asked when a snapshot is made, never per request.
 #[derive(Default)]
@@ -34,15 +40,32 @@ impl Registry {
 /// A number that several workers write, alone on its cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Padded(AtomicU32);
+pub(crate) struct Padded(AtomicU32);
+
+impl Padded {
+    fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What circuit breakers limit.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    connections: Padded,
+    /// Requests that wait for a connection.
+    pending: Padded,
+    requests: Padded,
+    retries: Padded,
+}
 
 /// What is counted for a whole cluster, against its circuit breakers.
 #[derive(Debug)]
 pub struct ClusterState {
     pub name: Str,
-    connections: Padded,
-    requests: Padded,
-    retries: Padded,
+    default: Counts,
+    /// Of routes with the priority HIGH, of which most clusters have none.
+    high: OnceLock<Box<Counts>>,
+    health: OnceLock<Box<Health>>,
     endpoints: Mutex<HashMap<Address, Arc<EndpointState>>>,
 }
 
@@ -50,9 +73,9 @@ impl ClusterState {
     fn new(name: Str) -> Self {
         ClusterState {
             name,
-            connections: Padded::default(),
-            requests: Padded::default(),
-            retries: Padded::default(),
+            default: Counts::default(),
+            high: OnceLock::new(),
+            health: OnceLock::new(),
             endpoints: Mutex::default(),
         }
     }
@@ -69,32 +92,139 @@ impl ClusterState {
         endpoint
     }
 
+    /// All endpoints of now and of a while ago.
+    pub(crate) fn endpoints(&self) -> Vec<Arc<EndpointState>> {
+        let endpoints = self.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        endpoints.values().cloned().collect()
+    }
+
+    /// Begins outlier detection, or gives it new settings and endpoints.
+    pub fn watch<'e>(
+        &self,
+        config: &OutlierDetection,
+        endpoints: impl Iterator<Item = &'e EndpointState> + Clone,
+    ) {
+        self.health.get_or_init(|| Box::new(Health::new(*config))).update(*config, endpoints);
+    }
+
+    /// The detector, if there ever was outlier detection.
+    pub fn health(&self) -> Option<&Health> {
+        self.health.get().map(|health| &**health)
+    }
+
+    pub(crate) fn counts(&self, priority: RoutingPriority) -> &Counts {
+        match priority {
+            RoutingPriority::Default => &self.default,
+            RoutingPriority::High => self.high.get_or_init(Box::default),
+        }
+    }
+
     /// Open connections.
     pub fn connections(&self) -> u32 {
-        self.connections.0.load(Ordering::Relaxed)
+        self.sum(|counts| &counts.connections)
     }
 
     /// Requests in flight.
     pub fn requests(&self) -> u32 {
-        self.requests.0.load(Ordering::Relaxed)
+        self.sum(|counts| &counts.requests)
     }
 
     /// Retries in flight.
     pub fn retries(&self) -> u32 {
-        self.retries.0.load(Ordering::Relaxed)
+        self.sum(|counts| &counts.retries)
     }
 
-    /// Counts a retry for as long as the guard lives; `None`: `max` are in flight already (`UO`).
-    pub fn start_retry(self: &Arc<Self>, max: u32) -> Option<InFlight> {
-        InFlight::start(self, |cluster| &cluster.retries, max)
+    /// Requests that wait for a connection.
+    pub fn pending(&self) -> u32 {
+        self.sum(|counts| &counts.pending)
     }
 
-    pub(crate) fn start_request(self: &Arc<Self>, max: u32) -> Option<InFlight> {
-        InFlight::start(self, |cluster| &cluster.requests, max)
+    fn sum(&self, of: fn(&Counts) -> &Padded) -> u32 {
+        let high = self.high.get().map_or(0, |counts| of(counts).get());
+        of(&self.default).get() + high
     }
 
-    pub(crate) fn start_connection(self: &Arc<Self>, max: u32) -> Option<InFlight> {
-        InFlight::start(self, |cluster| &cluster.connections, max)
+    /// What is in flight of one priority, and how much of it is allowed.
+    pub fn breakers(&self, limits: &Limits<'_>) -> [(Breaker, u32, u32); 4] {
+        let counts = self.counts(limits.priority);
+        [
+            (Breaker::Connections, counts.connections.get(), limits.connections()),
+            (Breaker::Pending, counts.pending.get(), limits.pending()),
+            (Breaker::Requests, counts.requests.get(), limits.requests()),
+            (Breaker::Retries, counts.retries.get(), limits.retries(self)),
+        ]
+    }
+
+    /// Counts a retry for as long as the guard lives; `None`: too many are in flight already (`UO`).
+    pub fn start_retry(self: &Arc<Self>, limits: &Limits<'_>) -> Option<InFlight> {
+        let max = limits.retries(self);
+        InFlight::start(self, limits.priority, |counts| &counts.retries, max)
+    }
+
+    pub(crate) fn start_request(self: &Arc<Self>, limits: &Limits<'_>) -> Option<InFlight> {
+        InFlight::start(self, limits.priority, |counts| &counts.requests, limits.requests())
+    }
+
+    pub(crate) fn start_pending(self: &Arc<Self>, limits: &Limits<'_>) -> Option<InFlight> {
+        InFlight::start(self, limits.priority, |counts| &counts.pending, limits.pending())
+    }
+
+    pub(crate) fn start_connection(self: &Arc<Self>, limits: &Limits<'_>) -> Option<InFlight> {
+        InFlight::start(self, limits.priority, |counts| &counts.connections, limits.connections())
+    }
+}
+
+/// What a circuit breaker limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breaker {
+    Connections,
+    Pending,
+    Requests,
+    Retries,
+}
+
+/// Circuit breakers of one priority, with Envoy's defaults.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits<'a> {
+    config: Option<&'a Thresholds>,
+    priority: RoutingPriority,
+}
+
+impl<'a> Limits<'a> {
+    pub fn of(cluster: &'a ir::Cluster, priority: RoutingPriority) -> Self {
+        let config = match priority {
+            RoutingPriority::Default => Some(&cluster.thresholds),
+            RoutingPriority::High => cluster.high_thresholds.as_ref(),
+        };
+        Limits { config, priority }
+    }
+
+    fn or(&self, of: fn(&Thresholds) -> Option<u32>, default: u32) -> u32 {
+        self.config.and_then(of).unwrap_or(default)
+    }
+
+    fn connections(&self) -> u32 {
+        self.or(|it| it.max_connections, 1024)
+    }
+
+    fn pending(&self) -> u32 {
+        self.or(|it| it.max_pending_requests, 1024)
+    }
+
+    fn requests(&self) -> u32 {
+        self.or(|it| it.max_requests, 1024)
+    }
+
+    /// With a budget, a share of what is in flight.
+    fn retries(&self, cluster: &ClusterState) -> u32 {
+        let Some(budget) = self.config.and_then(|it| it.retry_budget) else {
+            return self.or(|it| it.max_retries, 3);
+        };
+        let counts = cluster.counts(self.priority);
+        let active = u64::from(counts.requests.get()) + u64::from(counts.pending.get());
+        let share = budget.budget.map_or(200_000, |share| u64::from(share.parts_per_million));
+        let allowed = u32::try_from(active * share / 1_000_000).unwrap_or(u32::MAX);
+        allowed.max(budget.min_retry_concurrency.unwrap_or(3))
     }
 }
 
@@ -105,12 +235,38 @@ pub struct EndpointState {
     /// Never used twice in a process: names the endpoint in pools.
     pub(crate) id: u64,
     requests: Padded,
+    /// Of [`now`].
+    since: Duration,
+    ejected: AtomicBool,
+    /// Where the cluster has outlier detection.
+    pub(crate) tally: OnceLock<Box<Tally>>,
 }
 
 impl EndpointState {
     fn new(address: Address) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        EndpointState { address, id: NEXT.fetch_add(1, Ordering::Relaxed), requests: Padded::default() }
+        EndpointState {
+            address,
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            requests: Padded::default(),
+            since: now(),
+            ejected: AtomicBool::new(false),
+            tally: OnceLock::new(),
+        }
+    }
+
+    /// Left out, by outlier detection.
+    pub fn is_ejected(&self) -> bool {
+        self.ejected.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_ejected(&self, ejected: bool) {
+        self.ejected.store(ejected, Ordering::Relaxed);
+    }
+
+    /// How long it has been an endpoint.
+    pub fn age(&self) -> Duration {
+        now().saturating_sub(self.since)
     }
 
     /// Requests (or TCP connections) in flight, for least-request balancing.
@@ -129,23 +285,29 @@ impl EndpointState {
 #[derive(Debug)]
 pub struct InFlight {
     cluster: Arc<ClusterState>,
-    counter: fn(&ClusterState) -> &Padded,
+    priority: RoutingPriority,
+    counter: fn(&Counts) -> &Padded,
 }
 
 impl InFlight {
-    fn start(cluster: &Arc<ClusterState>, counter: fn(&ClusterState) -> &Padded, max: u32) -> Option<Self> {
-        let count = &counter(cluster).0;
+    fn start(
+        cluster: &Arc<ClusterState>,
+        priority: RoutingPriority,
+        counter: fn(&Counts) -> &Padded,
+        max: u32,
+    ) -> Option<Self> {
+        let count = &counter(cluster.counts(priority)).0;
         if count.fetch_add(1, Ordering::Relaxed) >= max {
             count.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        Some(InFlight { cluster: cluster.clone(), counter })
+        Some(InFlight { cluster: cluster.clone(), priority, counter })
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        (self.counter)(&self.cluster).0.fetch_sub(1, Ordering::Relaxed);
+        (self.counter)(self.cluster.counts(self.priority)).0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

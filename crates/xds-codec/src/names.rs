@@ -22,6 +22,10 @@ pub const HTTP_INSPECTOR: &str = "envoy.filters.listener.http_inspector";
 pub const TLS_SOCKET: &str = "envoy.transport_sockets.tls";
 pub const RAW_BUFFER_SOCKET: &str = "envoy.transport_sockets.raw_buffer";
 
+pub const LISTENER_PROXY_PROTOCOL: &str = "envoy.filters.listener.proxy_protocol";
+pub const UPSTREAM_PROXY_PROTOCOL: &str = "envoy.transport_sockets.upstream_proxy_protocol";
+pub const CARES_RESOLVER: &str = "envoy.network.dns_resolver.cares";
+
 pub const FILE_ACCESS_LOG: &str = "envoy.access_loggers.file";
 pub const STDOUT_ACCESS_LOG: &str = "envoy.access_loggers.stdout";
 pub const STDERR_ACCESS_LOG: &str = "envoy.access_loggers.stderr";
@@ -36,6 +40,8 @@ pub const APPLICATION_PROTOCOLS: &str = "envoy.network.application_protocols";
 
 /// Endpoint metadata that chooses a transport.
 pub const TRANSPORT_MATCH: &str = "envoy.transport_socket_match";
+/// Endpoint metadata that chooses subsets.
+pub const LB_METADATA: &str = "envoy.lb";
 /// Metadata as Istio writes it: `config`, `services`, `workload`.
 pub const ISTIO_METADATA: &str = "istio";
 /// Our own metadata: the [`model::Origin`].

@@ -11,13 +11,7 @@ fn nested(depth: usize) -> Listener {
     let permission = (0..depth).fold(Permission::Any, |inner, _| Permission::Not(Box::new(inner)));
     let policy = Policy { permissions: vec![permission], principals: vec![Principal::Any] };
     let rules = Rbac { action: RbacAction::Allow, policies: BTreeMap::from([("p".into(), policy)]) };
-    let terminal = Terminal::Tcp(TcpProxy {
-        stat_prefix: "x".into(),
-        clusters: ir::tcp::TcpClusters::Single("c".into()),
-        idle_timeout: None,
-        max_connect_attempts: 1,
-        access_log: Vec::new(),
-    });
+    let terminal = Terminal::Tcp(TcpProxy::to("x", "c"));
     let chain = FilterChain {
         name: "c".into(),
         matches: FilterChainMatch::default(),

@@ -128,9 +128,35 @@ fn what_is_not_honoured_is_refused_by_name() {
         "http_protocol_options: {allow_absolute_url: false}",
         &["http_protocol_options.allow_absolute_url: false is not supported"],
     );
-    check_cluster("outlier_detection: {}", &["outlier_detection: is not supported"]);
-    check_cluster("type: LOGICAL_DNS", &["type: LOGICAL_DNS is not supported"]);
-    check_cluster("lb_policy: RING_HASH", &["lb_policy: RING_HASH is not supported"]);
+    check_cluster(
+        "outlier_detection: {monitors: [{name: x}]}",
+        &["outlier_detection.monitors: is not supported"],
+    );
+    check_cluster("outlier_detection: {interval: 0s}", &["outlier_detection.interval: must not be zero"]);
+    check_cluster(
+        "type: LOGICAL_DNS",
+        &["load_assignment: LOGICAL_DNS must have one locality with one endpoint, a host and a port"],
+    );
+    check_cluster(
+        "lb_policy: LOAD_BALANCING_POLICY_CONFIG",
+        &["lb_policy: LOAD_BALANCING_POLICY_CONFIG is not supported"],
+    );
+    check_cluster(
+        "lb_policy: RING_HASH, ring_hash_lb_config: {minimum_ring_size: 10, maximum_ring_size: 5}",
+        &["ring_hash_lb_config.minimum_ring_size: is more than maximum_ring_size"],
+    );
+    check_cluster("lb_policy: MAGLEV, ring_hash_lb_config: {}", &["lb_config: is that of another lb_policy"]);
+    check_cluster(
+        "lb_policy: MAGLEV, maglev_lb_config: {table_size: 100}",
+        &["maglev_lb_config.table_size: must be a prime number up to 5000011"],
+    );
+    check_cluster(
+        "health_checks: [{timeout: 1s, interval: 1s, unhealthy_threshold: 1, tcp_health_check: {send: {text: 0x}}}]",
+        &[
+            "health_checks[0].healthy_threshold: is required and must not be 0",
+            "health_checks[0].tcp_health_check.send: must have hexadecimal text, or bytes",
+        ],
+    );
     check_cluster(
         "lb_policy: CLUSTER_PROVIDED",
         &["lb_policy: CLUSTER_PROVIDED goes with the type ORIGINAL_DST, and only with it"],
@@ -241,8 +267,8 @@ fn routes_are_read_to_the_last_field() {
     );
     one("match: {prefix: /}", &[": an action is required: route, direct_response or redirect"]);
     one(
-        "match: {prefix: /}, route: {cluster_header: x, hash_policy: [{header: {header_name: a}}]}",
-        &[".route.cluster_header: is not supported", ".route.hash_policy: is not supported"],
+        "match: {prefix: /}, route: {cluster_header: x, hash_policy: [{filter_state: {key: a}}]}",
+        &[".route.cluster_header: is not supported", ".route.hash_policy[0].filter_state: is not supported"],
     );
     one(
         "match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, weight: 0}]}}",

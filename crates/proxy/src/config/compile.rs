@@ -21,6 +21,7 @@ use super::snapshot::{
     Transport, chain_name, transport_index,
 };
 use crate::access_log;
+use crate::balance::Balance;
 
 /// Compiles a listener.
 ///
@@ -69,6 +70,7 @@ fn inspect(config: &ir::Listener) -> Inspect {
             ListenerFilter::OriginalDst => inspect.original_dst = true,
             ListenerFilter::TlsInspector { disabled_ports } => inspect.tls = Some(disabled_ports.clone()),
             ListenerFilter::HttpInspector { disabled_ports } => inspect.http = Some(disabled_ports.clone()),
+            ListenerFilter::ProxyProtocol { .. } => {}
         }
     }
     inspect
@@ -191,11 +193,14 @@ pub fn cluster(
         .collect::<Result<_, _>>()?;
     transports.push(transport(config.tls.as_ref(), secrets, "transport_socket")?);
     let endpoints = match &config.discovery {
-        ClusterDiscovery::Static(assignment) => EndpointSet::compile(assignment),
+        ClusterDiscovery::Static(assignment)
+        | ClusterDiscovery::StrictDns(assignment)
+        | ClusterDiscovery::LogicalDns(assignment) => EndpointSet::compile(assignment),
         ClusterDiscovery::Eds { .. } | ClusterDiscovery::OriginalDst => EndpointSet::default(),
     };
     Ok(with_destinations(Cluster {
         config: config.clone(),
+        balance: Balance::new(config, &endpoints, &[]),
         endpoints: Arc::new(endpoints),
         transports,
         default_transport: transport_index(config, &BTreeMap::new()),
@@ -231,6 +236,7 @@ fn with_destinations(mut cluster: Cluster) -> Cluster {
         cluster.destination(&endpoint.address, transport)
     };
     cluster.destinations = cluster.endpoints.endpoints().iter().map(of).collect();
+    cluster.balance = Balance::new(&cluster.config, &cluster.endpoints, &cluster.destinations);
     cluster
 }
 

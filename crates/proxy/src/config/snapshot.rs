@@ -14,6 +14,7 @@ use stdx::Str;
 use upstream::{ClusterState, Destination};
 
 use crate::access_log::AccessLog;
+use crate::balance::Balance;
 
 /// A persistent map: cloning shares it, a change copies a few nodes.
 pub type Map<K, V> =
@@ -151,6 +152,7 @@ pub struct Tcp {
 pub struct Cluster {
     pub config: Arc<ir::Cluster>,
     pub endpoints: Arc<EndpointSet>,
+    pub balance: Balance,
     /// As `transport_matches`, and last the default.
     pub transports: Vec<Transport>,
     /// The index of the transport of an address without metadata.

@@ -23,7 +23,11 @@ fn endpoints(name: &str, ports: &[u16]) -> Resource {
         priority: 0,
         endpoints: ports.iter().map(endpoint).collect(),
     };
-    Resource::Endpoints(Arc::new(LoadAssignment { cluster_name: name.into(), localities: vec![locality] }))
+    Resource::Endpoints(Arc::new(LoadAssignment {
+        cluster_name: name.into(),
+        localities: vec![locality],
+        ..Default::default()
+    }))
 }
 
 fn routes(hosts: &[(&str, &str)]) -> Resource {

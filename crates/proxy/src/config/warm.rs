@@ -231,7 +231,10 @@ impl Config {
 pub fn eds_name<'a>(name: &'a Str, cluster: &'a ir::Cluster) -> Option<&'a Str> {
     match &cluster.discovery {
         ClusterDiscovery::Eds { service_name } => Some(service_name.as_ref().unwrap_or(name)),
-        ClusterDiscovery::Static(_) | ClusterDiscovery::OriginalDst => None,
+        ClusterDiscovery::Static(_)
+        | ClusterDiscovery::StrictDns(_)
+        | ClusterDiscovery::LogicalDns(_)
+        | ClusterDiscovery::OriginalDst => None,
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::time::Instant;
 
+use engine::outlier;
 use engine::retry::Outcome;
-use upstream::{Destination, Failure, Response, SendError};
+use upstream::{Breaker, Destination, Failure, Response, SendError};
 
 use super::body::{Attempt, number};
 use super::context::Context;
@@ -48,6 +49,9 @@ pub(super) async fn attempt(
         }),
     };
     count(plan, &result);
+    if let Some(config) = &to.config.outlier {
+        plan.cluster.report(&worker, config, to, outlier_outcome(ctx.is_grpc, &result));
+    }
     result
 }
 
@@ -73,11 +77,31 @@ fn count(plan: &Plan, result: &Result<Response<Attempt>, Ended>) {
                 }
             }
             Failure::Reset(_) | Failure::Refused | Failure::Closed => stats.rq_rx_reset.inc(),
-            Failure::Overflow | Failure::Protocol | Failure::RequestBody(_) | Failure::Unsendable(_) => {}
+            Failure::Overflow(Breaker::Connections) => stats.cx_overflow.inc(),
+            Failure::Overflow(_) => stats.rq_pending_overflow.inc(),
+            Failure::Protocol | Failure::RequestBody(_) | Failure::Unsendable(_) => {}
         },
         Err(Ended::PerTryTimeout) => stats.rq_per_try_timeout.inc(),
         Err(Ended::Final(Stop::Timeout)) => stats.rq_timeout.inc(),
         Err(Ended::Final(_)) => {}
+    }
+}
+
+/// What the attempt says about its endpoint; `None`: nothing, the fault is elsewhere.
+fn outlier_outcome(is_grpc: bool, result: &Result<Response<Attempt>, Ended>) -> Option<outlier::Outcome> {
+    match result {
+        Ok(response) => {
+            let grpc = is_grpc.then(|| response.head.get("grpc-status").and_then(number)).flatten();
+            let status = grpc.map_or(response.head.status(), engine::grpc::http_of_status);
+            Some(outlier::Outcome::Status(status))
+        }
+        Err(Ended::Failed(error)) => match error.failure {
+            Failure::Connect { timeout: true, .. } => Some(outlier::Outcome::LocalTimeout),
+            Failure::Overflow(_) | Failure::RequestBody(_) | Failure::Unsendable(_) => None,
+            _ => Some(outlier::Outcome::LocalFailure),
+        },
+        Err(Ended::PerTryTimeout | Ended::Final(Stop::Timeout)) => Some(outlier::Outcome::LocalTimeout),
+        Err(Ended::Final(_)) => None,
     }
 }
 

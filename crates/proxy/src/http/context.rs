@@ -49,6 +49,8 @@ pub struct Context {
     pub service: Option<ir::cluster::ServiceRef>,
     /// Edits of the weighted cluster that was chosen.
     pub cluster_edits: Option<Box<ir::route::HeaderEdits>>,
+    /// Values of `Set-Cookie` that make the client stick to its endpoint.
+    pub sticky: Vec<String>,
     /// How long nothing may move on the stream; of the route, else the connection manager's.
     pub stream_idle: Option<Duration>,
     /// When all of request and response have to be over.
@@ -113,6 +115,7 @@ impl Context {
             local_principal: None,
             service: None,
             cluster_edits: None,
+            sticky: Vec::new(),
             stream_idle,
             deadline: None,
             tell_peer: false,

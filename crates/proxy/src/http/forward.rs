@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use engine::grpc;
 use engine::retry::{Decision, Outcome, Retries};
 use engine::timeouts::{self, Timeouts};
-use ir::route::Forward;
+use ir::route::{Forward, RoutingPriority};
 use ir::{Address, ClusterDiscovery, HttpProtocol};
-use upstream::{Destination, Interim, Response, SendOptions};
+use upstream::{Destination, Interim, Limits as BreakerLimits, Response, SendOptions};
 
 use super::attempt::{Ended, attempt, outcome_of};
 use super::body::{Attempt, RequestBody};
@@ -32,6 +32,10 @@ pub(super) struct Plan {
     pub(super) stats: Arc<ClusterStats>,
     pub(super) body: RequestBody,
     pub(super) options: SendOptions,
+    /// Of the request, for balancers that hash.
+    hash: Option<u64>,
+    /// The priority of the route.
+    priority: RoutingPriority,
     /// HTTP/2 may be spoken upstream.
     may_be_refused: bool,
     pub(super) limits: Limits,
@@ -45,7 +49,9 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
     if retries.possible() || plan.may_be_refused {
         plan.body.keep(&ctx.conn.kept);
     }
-    let mut replays = 0;
+    let cluster = plan.cluster.clone();
+    let limits = BreakerLimits::of(&cluster.config, plan.priority);
+    let (mut replays, mut retrying) = (0, None);
     let mut tried: Vec<Address> = Vec::new();
     loop {
         ctx.record.attempts += 1;
@@ -72,7 +78,17 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
             _ => Decision::Final,
         };
         if let Decision::Retry { after } = decision {
+            // Until the next decision: the one before has ended.
+            drop(retrying.take());
+            retrying = cluster.state.start_retry(&limits);
+            if retrying.is_none() {
+                plan.stats.rq_retry_overflow.inc();
+                ctx.record.flag(Flag::UO);
+                plan.body.forget();
+                return settle(ctx, &plan, sent, false, retries.done() > 1);
+            }
             plan.stats.rq_retry.inc();
+            plan.stats.rq_retry_backoff_exponential.inc();
             if policy.is_some_and(|policy| policy.avoid_previous_hosts) {
                 tried.push(to.endpoint.address.clone());
             }
@@ -104,11 +120,14 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
     if let Some(limit) = forward.idle_timeout {
         ctx.stream_idle = (!limit.is_zero()).then_some(limit);
     }
+    let hash = hash(ctx, forward, &cluster);
     Ok(Plan {
+        hash,
+        priority: forward.priority,
         stats: ctx.conn.worker.stats.cluster(&cluster.config.name),
         cluster,
         body,
-        options: SendOptions { alpn, downstream_http2: ctx.is_http2, interim },
+        options: SendOptions { alpn, downstream_http2: ctx.is_http2, interim, priority: forward.priority },
         may_be_refused,
         limits: Limits {
             response: times.response,
@@ -117,6 +136,20 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
             stream: ctx.deadline,
         },
     })
+}
+
+/// What the request sticks to an endpoint by. Clients are given the cookies that they lack.
+fn hash(ctx: &mut Context, forward: &Forward, cluster: &Cluster) -> Option<u64> {
+    if forward.hash_policy.is_empty() || !cluster.config.lb_policy.hashes() {
+        return None;
+    }
+    let client = ctx.conn.info.remote.ip();
+    let worker = ctx.conn.worker.clone();
+    let fresh = || worker.with_dice(|dice| dice.roll());
+    let found = engine::hash::of_request(&forward.hash_policy, &ctx.head, client, fresh);
+    let cookies = found.cookies.iter().map(|(cookie, value)| engine::hash::set_cookie(cookie, *value));
+    ctx.sticky = cookies.collect();
+    found.hash
 }
 
 /// Lets the upstream say 100, where HTTP/1 is spoken to it. Otherwise we say it, as soon as the body
@@ -162,18 +195,13 @@ fn pick(ctx: &mut Context, plan: &Plan, tried: &[Address]) -> Option<Picked> {
     if matches!(cluster.config.discovery, ClusterDiscovery::OriginalDst) {
         return Some(Picked::Original(worker.original(cluster, ctx.conn.info.local)));
     }
-    let load = |index: usize| cluster.destinations.get(index).map_or(0, |to| to.endpoint.load());
-    let set = &cluster.endpoints;
-    let policy = cluster.config.lb_policy;
-    let index = worker.with_cursor(&cluster.config.name, |cursor, dice| {
-        let skip = |index: usize| tried.contains(set.address(index));
-        let fresh = set.pick(policy, cursor, load, skip, dice);
-        // Rather an endpoint that was tried before than none.
-        fresh
-            .or_else(|| if tried.is_empty() { None } else { set.pick(policy, cursor, load, |_| false, dice) })
-    })?;
-    ctx.endpoint_workload = set.endpoints().get(index).and_then(|endpoint| endpoint.workload.clone());
-    Some(Picked::Endpoint(index))
+    let picked = cluster.pick(&worker, plan.hash, tried)?;
+    if picked.panic {
+        plan.stats.lb_healthy_panic.inc();
+    }
+    ctx.endpoint_workload =
+        cluster.endpoints.endpoints().get(picked.index).and_then(|endpoint| endpoint.workload.clone());
+    Some(Picked::Endpoint(picked.index))
 }
 
 async fn wait(plan: &Plan, after: Duration) -> Result<(), Stop> {
@@ -227,6 +255,9 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     let service_time = now.saturating_duration_since(begin).as_millis() as u64;
     head.set("x-envoy-upstream-service-time", itoa::Buffer::new().format(service_time));
     headers::of_response(ctx, &mut head, true);
+    for cookie in std::mem::take(&mut ctx.sticky) {
+        head.append("set-cookie", cookie);
+    }
     ctx.note_response(&head);
     if switching {
         return upgrade::answer(head, body);

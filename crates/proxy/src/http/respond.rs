@@ -220,7 +220,7 @@ fn upstream(ctx: &mut Context, error: &SendError, retried: bool) -> Reply {
     if let Failure::Unsendable(why) = error.failure {
         return Reply::new(502, Some(Flag::UPE), format!("unsendable{{{why}}}")).body(why);
     }
-    if let Failure::Overflow = error.failure {
+    if let Failure::Overflow(_) = error.failure {
         return Reply::new(503, flag, "upstream_reset_before_response_started{overflow}")
             .body("upstream connect error or disconnect/reset before headers. reset reason: overflow");
     }
@@ -238,7 +238,7 @@ fn upstream(ctx: &mut Context, error: &SendError, retried: bool) -> Reply {
 fn flag_of(error: &SendError) -> Option<Flag> {
     Some(match error.failure {
         Failure::Connect { .. } => Flag::UF,
-        Failure::Overflow => Flag::UO,
+        Failure::Overflow(_) => Flag::UO,
         Failure::Closed => Flag::UC,
         Failure::Reset(_) | Failure::Refused => Flag::UR,
         Failure::Protocol => Flag::UPE,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::outlier;
 use ir::tcp::TcpClusters;
 use ir::{Address, ClusterDiscovery};
 use net::{CopyEnd, Direction, Io};
@@ -12,6 +13,7 @@ use stdx::Str;
 use upstream::{Destination, Failure, InFlight, SendOptions};
 
 use crate::access_log::{self, Entry, Flag, NoHeaders, Record};
+use crate::balance::Pick;
 use crate::config::snapshot::{Cluster, Tcp};
 use crate::connection::ConnInfo;
 use crate::telemetry::{TcpStats, istio};
@@ -132,12 +134,22 @@ impl TcpSession {
                     self.upstream_principal = peer.and_then(|peer| peer.uri_sans.first().cloned());
                     let local = tls.as_ref().and_then(|tls| tls.local.as_ref());
                     self.local_principal = local.and_then(|local| local.uri_sans.first().cloned());
+                    self.report(&cluster, &to, Some(outlier::Outcome::Status(200)));
                     let _at_endpoint = to.endpoint.start();
                     return Some(Connected { io, _in_flight: in_flight, _at_endpoint });
                 }
                 Err(error) => {
                     counters.cx_connect_fail.inc();
-                    let flag = if matches!(error.failure, Failure::Overflow) { Flag::UO } else { Flag::UF };
+                    let overflow = matches!(error.failure, Failure::Overflow(_));
+                    if overflow {
+                        counters.cx_overflow.inc();
+                    }
+                    self.report(
+                        &cluster,
+                        &to,
+                        if overflow { None } else { Some(outlier::Outcome::LocalFailure) },
+                    );
+                    let flag = if overflow { Flag::UO } else { Flag::UF };
                     self.record.flag(flag);
                     self.record.transport_failure = (!error.detail.is_empty()).then(|| error.detail.clone());
                     tried.push(to.endpoint.address.clone());
@@ -148,6 +160,12 @@ impl TcpSession {
             self.record.flag(Flag::URX);
         }
         None
+    }
+
+    fn report(&self, cluster: &Cluster, to: &Destination, outcome: Option<outlier::Outcome>) {
+        if let Some(config) = &cluster.config.outlier {
+            cluster.report(&self.worker, config, to, outcome);
+        }
     }
 
     fn choose(&self) -> Option<Str> {
@@ -170,16 +188,14 @@ impl TcpSession {
             let to: SocketAddr = self.info.local;
             return Some((self.worker.original(cluster, to), None));
         }
-        let set = &cluster.endpoints;
-        let load = |index: usize| cluster.destinations.get(index).map_or(0, |to| to.endpoint.load());
-        let index = self.worker.with_cursor(&cluster.config.name, |cursor, dice| {
-            let policy = cluster.config.lb_policy;
-            let fresh = set.pick(policy, cursor, load, |index| tried.contains(set.address(index)), dice);
-            fresh.or_else(|| {
-                if tried.is_empty() { None } else { set.pick(policy, cursor, load, |_| false, dice) }
-            })
-        })?;
-        let workload = set.endpoints().get(index).and_then(|endpoint| endpoint.workload.clone());
+        let hash =
+            self.tcp.config.hash_source_ip.then(|| cluster.hash_of_client(self.info.remote.ip())).flatten();
+        let Pick { index, panic } = cluster.pick(&self.worker, hash, tried)?;
+        if panic {
+            self.worker.stats.cluster(&cluster.config.name).lb_healthy_panic.inc();
+        }
+        let endpoint = cluster.endpoints.endpoints().get(index);
+        let workload = endpoint.and_then(|endpoint| endpoint.workload.clone());
         Some((Rc::new(cluster.destinations.get(index)?.clone()), workload))
     }
 }

@@ -74,6 +74,7 @@ group! {
         counter cx_connect_timeout "upstream_cx_connect_timeout",
         counter cx_destroy "upstream_cx_destroy",
         counter cx_none_healthy "upstream_cx_none_healthy",
+        counter cx_overflow "upstream_cx_overflow",
         counter cx_tx_bytes "upstream_cx_tx_bytes_total",
         counter cx_rx_bytes "upstream_cx_rx_bytes_total",
         counter rq_total "upstream_rq_total",
@@ -90,6 +91,11 @@ group! {
         counter rq_retry "upstream_rq_retry",
         counter rq_retry_success "upstream_rq_retry_success",
         counter rq_retry_limit_exceeded "upstream_rq_retry_limit_exceeded",
+        counter rq_retry_overflow "upstream_rq_retry_overflow",
+        counter rq_retry_backoff_exponential "upstream_rq_retry_backoff_exponential",
+        counter rq_retry_backoff_ratelimited "upstream_rq_retry_backoff_ratelimited",
+        counter rq_pending_overflow "upstream_rq_pending_overflow",
+        counter lb_healthy_panic "lb_healthy_panic",
     }
 }
 

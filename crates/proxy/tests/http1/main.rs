@@ -226,8 +226,12 @@ fn faults_delay_and_abort() {
 #[test]
 fn weights_share_requests() {
     let (a, b) = (Backend::start("a"), Backend::start("b"));
-    let weighted =
-        |name: &str, weight| WeightedCluster { name: name.into(), weight, headers: Default::default() };
+    let weighted = |name: &str, weight| WeightedCluster {
+        name: name.into(),
+        weight,
+        headers: Default::default(),
+        metadata_match: Default::default(),
+    };
     let clusters = RouteClusters::Weighted(vec![weighted("a", 80), weighted("b", 20)]);
     let proxy = Setup::new()
         .cluster("a", &[a.address])

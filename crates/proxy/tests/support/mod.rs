@@ -304,7 +304,8 @@ pub fn cluster(name: &str, to: &[SocketAddr]) -> Cluster {
         priority: 0,
         endpoints: to.iter().map(|address| Endpoint::new(Address::Socket(*address))).collect(),
     };
-    let assignment = LoadAssignment { cluster_name: name.into(), localities: vec![locality] };
+    let assignment =
+        LoadAssignment { cluster_name: name.into(), localities: vec![locality], ..Default::default() };
     Cluster::new(name, ClusterDiscovery::Static(assignment))
 }
 

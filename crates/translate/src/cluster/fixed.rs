@@ -18,7 +18,7 @@ const LOOPBACK_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0, 0, 0, 0, 0, 0,
 /// Nobody is there.
 pub fn black_hole(settings: &Settings) -> Cluster {
     let name = names::BLACK_HOLE_CLUSTER;
-    let nobody = LoadAssignment { cluster_name: name.into(), localities: Vec::new() };
+    let nobody = LoadAssignment { cluster_name: name.into(), ..Default::default() };
     Cluster {
         connect_timeout: Some(settings.connect_timeout),
         ..Cluster::new(name, ClusterDiscovery::Static(nobody))

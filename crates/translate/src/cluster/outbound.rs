@@ -62,7 +62,7 @@ impl Builder<'_, '_> {
             },
         );
         let discovery = if transport.closed {
-            ClusterDiscovery::Static(LoadAssignment { cluster_name: name.clone(), localities: Vec::new() })
+            ClusterDiscovery::Static(LoadAssignment { cluster_name: name.clone(), ..Default::default() })
         } else if original_dst {
             ClusterDiscovery::OriginalDst
         } else {

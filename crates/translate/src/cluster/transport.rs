@@ -92,8 +92,18 @@ fn automatic(cx: &Context<'_, '_>) -> Transport {
     }
     let istio = BTreeMap::from([(Str::from("tlsMode"), Str::from("istio"))]);
     let matches = vec![
-        TransportMatch { name: "tlsMode-istio".into(), criteria: istio, tls: Some(tls) },
-        TransportMatch { name: "tlsMode-disabled".into(), criteria: BTreeMap::new(), tls: None },
+        TransportMatch {
+            name: "tlsMode-istio".into(),
+            criteria: istio,
+            tls: Some(tls),
+            proxy_protocol: None,
+        },
+        TransportMatch {
+            name: "tlsMode-disabled".into(),
+            criteria: BTreeMap::new(),
+            tls: None,
+            proxy_protocol: None,
+        },
     ];
     Transport { matches, ..Transport::default() }
 }

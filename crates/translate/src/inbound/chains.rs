@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ir::filter::Reporter;
-use ir::route::{Forward, HeaderEdits, MaxStreamDuration, Route, RouteAction, RouteClusters, RouteMatch};
+use ir::route::{Forward, HeaderEdits, MaxStreamDuration, Route, RouteAction, RouteMatch};
 use ir::{FilterChain, FilterChainMatch, RouteConfig, Terminal, VirtualHost};
 use model::{DataPlane, Origin, Protocol};
 use stdx::Str;
@@ -95,14 +95,10 @@ fn route_config(port: &Port<'_>) -> RouteConfig {
     // Resets before the request are no sign of that with gRPC's long streams.
     let retry = (!matches!(port.protocol, Protocol::Grpc | Protocol::GrpcWeb)).then(policy::inbound_retry);
     let forward = Forward {
-        clusters: RouteClusters::Single(port.cluster.clone()),
         timeout: Some(Duration::ZERO),
-        idle_timeout: None,
-        max_grpc_timeout: None,
         max_stream_duration: Some(MaxStreamDuration::AS_GRPC_CLIENTS_SAY),
         retry,
-        host_rewrite: None,
-        prefix_rewrite: None,
+        ..Forward::to(port.cluster.clone())
     };
     let route = Route {
         name: names::DEFAULT_ROUTE.into(),

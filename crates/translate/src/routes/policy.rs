@@ -19,12 +19,9 @@ pub fn default_retry() -> RetryPolicy {
             RetryOn::RetriableStatusCodes,
         ]),
         num_retries: 2,
-        per_try_timeout: None,
-        retriable_status_codes: BTreeSet::new(),
         avoid_previous_hosts: true,
         host_selection_attempts: 5,
-        base_interval: None,
-        max_interval: None,
+        ..RetryPolicy::default()
     }
 }
 

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use ir::VirtualHost;
-use ir::route::{
-    DirectResponse, Forward, HeaderEdits, MaxStreamDuration, Route, RouteAction, RouteClusters, RouteMatch,
-};
+use ir::route::{DirectResponse, Forward, HeaderEdits, MaxStreamDuration, Route, RouteAction, RouteMatch};
 use model::Origin;
 use stdx::Str;
 
@@ -55,13 +53,8 @@ pub fn unclaimed(settings: &Settings) -> VirtualHost {
 
 fn unlimited(cluster: Str) -> Forward {
     Forward {
-        clusters: RouteClusters::Single(cluster),
         timeout: Some(Duration::ZERO),
-        idle_timeout: None,
-        max_grpc_timeout: None,
         max_stream_duration: Some(MaxStreamDuration::AS_GRPC_CLIENTS_SAY),
-        retry: None,
-        host_rewrite: None,
-        prefix_rewrite: None,
+        ..Forward::to(cluster)
     }
 }

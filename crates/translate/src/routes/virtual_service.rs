@@ -143,8 +143,8 @@ fn forward(object: &ObjectRef, rule: &HttpRoute, edits: &mut Edits, cx: &Context
         retry,
         host_rewrite: authority.or_else(|| edits.authority.take()),
         prefix_rewrite: some(rewrite.and_then(|rewrite| rewrite.uri.as_ref())),
-        idle_timeout: None,
         clusters: clusters(object, rule, cx),
+        ..Forward::to("")
     }
 }
 
@@ -160,7 +160,8 @@ fn clusters(object: &ObjectRef, rule: &HttpRoute, cx: &Context<'_, '_>) -> Route
         .filter_map(|route| {
             let weight = route.weight.filter(|weight| *weight > 0)?;
             let name = cluster(object, &route.destination, cx);
-            Some(WeightedCluster { name, weight, headers: headers::edits(route.headers.as_ref()).headers })
+            let headers = headers::edits(route.headers.as_ref()).headers;
+            Some(WeightedCluster { name, weight, headers, metadata_match: Default::default() })
         })
         .collect();
     match weighted.as_slice() {

@@ -32,6 +32,7 @@ fn inspectors(listener: &Listener) -> Vec<&'static str> {
         ListenerFilter::OriginalDst => "original_dst",
         ListenerFilter::TlsInspector { .. } => "tls",
         ListenerFilter::HttpInspector { .. } => "http",
+        ListenerFilter::ProxyProtocol { .. } => "proxy_protocol",
     };
     listener.listener_filters.iter().map(name).collect()
 }

@@ -109,7 +109,7 @@ fn filter_chain<'l>(listener: &'l Listener, call: &Call) -> Result<&'l FilterCha
         ListenerFilter::HttpInspector { disabled_ports } => {
             (!disabled_ports.contains(&port)).then_some("http")
         }
-        ListenerFilter::OriginalDst => None,
+        ListenerFilter::OriginalDst | ListenerFilter::ProxyProtocol { .. } => None,
     };
     let inspectors: Vec<&str> = listener.listener_filters.iter().filter_map(looks).collect();
     let tls = call.tls != "plaintext" && inspectors.contains(&"tls");

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use crate::dial::{Dialed, dial};
 use crate::send::{Call, Inner};
-use crate::{Body, BodyKind, Failure, RequestHead, Response, SendError};
+use crate::{Body, BodyKind, Breaker, Failure, Limits, RequestHead, Response, SendError};
 
 /// Sends on a connection of the pool, else on a new one. `fresh` is one that stands already.
 pub(crate) async fn send<B: Body>(
@@ -28,8 +28,11 @@ pub(crate) async fn send<B: Body>(
             (Some(conn), _) => (conn, true),
             (None, Some(dialed)) => (Idle::new(dialed, call), false),
             (None, None) => {
+                let limits = Limits::of(&call.to.config, call.priority());
+                let overflow = || SendError::new(Failure::Overflow(Breaker::Pending));
+                let _pending = call.to.cluster.start_pending(&limits).ok_or_else(overflow)?;
                 // In a box: most requests find a connection, and all would have room for this.
-                let dialed = Box::pin(dial(call.to, call.alpn(), call.fallback())).await?;
+                let dialed = Box::pin(dial(call.to, call.alpn(), call.fallback(), call.priority())).await?;
                 (Idle::new(dialed, call), false)
             }
         };

@@ -57,7 +57,7 @@ pub(super) async fn acquire(
             Ok(conn) => conn,
             // No more connections, but one that stands: wait there for a stream.
             Err(error) => match (&error.failure, inner.h2.borrow().usable(&call.key)) {
-                (Failure::Overflow, Some(conn)) => return Ok(conn),
+                (Failure::Overflow(_), Some(conn)) => return Ok(conn),
                 _ => return Err(copy(&error)),
             },
         };
@@ -87,7 +87,7 @@ fn connecting(inner: &Rc<Inner>, call: &Call<'_>) -> Connecting {
 
 async fn connect(inner: &std::rc::Weak<Inner>, call: &OwnedCall) -> Result<Rc<Connection>, SendError> {
     let call = call.borrow();
-    let dialed = dial(call.to, call.alpn(), call.fallback()).await;
+    let dialed = dial(call.to, call.alpn(), call.fallback(), call.priority()).await;
     let Some(inner) = inner.upgrade() else { return Err(SendError::new(Failure::Closed)) };
     let opened = match dialed {
         Ok(dialed) => connection::open(&inner, dialed, &call).await,
@@ -104,7 +104,7 @@ async fn connect(inner: &std::rc::Weak<Inner>, call: &OwnedCall) -> Result<Rc<Co
 fn copy(error: &SendError) -> SendError {
     let failure = match error.failure {
         Failure::Connect { timeout, tls } => Failure::Connect { timeout, tls },
-        Failure::Overflow => Failure::Overflow,
+        Failure::Overflow(breaker) => Failure::Overflow(breaker),
         _ => Failure::Closed,
     };
     SendError { detail: error.detail.clone(), local: error.local, ..SendError::new(failure) }

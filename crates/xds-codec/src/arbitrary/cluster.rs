@@ -1,17 +1,17 @@
 //! Clusters and endpoints.
 
-use ir::cluster::{ServiceRef, TcpKeepalive, Thresholds, TransportMatch};
-use ir::endpoint::WorkloadRef;
+use ir::cluster::{OriginalDst, RetryBudget, ServiceRef, TcpKeepalive, Thresholds, TransportMatch};
+use ir::endpoint::{EndpointHealthCheck, WorkloadRef};
 use ir::http::Http2Options;
 use ir::{
-    Address, Cluster, ClusterDiscovery, Endpoint, Health, HttpProtocol, LbPolicy, LoadAssignment,
+    Address, Cluster, ClusterDiscovery, Dns, Endpoint, Health, HttpProtocol, LbPolicy, LoadAssignment,
     LocalityEndpoints,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{http2, text, tls};
+use super::{balance, http2, matcher, text, tls};
 
 /// Any cluster.
 pub fn cluster() -> BoxedStrategy<Cluster> {
@@ -25,19 +25,45 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
         option::of(text::duration()),
         protocol(),
     );
-    let more = (option::of(1..=u32::MAX), option::of(1..=8192u32), option::of(text::duration()));
+    let more = (
+        option::of(1..=u32::MAX),
+        option::of(1..=8192u32),
+        option::of(text::duration()),
+        balance::any(),
+        balance::names(),
+    );
     (names, discovery(), transport, socket, limits, more)
         .prop_map(|(names, (discovery, lb_policy), (tls, transport_matches), socket, limits, more)| {
             let (name, alt_stat_name, origin, services) = names;
             let (bind_source, socket_mark, tcp_keepalive) = socket;
             let (connect_timeout, thresholds, max_requests_per_connection, idle_timeout, protocol) = limits;
             let (protocol, http2) = protocol;
+            let lb = more.3;
+            let (dns, original_dst) = discovered(&discovery, more.4);
+            let lb_policy = lb.policy(lb_policy);
+            let has_slow_start = matches!(lb_policy, LbPolicy::RoundRobin | LbPolicy::LeastRequest);
             Cluster {
                 name,
                 alt_stat_name,
                 discovery,
                 connect_timeout,
                 lb_policy,
+                least_request: if lb_policy == LbPolicy::LeastRequest {
+                    lb.least_request
+                } else {
+                    Default::default()
+                },
+                slow_start: lb.slow_start.filter(|_| has_slow_start),
+                common_lb: lb.common,
+                subsets: lb.subsets.map(Box::new),
+                outlier: lb.outlier.map(Box::new),
+                health_checks: lb.health_checks,
+                ignore_health_on_host_removal: lb.flags.0,
+                close_connections_on_health_failure: lb.flags.1,
+                dns,
+                original_dst,
+                proxy_protocol: lb.proxy_protocol,
+                high_thresholds: lb.high_thresholds,
                 protocol,
                 tls,
                 transport_matches,
@@ -61,11 +87,42 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
 fn discovery() -> impl Strategy<Value = (ClusterDiscovery, LbPolicy)> {
     let policy =
         || prop_oneof![Just(LbPolicy::RoundRobin), Just(LbPolicy::LeastRequest), Just(LbPolicy::Random)];
+    let socket = || text::socket().prop_map(Address::Socket).boxed();
+    let named = || (text::name(), any::<u16>()).prop_map(|(host, port)| Address::Name { host, port });
+    let anywhere = || prop_oneof![socket(), named()].boxed();
+    let fixed = prop_oneof![3 => socket(), 1 => text::path().prop_map(Address::Pipe)].boxed();
     prop_oneof![
-        (load_assignment().prop_map(ClusterDiscovery::Static), policy()),
-        (option::of(text::name()).prop_map(|service_name| ClusterDiscovery::Eds { service_name }), policy()),
-        (Just(ClusterDiscovery::OriginalDst), Just(LbPolicy::ClusterProvided)),
+        2 => (given(fixed), policy()).prop_map(|(it, policy)| (ClusterDiscovery::Static(it), policy)),
+        1 => (given(anywhere()), policy()).prop_map(|(it, policy)| (ClusterDiscovery::StrictDns(it), policy)),
+        1 => (text::name(), locality_endpoints(named().boxed()), endpoint(anywhere()), policy()).prop_map(
+            |(cluster_name, one, endpoint, policy)| {
+                let localities = vec![LocalityEndpoints { endpoints: vec![endpoint], ..one }];
+                let it = LoadAssignment { cluster_name, localities, overprovisioning_factor: None };
+                (ClusterDiscovery::LogicalDns(it), policy)
+            }
+        ),
+        2 => (option::of(text::name()).prop_map(|service_name| ClusterDiscovery::Eds { service_name }), policy()),
+        1 => (Just(ClusterDiscovery::OriginalDst), Just(LbPolicy::ClusterProvided)),
     ]
+}
+
+fn given(address: BoxedStrategy<Address>) -> impl Strategy<Value = LoadAssignment> {
+    (text::name(), vec(locality_endpoints(address), 0..3), option::of(100..=u32::MAX)).prop_map(
+        |(cluster_name, localities, overprovisioning_factor)| LoadAssignment {
+            cluster_name,
+            localities,
+            overprovisioning_factor,
+        },
+    )
+}
+
+/// What has a meaning for clusters that are discovered so.
+fn discovered(discovery: &ClusterDiscovery, all: (Dns, OriginalDst)) -> (Dns, OriginalDst) {
+    match discovery {
+        ClusterDiscovery::StrictDns(_) | ClusterDiscovery::LogicalDns(_) => (all.0, OriginalDst::default()),
+        ClusterDiscovery::OriginalDst => (Dns::default(), all.1),
+        ClusterDiscovery::Static(_) | ClusterDiscovery::Eds { .. } => Default::default(),
+    }
 }
 
 fn protocol() -> impl Strategy<Value = (HttpProtocol, Http2Options)> {
@@ -83,19 +140,40 @@ fn service() -> impl Strategy<Value = ServiceRef> {
 }
 
 fn transport_match() -> BoxedStrategy<TransportMatch> {
-    (text::name(), btree_map(text::name(), text::any_text(), 0..2), option::of(tls::upstream()))
-        .prop_map(|(name, criteria, tls)| TransportMatch { name, criteria, tls })
+    (
+        text::name(),
+        btree_map(text::name(), text::any_text(), 0..2),
+        option::of(tls::upstream()),
+        option::of(balance::proxy_protocol()),
+    )
+        .prop_map(|(name, criteria, tls, proxy_protocol)| TransportMatch {
+            name,
+            criteria,
+            tls,
+            proxy_protocol,
+        })
         .boxed()
 }
 
-fn thresholds() -> impl Strategy<Value = Thresholds> {
+pub(super) fn thresholds() -> impl Strategy<Value = Thresholds> {
     let limit = || option::of(any::<u32>());
-    (limit(), limit(), limit(), limit()).prop_map(
-        |(max_connections, max_pending_requests, max_requests, max_retries)| Thresholds {
+    let budget = (option::of(matcher::fraction()), limit())
+        .prop_map(|(budget, min_retry_concurrency)| RetryBudget { budget, min_retry_concurrency });
+    (limit(), limit(), limit(), limit(), option::of(budget), any::<bool>()).prop_map(
+        |(
             max_connections,
             max_pending_requests,
             max_requests,
             max_retries,
+            retry_budget,
+            track_remaining,
+        )| Thresholds {
+            max_connections,
+            max_pending_requests,
+            max_requests,
+            max_retries,
+            retry_budget,
+            track_remaining,
         },
     )
 }
@@ -111,13 +189,11 @@ fn keepalive() -> impl Strategy<Value = TcpKeepalive> {
 
 /// Any endpoints of a cluster.
 pub fn load_assignment() -> BoxedStrategy<LoadAssignment> {
-    (text::name(), vec(locality_endpoints(), 0..3))
-        .prop_map(|(cluster_name, localities)| LoadAssignment { cluster_name, localities })
-        .boxed()
+    given(address().boxed()).boxed()
 }
 
-fn locality_endpoints() -> impl Strategy<Value = LocalityEndpoints> {
-    (text::locality(), weight(), 0u32..=128, vec(endpoint(), 0..3)).prop_map(
+fn locality_endpoints(address: BoxedStrategy<Address>) -> impl Strategy<Value = LocalityEndpoints> {
+    (text::locality(), weight(), 0u32..=128, vec(endpoint(address), 0..3)).prop_map(
         |(locality, weight, priority, endpoints)| LocalityEndpoints { locality, weight, priority, endpoints },
     )
 }
@@ -126,7 +202,7 @@ fn weight() -> impl Strategy<Value = Option<u32>> {
     option::of(1..=u32::MAX)
 }
 
-fn endpoint() -> BoxedStrategy<Endpoint> {
+fn endpoint(address: BoxedStrategy<Address>) -> BoxedStrategy<Endpoint> {
     let health = prop_oneof![
         Just(Health::Unknown),
         Just(Health::Healthy),
@@ -135,14 +211,35 @@ fn endpoint() -> BoxedStrategy<Endpoint> {
         Just(Health::Degraded),
     ];
     let metadata = btree_map(text::name(), text::any_text(), 0..2);
-    (address(), weight(), health, metadata, option::of(workload()))
-        .prop_map(|(address, weight, health, transport_metadata, workload)| Endpoint {
+    let check = (option::of(text::port()), text::maybe_empty(), option::of(self::address()), any::<bool>())
+        .prop_map(|(port, hostname, address, disabled)| EndpointHealthCheck {
+            port,
+            hostname,
             address,
-            weight,
-            health,
-            transport_metadata,
-            workload,
+            disabled,
         })
+        .prop_filter("means nothing", |it| *it != EndpointHealthCheck::default());
+    let lb = (text::maybe_empty(), option::of(check.prop_map(Box::new)), super::json_map());
+    (address, weight(), health, metadata, option::of(workload()), lb)
+        .prop_map(
+            |(
+                address,
+                weight,
+                health,
+                transport_metadata,
+                workload,
+                (hostname, health_check, lb_metadata),
+            )| Endpoint {
+                hostname,
+                health_check,
+                lb_metadata,
+                address,
+                weight,
+                health,
+                transport_metadata,
+                workload,
+            },
+        )
         .boxed()
 }
 

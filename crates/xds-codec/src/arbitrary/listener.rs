@@ -16,7 +16,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{address, http2, rbac, route_config, text, tls};
+use super::{address, balance, http2, rbac, route_config, text, tls};
 
 /// Any listener.
 pub fn listener() -> BoxedStrategy<Listener> {
@@ -53,6 +53,8 @@ fn listener_filter() -> impl Strategy<Value = ListenerFilter> {
         Just(ListenerFilter::OriginalDst),
         ports().prop_map(|disabled_ports| ListenerFilter::TlsInspector { disabled_ports }),
         ports().prop_map(|disabled_ports| ListenerFilter::HttpInspector { disabled_ports }),
+        (any::<bool>(), vec(balance::proxy_protocol(), 0..2))
+            .prop_map(|(optional, disallowed)| ListenerFilter::ProxyProtocol { optional, disallowed }),
     ]
 }
 
@@ -148,12 +150,19 @@ fn tcp_proxy() -> BoxedStrategy<TcpProxy> {
         text::name().prop_map(TcpClusters::Single),
         vec((text::name(), 1u32..1000), 1..3).prop_map(TcpClusters::Weighted),
     ];
-    (text::maybe_empty(), clusters, option::of(text::duration()), 1..=u32::MAX, access_logs())
-        .prop_map(|(stat_prefix, clusters, idle_timeout, max_connect_attempts, access_log)| TcpProxy {
+    let time = || (1u64..10_000).prop_map(std::time::Duration::from_millis);
+    let back_off = (time(), option::of(time())).prop_map(|(base, more)| (base, more.map(|more| base + more)));
+    let more = (option::of(back_off), option::of(time()), any::<bool>(), super::json_map());
+    (text::maybe_empty(), clusters, option::of(text::duration()), 1..=u32::MAX, access_logs(), more)
+        .prop_map(|(stat_prefix, clusters, idle_timeout, max_connect_attempts, access_log, more)| TcpProxy {
             stat_prefix,
             clusters,
             idle_timeout,
             max_connect_attempts,
+            connect_back_off: more.0,
+            max_downstream_connection_duration: more.1,
+            hash_source_ip: more.2,
+            metadata_match: more.3,
             access_log,
         })
         .boxed()

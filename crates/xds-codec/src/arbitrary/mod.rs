@@ -3,6 +3,7 @@
 //! They cover all of `ir` that has a meaning. Left out are values that two spellings share, or that
 //! Envoy refuses: empty names, prefixes and lists, `%` commands, a back-off limit without a base.
 
+mod balance;
 mod cluster;
 mod http2;
 mod listener;
@@ -73,6 +74,11 @@ fn node() -> BoxedStrategy<BootstrapNode> {
     (text::name(), text::name(), text::locality(), btree_map(text::name(), json(), 0..3))
         .prop_map(|(id, cluster, locality, metadata)| BootstrapNode { id, cluster, locality, metadata })
         .boxed()
+}
+
+/// Metadata that a balancer looks at.
+fn json_map() -> impl Strategy<Value = BTreeMap<ir::Str, Json>> {
+    btree_map(text::name(), json(), 0..2)
 }
 
 fn json() -> impl Strategy<Value = Json> {

@@ -3,17 +3,17 @@
 use std::time::Duration;
 
 use ir::fault::{AbortStatus, FaultAbort, FaultDelay};
-use ir::retry::RetryOn;
+use ir::retry::{RateLimitedBackOff, ResetFormat, RetryOn};
 use ir::route::{
     AppendAction, DirectResponse, Forward, HeaderEdits, HeaderValue, MaxStreamDuration, PathMatch,
-    QueryMatcher, Redirect, RouteClusters, RouteMatch, WeightedCluster,
+    QueryMatcher, Redirect, RouteClusters, RouteMatch, RoutingPriority, WeightedCluster,
 };
 use ir::{Fault, RetryPolicy, Route, RouteAction, RouteConfig, Str, VirtualHost};
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{matcher, text};
+use super::{balance, matcher, text};
 
 /// Any route configuration.
 pub fn route_config() -> BoxedStrategy<RouteConfig> {
@@ -85,21 +85,21 @@ fn route_match() -> BoxedStrategy<RouteMatch> {
 }
 
 fn forward() -> BoxedStrategy<Forward> {
-    let weighted = (text::name(), 1u32..1000, edits()).prop_map(|(name, weight, headers)| WeightedCluster {
-        name,
-        weight,
-        headers,
-    });
+    let weighted = (text::name(), 1u32..1000, edits(), super::json_map()).prop_map(
+        |(name, weight, headers, metadata_match)| WeightedCluster { name, weight, headers, metadata_match },
+    );
     let clusters = prop_oneof![
         text::name().prop_map(RouteClusters::Single),
         vec(weighted, 1..4).prop_map(RouteClusters::Weighted),
     ];
+    let priority = prop_oneof![Just(RoutingPriority::Default), Just(RoutingPriority::High)];
+    let sticky = (vec(balance::hash_policy(), 0..3), super::json_map(), priority);
     let time = || option::of(text::duration());
     let stream = (time(), time(), time()).prop_map(|(max, grpc_header_max, grpc_header_offset)| {
         MaxStreamDuration { max, grpc_header_max, grpc_header_offset }
     });
     let times = (time(), time(), time(), option::of(stream));
-    (clusters, times, option::of(retry()), option::of(text::name()), option::of(text::path()))
+    (clusters, times, option::of(retry()), option::of(text::name()), option::of(text::path()), sticky)
         .prop_map(
             |(
                 clusters,
@@ -107,6 +107,7 @@ fn forward() -> BoxedStrategy<Forward> {
                 retry,
                 host_rewrite,
                 prefix_rewrite,
+                sticky,
             )| {
                 Forward {
                     clusters,
@@ -115,6 +116,9 @@ fn forward() -> BoxedStrategy<Forward> {
                     max_grpc_timeout,
                     max_stream_duration,
                     retry,
+                    hash_policy: sticky.0,
+                    metadata_match: sticky.1,
+                    priority: sticky.2,
                     host_rewrite,
                     prefix_rewrite,
                 }
@@ -130,8 +134,13 @@ fn retry() -> impl Strategy<Value = RetryPolicy> {
         None => (None, None),
         Some((base, more)) => (Some(base), more.map(|more| base + Duration::from_millis(more))),
     });
+    let format = prop_oneof![Just(ResetFormat::Seconds), Just(ResetFormat::UnixTimestamp)];
+    let rate_limited = (vec((text::header(), format), 1..3), option::of(text::duration()))
+        .prop_map(|(reset_headers, max_interval)| RateLimitedBackOff { reset_headers, max_interval });
+    let headers = || vec(matcher::header(), 0..2);
+    let more = (option::of(text::duration()), headers(), headers(), option::of(rate_limited));
     let counts = (any::<u32>(), any::<bool>(), 1..=u32::MAX);
-    (btree_set(on, 0..4), counts, option::of(text::duration()), btree_set(100u16..600, 0..3), back_off)
+    (btree_set(on, 0..4), counts, option::of(text::duration()), btree_set(100u16..600, 0..3), back_off, more)
         .prop_map(
             |(
                 on,
@@ -139,6 +148,7 @@ fn retry() -> impl Strategy<Value = RetryPolicy> {
                 per_try_timeout,
                 codes,
                 back_off,
+                (per_try_idle_timeout, retriable_headers, retriable_request_headers, rate_limited),
             )| {
                 RetryPolicy {
                     on,
@@ -149,6 +159,10 @@ fn retry() -> impl Strategy<Value = RetryPolicy> {
                     host_selection_attempts,
                     base_interval: back_off.0,
                     max_interval: back_off.1,
+                    per_try_idle_timeout,
+                    retriable_headers,
+                    retriable_request_headers,
+                    rate_limited,
                 }
             },
         )
@@ -195,7 +209,7 @@ fn edits() -> BoxedStrategy<HeaderEdits> {
     prop_oneof![Just(HeaderEdits::default()), some].boxed()
 }
 
-fn header_value() -> impl Strategy<Value = HeaderValue> {
+pub(super) fn header_value() -> impl Strategy<Value = HeaderValue> {
     let action = prop_oneof![
         Just(AppendAction::AppendIfExistsOrAdd),
         Just(AppendAction::AddIfAbsent),

@@ -5,7 +5,7 @@ use stdx::Str;
 
 use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
-use super::{headers, retry, wire};
+use super::{hash_policy, headers, retry, wire};
 use crate::pb::core::{self, data_source::Specifier};
 use crate::pb::route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 use crate::pb::route::route_action::{ClusterSpecifier, HostRewriteSpecifier};
@@ -43,9 +43,9 @@ pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> Forward {
         cluster_specifier,
         host_rewrite_specifier,
     } = it;
-    refuse!(at; cluster_not_found_response_code, metadata_match, regex_rewrite, path_rewrite_policy, path_rewrite,
+    refuse!(at; cluster_not_found_response_code, regex_rewrite, path_rewrite_policy, path_rewrite,
         append_x_forwarded_host, flush_timeout, early_data_policy, retry_policy_typed_config,
-        request_mirror_policies, priority, rate_limits, hash_policy, cors, grpc_timeout_offset, upgrade_configs,
+        request_mirror_policies, rate_limits, cors, grpc_timeout_offset, upgrade_configs,
         internal_redirect_policy, internal_redirect_action, max_internal_redirects, hedge_policy);
     refuse_true!(at; include_vh_rate_limits);
     let duration = |name, it| wire::optional_duration(at.field(name), it);
@@ -57,6 +57,9 @@ pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> Forward {
         max_stream_duration: max_stream_duration
             .map(|it| self::max_stream_duration(at.field("max_stream_duration"), it)),
         retry: retry_policy.map(|it| retry::retry_policy(at.field("retry_policy"), it)),
+        hash_policy: hash_policy::hash_policies(&at, hash_policy),
+        metadata_match: hash_policy::criteria(metadata_match),
+        priority: hash_policy::priority(at.field("priority"), priority),
         host_rewrite: host_rewrite(at, host_rewrite_specifier),
         prefix_rewrite: wire::optional_text(prefix_rewrite),
     }
@@ -125,13 +128,14 @@ fn weighted(at: At<'_>, it: ClusterWeight) -> WeightedCluster {
         typed_per_filter_config,
         host_rewrite_specifier,
     } = it;
-    refuse!(at; cluster_header, metadata_match, typed_per_filter_config, host_rewrite_specifier);
+    refuse!(at; cluster_header, typed_per_filter_config, host_rewrite_specifier);
     if weight.is_none() {
         at.field("weight").refuse("is required");
     }
     WeightedCluster {
         name: wire::required(at.field("name"), name),
         weight: weight.map_or(0, |it| it.value),
+        metadata_match: hash_policy::criteria(metadata_match),
         headers: headers::edits(
             at,
             headers::Edits {

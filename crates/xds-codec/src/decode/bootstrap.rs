@@ -1,17 +1,13 @@
 //! The bootstrap.
 
-use std::collections::BTreeMap;
-
 use ir::Bootstrap;
-use ir::bootstrap::{AdsConfig, BootstrapNode, Json};
-use stdx::Str;
+use ir::bootstrap::{AdsConfig, BootstrapNode};
 
 use super::at::{self, At};
 use super::strict::{harmless, is_set, refuse};
-use super::{address, cluster, endpoint, listener, secret, wire};
+use super::{address, cluster, endpoint, listener, metadata, secret, wire};
 use crate::pb::bootstrap::{self as pb, bootstrap as nested};
 use crate::pb::core::{self, api_config_source::ApiType};
-use crate::pb::google::{self, value::Kind};
 
 /// Says of every field given that is set that it is ignored.
 macro_rules! ignore {
@@ -121,7 +117,7 @@ fn node(at: At<'_>, it: core::Node) -> BootstrapNode {
         id: id.into(),
         cluster: cluster.into(),
         locality: endpoint::locality(locality),
-        metadata: metadata.map(json_map).unwrap_or_default(),
+        metadata: metadata.map(metadata::json_map).unwrap_or_default(),
     }
 }
 
@@ -179,19 +175,4 @@ fn ads_config(at: At<'_>, it: core::ApiConfigSource) -> AdsConfig {
         at.field("api_type").refuse("only GRPC and DELTA_GRPC are supported");
     }
     AdsConfig { cluster, delta: api_type == ApiType::DeltaGrpc, metadata }
-}
-
-fn json_map(it: google::Struct) -> BTreeMap<Str, Json> {
-    it.fields.into_iter().map(|(key, value)| (key.into(), json(value))).collect()
-}
-
-fn json(it: google::Value) -> Json {
-    match it.kind {
-        None | Some(Kind::NullValue(_)) => Json::Null,
-        Some(Kind::BoolValue(it)) => Json::Bool(it),
-        Some(Kind::NumberValue(it)) => Json::Number(it.to_string().into()),
-        Some(Kind::StringValue(it)) => Json::Text(it.into()),
-        Some(Kind::ListValue(it)) => Json::List(it.values.into_iter().map(json).collect()),
-        Some(Kind::StructValue(it)) => Json::Map(json_map(it)),
-    }
 }

@@ -1,12 +1,12 @@
 //! Clusters.
 
 use ir::cluster::{TcpKeepalive, TransportMatch};
-use ir::{Address, Cluster, ClusterDiscovery, LoadAssignment};
+use ir::{Address, Cluster, ClusterDiscovery, Dns, LoadAssignment};
 
 use super::at::At;
 use super::strict::{harmless, refuse};
 use super::upstream::{self, Legacy};
-use super::{balance, endpoint, metadata, tls, wire};
+use super::{balance, breakers, dns, endpoint, health_check, metadata, subsets, tls, wire};
 use crate::pb::cluster as pb;
 use crate::pb::cluster::cluster::{
     ClusterDiscoveryType, DiscoveryType, EdsClusterConfig, TransportSocketMatch,
@@ -68,30 +68,37 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
         cluster_discovery_type,
         lb_config: balance,
     } = it;
-    refuse!(at; transport_socket_matcher, per_connection_buffer_high_watermark_timeout, health_checks,
-        outlier_detection, lb_subset_config, close_connections_on_host_health_failure, filters,
+    refuse!(at; transport_socket_matcher, per_connection_buffer_high_watermark_timeout, filters,
         load_balancing_policy, lrs_server, lrs_report_endpoint_metrics, upstream_config, preconnect_policy,
         connection_pool_per_downstream_connection, queuing_policies);
     harmless!(Statistics; stats_matcher, track_timeout_budgets, track_cluster_stats);
     harmless!(Tuning; per_connection_buffer_limit_bytes, wait_for_warm_on_init);
-    // Clean-up of original destinations, and health checks: we have neither.
-    harmless!(NoSuchMechanism; cleanup_interval, ignore_health_on_host_removal);
+    // How long an original destination is remembered: ours cost nothing while they are idle.
+    harmless!(NoSuchMechanism; cleanup_interval);
     let name = wire::required(at.field("name"), name);
     let discovery = discovery(at, &name, cluster_discovery_type, eds_cluster_config, load_assignment, policy);
-    if has_names(&discovery) {
-        refuse!(at; dns_refresh_rate, dns_jitter, dns_failure_refresh_rate, respect_dns_ttl, dns_lookup_family,
-            dns_resolvers, use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config);
+    let resolves = matches!(discovery, ClusterDiscovery::StrictDns(_) | ClusterDiscovery::LogicalDns(_));
+    let names = dns::Fields {
+        dns_refresh_rate,
+        dns_jitter,
+        dns_failure_refresh_rate,
+        respect_dns_ttl,
+        dns_lookup_family,
+        dns_resolvers,
+        use_tcp_for_dns_lookups,
+        dns_resolution_config,
+        typed_dns_resolver_config,
+    };
+    let dns = if resolves {
+        dns::dns(at, names)
     } else {
-        harmless!(NoNames; dns_refresh_rate, dns_jitter, dns_failure_refresh_rate, respect_dns_ttl,
-            dns_lookup_family, dns_resolvers, use_tcp_for_dns_lookups, dns_resolution_config,
-            typed_dns_resolver_config);
-    }
-    if let Some(it) = common_lb {
-        balance::common_lb_config(at.field("common_lb_config"), it);
-    }
-    if let Some(it) = balance {
-        balance::lb_config(at, it);
-    }
+        harmless!(NoNames; names);
+        Dns::default()
+    };
+    let chosen = balance::balance(at, policy, balance);
+    let (thresholds, high_thresholds) =
+        breakers.map(|it| breakers::thresholds(at.field("circuit_breakers"), it)).unwrap_or_default();
+    let transport = tls::wrapped(at, transport_socket);
     let legacy = Legacy {
         common: common_http_protocol_options,
         upstream: upstream_http_protocol_options,
@@ -109,13 +116,25 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
         alt_stat_name: wire::optional_text(alt_stat_name),
         discovery,
         connect_timeout: wire::optional_duration(at.field("connect_timeout"), connect_timeout),
-        lb_policy: balance::lb_policy(at.field("lb_policy"), policy),
-        protocol: options.protocol,
-        tls: transport_socket.and_then(|it| tls::upstream(at.field("transport_socket"), it)),
-        transport_matches: transport_matches(at, transport_socket_matches),
-        thresholds: breakers
-            .map(|it| balance::thresholds(at.field("circuit_breakers"), it))
+        lb_policy: chosen.policy,
+        least_request: chosen.least_request,
+        slow_start: chosen.slow_start,
+        common_lb: common_lb
+            .map(|it| balance::common_lb_config(at.field("common_lb_config"), it))
             .unwrap_or_default(),
+        subsets: lb_subset_config.map(|it| Box::new(subsets::subsets(at.field("lb_subset_config"), it))),
+        outlier: outlier_detection.map(|it| Box::new(breakers::outlier(at.field("outlier_detection"), it))),
+        health_checks: health_check::health_checks(at, health_checks),
+        ignore_health_on_host_removal,
+        close_connections_on_health_failure: close_connections_on_host_health_failure,
+        dns,
+        original_dst: chosen.original_dst,
+        protocol: options.protocol,
+        tls: transport.tls,
+        proxy_protocol: transport.proxy_protocol,
+        transport_matches: transport_matches(at, transport_socket_matches),
+        thresholds,
+        high_thresholds,
         bind_source: bind.source,
         socket_mark: bind.mark,
         tcp_keepalive: upstream_connection_options
@@ -151,27 +170,21 @@ fn discovery(
     if eds.is_some() && ty != DiscoveryType::Eds {
         at.field("eds_cluster_config").refuse("has no effect: the type is not EDS");
     }
-    if assignment.is_some() && !matches!(ty, DiscoveryType::Static | DiscoveryType::StrictDns) {
-        at.field("load_assignment").refuse("has no effect: the type is neither STATIC nor STRICT_DNS");
+    if assignment.is_some() && matches!(ty, DiscoveryType::Eds | DiscoveryType::OriginalDst) {
+        at.field("load_assignment").refuse("has no effect: the type is EDS or ORIGINAL_DST");
     }
     let provided = policy == pb::cluster::LbPolicy::ClusterProvided as i32;
     if provided != (ty == DiscoveryType::OriginalDst) {
         at.field("lb_policy").refuse("CLUSTER_PROVIDED goes with the type ORIGINAL_DST, and only with it");
     }
     match ty {
-        DiscoveryType::Static | DiscoveryType::StrictDns => {
-            let mut assignment = match assignment {
-                Some(it) => endpoint::load_assignment(at.field("load_assignment"), it),
-                None => LoadAssignment::default(),
-            };
+        DiscoveryType::Static | DiscoveryType::StrictDns | DiscoveryType::LogicalDns => {
+            let at = at.field("load_assignment");
+            let mut assignment = assignment.map(|it| endpoint::load_assignment(at, it)).unwrap_or_default();
             if assignment.cluster_name.is_empty() {
                 assignment.cluster_name = name.into();
             }
-            let discovery = ClusterDiscovery::Static(assignment);
-            if ty == DiscoveryType::Static && has_names(&discovery) {
-                at.field("load_assignment").refuse("host names need the type STRICT_DNS");
-            }
-            discovery
+            given(at, ty, assignment)
         }
         DiscoveryType::Eds => {
             let at = at.field("eds_cluster_config");
@@ -180,16 +193,40 @@ fn discovery(
             ClusterDiscovery::Eds { service_name: wire::optional_text(service_name) }
         }
         DiscoveryType::OriginalDst => ClusterDiscovery::OriginalDst,
+    }
+}
+
+/// Endpoints that the cluster itself names.
+fn given(at: At<'_>, ty: DiscoveryType, it: LoadAssignment) -> ClusterDiscovery {
+    match ty {
+        DiscoveryType::StrictDns => {
+            if it.localities.iter().any(|locality| locality.endpoints.iter().any(is_pipe)) {
+                at.refuse("STRICT_DNS resolves no paths of sockets");
+            }
+            ClusterDiscovery::StrictDns(it)
+        }
         DiscoveryType::LogicalDns => {
-            at.field("type").refuse("LOGICAL_DNS is not supported");
-            ClusterDiscovery::OriginalDst
+            let endpoints: Vec<_> = it.localities.iter().flat_map(|locality| &locality.endpoints).collect();
+            if it.localities.len() != 1 || endpoints.len() != 1 || endpoints.iter().any(|it| is_pipe(it)) {
+                at.refuse("LOGICAL_DNS must have one locality with one endpoint, a host and a port");
+            }
+            ClusterDiscovery::LogicalDns(it)
+        }
+        _ => {
+            if has_names(&it) {
+                at.refuse("host names need the type STRICT_DNS or LOGICAL_DNS");
+            }
+            ClusterDiscovery::Static(it)
         }
     }
 }
 
-fn has_names(it: &ClusterDiscovery) -> bool {
-    let ClusterDiscovery::Static(assignment) = it else { return false };
-    let mut endpoints = assignment.localities.iter().flat_map(|locality| &locality.endpoints);
+fn is_pipe(it: &ir::Endpoint) -> bool {
+    matches!(it.address, Address::Pipe(_))
+}
+
+fn has_names(it: &LoadAssignment) -> bool {
+    let mut endpoints = it.localities.iter().flat_map(|locality| &locality.endpoints);
     endpoints.any(|endpoint| matches!(endpoint.address, Address::Name { .. }))
 }
 
@@ -201,10 +238,12 @@ fn transport_matches(at: At<'_>, all: Vec<TransportSocketMatch>) -> Vec<Transpor
         if transport_socket.is_none() {
             at.field("transport_socket").refuse("is required");
         }
+        let transport = tls::wrapped(at, transport_socket);
         matches.push(TransportMatch {
             name: wire::required(at.field("name"), name),
             criteria: metadata::texts(at.field("match"), r#match.unwrap_or_default()),
-            tls: transport_socket.and_then(|it| tls::upstream(at.field("transport_socket"), it)),
+            tls: transport.tls,
+            proxy_protocol: transport.proxy_protocol,
         });
     }
     matches

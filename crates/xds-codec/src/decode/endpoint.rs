@@ -1,19 +1,18 @@
 //! Endpoints.
 
+use ir::endpoint::EndpointHealthCheck;
 use ir::{Endpoint, Health, LoadAssignment, LocalityEndpoints};
 use model::Locality;
 
 use super::at::At;
 use super::strict::{harmless, refuse};
 use super::{address, metadata, wire};
-use crate::names::TRANSPORT_MATCH;
+use crate::names::{LB_METADATA, TRANSPORT_MATCH};
 use crate::pb::core;
 use crate::pb::endpoint::{self as pb, lb_endpoint::HostIdentifier};
 
 /// Envoy's highest (least preferred) priority.
 const MAX_PRIORITY: u32 = 128;
-/// Envoy's default share of hosts, in percent, that a priority is thought to have to spare.
-const OVERPROVISIONING: u32 = 140;
 
 /// From EDS: it is asked for by its name.
 pub(super) fn discovered(at: At<'_>, it: pb::ClusterLoadAssignment) -> LoadAssignment {
@@ -28,17 +27,16 @@ pub(super) fn discovered(at: At<'_>, it: pb::ClusterLoadAssignment) -> LoadAssig
 pub(super) fn load_assignment(at: At<'_>, it: pb::ClusterLoadAssignment) -> LoadAssignment {
     let pb::ClusterLoadAssignment { cluster_name, endpoints, named_endpoints, policy: rules } = it;
     refuse!(at; named_endpoints);
-    if let Some(rules) = rules {
-        policy(at.field("policy"), rules);
-    }
+    let overprovisioning_factor = rules.and_then(|rules| policy(at.field("policy"), rules));
     let one = |(index, it)| locality_endpoints(at.index("endpoints", index), it);
     LoadAssignment {
         cluster_name: cluster_name.into(),
         localities: endpoints.into_iter().enumerate().map(one).collect(),
+        overprovisioning_factor,
     }
 }
 
-fn policy(at: At<'_>, it: pb::cluster_load_assignment::Policy) {
+fn policy(at: At<'_>, it: pb::cluster_load_assignment::Policy) -> Option<u32> {
     let pb::cluster_load_assignment::Policy {
         drop_overloads,
         overprovisioning_factor,
@@ -46,9 +44,11 @@ fn policy(at: At<'_>, it: pb::cluster_load_assignment::Policy) {
         weighted_priority_health,
     } = it;
     refuse!(at; drop_overloads, endpoint_stale_after, weighted_priority_health);
-    if overprovisioning_factor.is_some_and(|it| it.value != OVERPROVISIONING) {
-        at.field("overprovisioning_factor").refuse("only 140 is supported");
+    let factor = wire::optional_number(overprovisioning_factor);
+    if factor.is_some_and(|factor| factor < 100) {
+        at.field("overprovisioning_factor").refuse("must be at least 100");
     }
+    factor
 }
 
 fn locality_endpoints(at: At<'_>, it: pb::LocalityLbEndpoints) -> LocalityEndpoints {
@@ -90,27 +90,30 @@ fn weight(at: At<'_>, it: Option<crate::pb::google::UInt32Value>) -> Option<u32>
 
 fn endpoint(at: At<'_>, it: pb::LbEndpoint) -> Endpoint {
     let pb::LbEndpoint { health_status, metadata: all, load_balancing_weight, host_identifier } = it;
-    let place = match host_identifier {
+    let host = match host_identifier {
         Some(HostIdentifier::Endpoint(it)) => host(at.field("endpoint"), it),
         Some(HostIdentifier::EndpointName(_)) => {
             at.unsupported("endpoint_name");
-            address::address(at.field("endpoint_name"), None)
+            Endpoint::new(address::address(at.field("endpoint_name"), None))
         }
-        None => address::address(at.field("endpoint"), None),
+        None => Endpoint::new(address::address(at.field("endpoint"), None)),
     };
     let mut keys = metadata::keys(all);
+    let lb = keys.remove(LB_METADATA).map(metadata::json_map).unwrap_or_default();
     let transport = keys.remove(TRANSPORT_MATCH).unwrap_or_default();
     let at_transport = at.field("metadata");
     Endpoint {
-        address: place,
         weight: weight(at, load_balancing_weight),
+        lb_metadata: lb,
         health: health(at.field("health_status"), health_status),
         transport_metadata: metadata::texts(at_transport.key("filter_metadata", TRANSPORT_MATCH), transport),
         workload: keys.workload(),
+        ..host
     }
 }
 
-fn host(at: At<'_>, it: pb::Endpoint) -> ir::Address {
+/// All that the inner message says.
+fn host(at: At<'_>, it: pb::Endpoint) -> Endpoint {
     let pb::Endpoint {
         address: place,
         health_check_config,
@@ -119,10 +122,26 @@ fn host(at: At<'_>, it: pb::Endpoint) -> ir::Address {
         observability_name,
     } = it;
     refuse!(at; additional_addresses);
-    // Read by health checks and by `auto_host_rewrite` only; both are refused where they are set.
-    harmless!(NoSuchMechanism; health_check_config, hostname);
     harmless!(Label; observability_name);
-    address::address(at.field("address"), place)
+    Endpoint {
+        hostname: hostname.into(),
+        health_check: health_check_config
+            .map(|it| health_check(at.field("health_check_config"), it))
+            .filter(|it| *it != EndpointHealthCheck::default())
+            .map(Box::new),
+        ..Endpoint::new(address::address(at.field("address"), place))
+    }
+}
+
+fn health_check(at: At<'_>, it: pb::endpoint::HealthCheckConfig) -> EndpointHealthCheck {
+    let pb::endpoint::HealthCheckConfig { port_value, hostname, address: place, disable_active_health_check } =
+        it;
+    EndpointHealthCheck {
+        port: (port_value != 0).then(|| wire::port(at.field("port_value"), port_value)),
+        hostname: hostname.into(),
+        address: place.map(|it| address::address(at.field("address"), Some(it))),
+        disabled: disable_active_health_check,
+    }
 }
 
 fn health(at: At<'_>, it: i32) -> Health {

@@ -25,11 +25,11 @@ pub(super) fn edits(at: At<'_>, it: Edits) -> HeaderEdits {
     }
 }
 
-fn additions(at: At<'_>, name: &str, all: Vec<core::HeaderValueOption>) -> Vec<HeaderValue> {
+pub(super) fn additions(at: At<'_>, name: &str, all: Vec<core::HeaderValueOption>) -> Vec<HeaderValue> {
     all.into_iter().enumerate().map(|(index, it)| header_value(at.index(name, index), it)).collect()
 }
 
-fn removals(at: At<'_>, name: &str, all: Vec<String>) -> Vec<Str> {
+pub(super) fn removals(at: At<'_>, name: &str, all: Vec<String>) -> Vec<Str> {
     all.into_iter().enumerate().map(|(index, it)| header_name(at.index(name, index), it)).collect()
 }
 

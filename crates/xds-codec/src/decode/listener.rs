@@ -5,12 +5,13 @@ use ir::{Direction, Listener};
 
 use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
-use super::{access_log, address, chain, metadata, wire};
+use super::{access_log, address, chain, metadata, tls, wire};
 use crate::pb::core::TrafficDirection;
 use crate::pb::http_inspector::HttpInspector;
 use crate::pb::listener::listener_filter::ConfigType;
 use crate::pb::listener::listener_filter_chain_match_predicate::{MatchSet, Rule};
 use crate::pb::listener::{self as pb};
+use crate::pb::listener_proxy_protocol;
 use crate::pb::original_dst::OriginalDst;
 use crate::pb::tls_inspector::TlsInspector;
 
@@ -124,9 +125,34 @@ fn listener_filter(at: At<'_>, it: pb::ListenerFilter) -> Option<ListenerFilter>
     } else if wire::is::<HttpInspector>(&any) {
         let HttpInspector {} = wire::unpack(config_at, &any);
         Some(ListenerFilter::HttpInspector { disabled_ports })
+    } else if wire::is::<listener_proxy_protocol::ProxyProtocol>(&any) {
+        if !disabled_ports.is_empty() {
+            at.unsupported("filter_disabled");
+        }
+        Some(proxy_protocol(config_at, wire::unpack(config_at, &any)))
     } else {
         wire::unknown_type(config_at, &any);
         None
+    }
+}
+
+fn proxy_protocol(at: At<'_>, it: listener_proxy_protocol::ProxyProtocol) -> ListenerFilter {
+    let listener_proxy_protocol::ProxyProtocol {
+        rules,
+        allow_requests_without_proxy_protocol,
+        pass_through_tlvs,
+        disallowed_versions,
+        stat_prefix,
+        tlv_location,
+    } = it;
+    refuse!(at; rules, pass_through_tlvs);
+    harmless!(Statistics; stat_prefix);
+    // Of the rules.
+    harmless!(NoSuchMechanism; tlv_location);
+    let version = |(index, it)| tls::proxy_protocol_version(at.index("disallowed_versions", index), it);
+    ListenerFilter::ProxyProtocol {
+        optional: allow_requests_without_proxy_protocol,
+        disallowed: disallowed_versions.into_iter().enumerate().map(version).collect(),
     }
 }
 

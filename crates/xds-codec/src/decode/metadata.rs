@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use ir::bootstrap::Json;
 use ir::cluster::ServiceRef;
 use ir::endpoint::WorkloadRef;
 use model::{ObjectRef, Origin};
@@ -70,6 +71,21 @@ pub(super) fn texts(at: At<'_>, it: google::Struct) -> BTreeMap<Str, Str> {
         }
     }
     all
+}
+
+pub(super) fn json_map(it: google::Struct) -> BTreeMap<Str, Json> {
+    it.fields.into_iter().map(|(key, value)| (key.into(), json(value))).collect()
+}
+
+fn json(it: google::Value) -> Json {
+    match it.kind {
+        None | Some(Kind::NullValue(_)) => Json::Null,
+        Some(Kind::BoolValue(it)) => Json::Bool(it),
+        Some(Kind::NumberValue(it)) => Json::Number(it.to_string().into()),
+        Some(Kind::StringValue(it)) => Json::Text(it.into()),
+        Some(Kind::ListValue(it)) => Json::List(it.values.into_iter().map(json).collect()),
+        Some(Kind::StructValue(it)) => Json::Map(json_map(it)),
+    }
 }
 
 fn text<'a>(fields: &'a google::Struct, name: &str) -> Option<&'a str> {

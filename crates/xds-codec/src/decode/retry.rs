@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ir::RetryPolicy;
-use ir::retry::RetryOn;
+use ir::retry::{RateLimitedBackOff, ResetFormat, RetryOn};
 
 use super::at::At;
 use super::strict::{harmless, refuse};
-use super::wire;
+use super::{matcher, wire};
 use crate::pb::previous_hosts::PreviousHostsPredicate;
 use crate::pb::route as pb;
-use crate::pb::route::retry_policy::{RetryBackOff, RetryHostPredicate, retry_host_predicate::ConfigType};
+use crate::pb::route::retry_policy::{
+    RateLimitedRetryBackOff, ResetHeader, ResetHeaderFormat, RetryBackOff, RetryHostPredicate,
+    retry_host_predicate::ConfigType,
+};
 
 pub(super) fn retry_policy(at: At<'_>, it: pb::RetryPolicy) -> RetryPolicy {
     let pb::RetryPolicy {
@@ -30,8 +33,7 @@ pub(super) fn retry_policy(at: At<'_>, it: pb::RetryPolicy) -> RetryPolicy {
         retriable_request_headers,
         refresh_cluster_on_retry,
     } = it;
-    refuse!(at; per_try_idle_timeout, retry_priority, retry_options_predicates, rate_limited_retry_back_off,
-        retriable_headers, retriable_request_headers, refresh_cluster_on_retry);
+    refuse!(at; retry_priority, retry_options_predicates, refresh_cluster_on_retry);
     let (base_interval, max_interval) = back_off(at, retry_back_off);
     RetryPolicy {
         on: conditions(at.field("retry_on"), &retry_on),
@@ -42,7 +44,34 @@ pub(super) fn retry_policy(at: At<'_>, it: pb::RetryPolicy) -> RetryPolicy {
         host_selection_attempts: host_selection_attempts(at, host_selection_retry_max_attempts),
         base_interval,
         max_interval,
+        per_try_idle_timeout: wire::optional_duration(at.field("per_try_idle_timeout"), per_try_idle_timeout),
+        retriable_headers: matcher::headers(&at, "retriable_headers", retriable_headers),
+        retriable_request_headers: matcher::headers(
+            &at,
+            "retriable_request_headers",
+            retriable_request_headers,
+        ),
+        rate_limited: rate_limited_retry_back_off
+            .map(|it| rate_limited(at.field("rate_limited_retry_back_off"), it)),
     }
+}
+
+fn rate_limited(at: At<'_>, it: RateLimitedRetryBackOff) -> RateLimitedBackOff {
+    let RateLimitedRetryBackOff { reset_headers: all, max_interval } = it;
+    if all.is_empty() {
+        at.field("reset_headers").refuse("is required");
+    }
+    let mut reset_headers = Vec::with_capacity(all.len());
+    for (index, ResetHeader { name, format }) in all.into_iter().enumerate() {
+        let at = at.index("reset_headers", index);
+        let format = match wire::enumeration(at.field("format"), format) {
+            ResetHeaderFormat::Seconds => ResetFormat::Seconds,
+            ResetHeaderFormat::UnixTimestamp => ResetFormat::UnixTimestamp,
+        };
+        reset_headers.push((wire::lower(wire::required(at.field("name"), name).to_string()), format));
+    }
+    let max_interval = wire::optional_duration(at.field("max_interval"), max_interval);
+    RateLimitedBackOff { reset_headers, max_interval }
 }
 
 fn conditions(at: At<'_>, text: &str) -> BTreeSet<RetryOn> {

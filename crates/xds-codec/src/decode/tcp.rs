@@ -1,12 +1,15 @@
 //! The TCP proxy filter.
 
+use std::time::Duration;
+
 use ir::TcpProxy;
 use ir::tcp::TcpClusters;
 use stdx::Str;
 
 use super::at::At;
 use super::strict::refuse;
-use super::{access_log, wire};
+use super::{access_log, hash_policy, wire};
+use crate::pb::core;
 use crate::pb::tcp_proxy::tcp_proxy::{ClusterSpecifier, WeightedCluster, weighted_cluster::ClusterWeight};
 use crate::pb::tcp_proxy::{self as pb};
 
@@ -35,8 +38,7 @@ pub(super) fn tcp_proxy(at: At<'_>, it: pb::TcpProxy) -> TcpProxy {
         check_drain_close,
         cluster_specifier,
     } = it;
-    refuse!(at; on_demand, metadata_match, downstream_idle_timeout, upstream_idle_timeout, backoff_options,
-        hash_policy, tunneling_config, max_downstream_connection_duration,
+    refuse!(at; on_demand, downstream_idle_timeout, upstream_idle_timeout, tunneling_config,
         max_downstream_connection_duration_jitter_percentage, access_log_flush_interval,
         flush_access_log_on_connected, access_log_options, proxy_protocol_tlvs,
         proxy_protocol_tlv_merge_policy, upstream_connect_mode, max_early_data_bytes, check_drain_close);
@@ -44,13 +46,34 @@ pub(super) fn tcp_proxy(at: At<'_>, it: pb::TcpProxy) -> TcpProxy {
     if attempts == 0 {
         at.field("max_connect_attempts").refuse("must be at least 1");
     }
+    let duration = wire::optional_duration(
+        at.field("max_downstream_connection_duration"),
+        max_downstream_connection_duration,
+    );
+    if duration.is_some_and(|it| it < Duration::from_millis(1)) {
+        at.field("max_downstream_connection_duration").refuse("must be at least 1 ms");
+    }
     TcpProxy {
         stat_prefix: stat_prefix.into(),
         clusters: clusters(at, cluster_specifier),
         idle_timeout: wire::optional_duration(at.field("idle_timeout"), idle_timeout),
         max_connect_attempts: attempts,
+        connect_back_off: backoff_options.map(|it| back_off(at.field("backoff_options"), it)),
+        max_downstream_connection_duration: duration,
+        hash_source_ip: hash_policy::of_tcp(&at, hash_policy),
+        metadata_match: hash_policy::criteria(metadata_match),
         access_log: access_log::access_logs(&at, logs),
     }
+}
+
+fn back_off(at: At<'_>, it: core::BackoffStrategy) -> (Duration, Option<Duration>) {
+    let core::BackoffStrategy { base_interval, max_interval } = it;
+    let base = wire::optional_duration(at.field("base_interval"), base_interval).unwrap_or_default();
+    let max = wire::optional_duration(at.field("max_interval"), max_interval);
+    if base < Duration::from_millis(1) || max.is_some_and(|max| max < base) {
+        at.refuse("base_interval must be at least 1 ms and at most max_interval");
+    }
+    (base, max)
 }
 
 fn clusters(at: At<'_>, it: Option<ClusterSpecifier>) -> TcpClusters {

@@ -1,5 +1,6 @@
 //! TLS contexts.
 
+use ir::cluster::ProxyProtocol;
 use ir::tls::{CertificateSource, CommonTls, SdsRef, SdsVia, TlsVersion};
 use ir::{DownstreamTls, UpstreamTls};
 use stdx::Str;
@@ -9,6 +10,7 @@ use super::strict::{harmless, refuse, refuse_true};
 use super::{secret, validation, wire};
 use crate::Any;
 use crate::pb::core::{self, api_config_source::ApiType, config_source::ConfigSourceSpecifier};
+use crate::pb::proxy_protocol::ProxyProtocolUpstreamTransport;
 use crate::pb::raw_buffer::RawBuffer;
 use crate::pb::tls::downstream_tls_context::SessionTicketKeysType;
 use crate::pb::tls::{self as pb, tls_parameters::TlsProtocol};
@@ -51,11 +53,56 @@ pub(super) fn downstream(at: At<'_>, it: core::TransportSocket) -> Option<Downst
 }
 
 /// `None` is plaintext.
-pub(super) fn upstream(at: At<'_>, it: core::TransportSocket) -> Option<UpstreamTls> {
-    let any = socket(at, it)?;
+/// What a connection to an endpoint is made of.
+#[derive(Default)]
+pub(super) struct Transport {
+    /// `None` is plaintext.
+    pub tls: Option<UpstreamTls>,
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// The field `transport_socket`, also where a PROXY protocol's header goes before it.
+pub(super) fn wrapped(at: At<'_>, it: Option<core::TransportSocket>) -> Transport {
+    let at = at.field("transport_socket");
+    let Some(any) = it.and_then(|it| socket(at, it)) else { return Transport::default() };
     let at = at.field("typed_config");
-    if !wire::is::<pb::UpstreamTlsContext>(&any) {
-        plaintext(at, &any);
+    if !wire::is::<ProxyProtocolUpstreamTransport>(&any) {
+        return Transport { tls: upstream(at, &any), proxy_protocol: None };
+    }
+    let ProxyProtocolUpstreamTransport {
+        config,
+        transport_socket,
+        allow_unspecified_address,
+        tlv_as_pool_key,
+    } = wire::unpack(at, &any);
+    refuse!(at; tlv_as_pool_key);
+    // Where an address is unknown, we say so in the header and never refuse to connect.
+    harmless!(NoSuchMechanism; allow_unspecified_address);
+    let core::ProxyProtocolConfig { version, pass_through_tlvs, added_tlvs } = config.unwrap_or_default();
+    {
+        let at = at.field("config");
+        refuse!(at; pass_through_tlvs, added_tlvs);
+    }
+    let version = proxy_protocol_version(at.field("config").field("version"), version);
+    let at = at.field("transport_socket");
+    if transport_socket.is_none() {
+        at.refuse("is required");
+    }
+    let inner = transport_socket.and_then(|it| socket(at, it));
+    let tls = inner.and_then(|any| upstream(at.field("typed_config"), &any));
+    Transport { tls, proxy_protocol: Some(version) }
+}
+
+pub(super) fn proxy_protocol_version(at: At<'_>, it: i32) -> ProxyProtocol {
+    match wire::enumeration(at, it) {
+        core::proxy_protocol_config::Version::V1 => ProxyProtocol::V1,
+        core::proxy_protocol_config::Version::V2 => ProxyProtocol::V2,
+    }
+}
+
+fn upstream(at: At<'_>, any: &Any) -> Option<UpstreamTls> {
+    if !wire::is::<pb::UpstreamTlsContext>(any) {
+        plaintext(at, any);
         return None;
     }
     let pb::UpstreamTlsContext {
@@ -66,7 +113,7 @@ pub(super) fn upstream(at: At<'_>, it: core::TransportSocket) -> Option<Upstream
         allow_renegotiation,
         max_session_keys,
         enforce_rsa_key_usage,
-    } = wire::unpack(at, &any);
+    } = wire::unpack(at, any);
     refuse!(at; auto_host_sni, auto_sni_san_validation, allow_renegotiation, max_session_keys,
         enforce_rsa_key_usage);
     Some(UpstreamTls {

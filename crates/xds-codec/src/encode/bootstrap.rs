@@ -1,14 +1,11 @@
 //! The bootstrap.
 
-use std::collections::BTreeMap;
-
 use ir::Bootstrap;
-use ir::bootstrap::{AdsConfig, BootstrapNode, Json};
-use stdx::Str;
+use ir::bootstrap::{AdsConfig, BootstrapNode};
 
 use super::{address, cluster, endpoint, listener, tls, wire};
 use crate::pb::bootstrap::{self as pb, bootstrap as nested};
-use crate::pb::{core, google};
+use crate::pb::core;
 
 /// Encodes a bootstrap.
 pub fn bootstrap(it: &Bootstrap) -> pb::Bootstrap {
@@ -44,7 +41,7 @@ fn node(it: &BootstrapNode) -> core::Node {
     core::Node {
         id: it.id.to_string(),
         cluster: it.cluster.to_string(),
-        metadata: (!it.metadata.is_empty()).then(|| json_struct(&it.metadata)),
+        metadata: (!it.metadata.is_empty()).then(|| wire::json_struct(&it.metadata)),
         locality: endpoint::locality(&it.locality),
         ..Default::default()
     }
@@ -59,25 +56,4 @@ fn ads_config(it: &AdsConfig) -> core::ApiConfigSource {
         set_node_on_first_message_only: true,
         ..Default::default()
     }
-}
-
-fn json_struct(it: &BTreeMap<Str, Json>) -> google::Struct {
-    google::Struct { fields: it.iter().map(|(key, value)| (key.to_string(), json(value))).collect() }
-}
-
-fn json(it: &Json) -> google::Value {
-    use google::value::Kind;
-    let kind = match it {
-        Json::Null => Kind::NullValue(0),
-        Json::Bool(it) => Kind::BoolValue(*it),
-        // What is no number cannot have come from a file; it stays readable as text.
-        Json::Number(it) => match it.parse::<f64>() {
-            Ok(number) if number.is_finite() => Kind::NumberValue(number),
-            _ => Kind::StringValue(it.to_string()),
-        },
-        Json::Text(it) => Kind::StringValue(it.to_string()),
-        Json::List(all) => Kind::ListValue(google::ListValue { values: all.iter().map(json).collect() }),
-        Json::Map(all) => Kind::StructValue(json_struct(all)),
-    };
-    google::Value { kind: Some(kind) }
 }

@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
-use ir::cluster::{TcpKeepalive, Thresholds, TransportMatch};
-use ir::{Address, Cluster, ClusterDiscovery, HttpProtocol, LbPolicy, LoadAssignment};
+use ir::cluster::{ProxyProtocol, TcpKeepalive, TransportMatch};
+use ir::{Cluster, ClusterDiscovery, HttpProtocol, UpstreamTls};
 
 use super::metadata::Builder;
-use super::{address, endpoint, protocol, tls, wire};
+use super::{address, balance, breakers, dns, endpoint, health_check, protocol, tls, wire};
 use crate::names;
 use crate::pb::cluster::cluster::{
     ClusterDiscoveryType, DiscoveryType, EdsClusterConfig, TransportSocketMatch,
 };
-use crate::pb::cluster::{self as pb, circuit_breakers};
+use crate::pb::cluster::{self as pb};
 use crate::pb::core;
 use crate::pb::upstream_http::http_protocol_options::explicit_http_config::ProtocolConfig;
 use crate::pb::upstream_http::http_protocol_options::{
@@ -26,26 +26,35 @@ pub(crate) const SO_MARK: i64 = 36;
 /// Encodes a cluster.
 pub fn cluster(it: &Cluster) -> pb::Cluster {
     let discovery = discovery(it);
-    pb::Cluster {
+    let mut encoded = pb::Cluster {
         transport_socket_matches: it.transport_matches.iter().map(transport_match).collect(),
         name: it.name.to_string(),
         alt_stat_name: wire::optional_text(&it.alt_stat_name),
         eds_cluster_config: discovery.eds,
         connect_timeout: wire::optional_duration(it.connect_timeout),
-        lb_policy: lb_policy(it.lb_policy).into(),
+        lb_policy: balance::lb_policy(it.lb_policy).into(),
         load_assignment: discovery.load_assignment,
-        circuit_breakers: circuit_breakers(&it.thresholds),
+        health_checks: it.health_checks.iter().map(health_check::health_check).collect(),
+        circuit_breakers: breakers::circuit_breakers(it),
+        outlier_detection: it.outlier.as_ref().map(|it| breakers::outlier(it)),
         typed_extension_protocol_options: HashMap::from_iter(protocol_options(it)),
         upstream_bind_config: bind_config(it),
-        transport_socket: it.tls.as_ref().map(tls::upstream_socket),
+        lb_subset_config: it.subsets.as_ref().map(|it| balance::subsets(it)),
+        common_lb_config: balance::common_lb_config(&it.common_lb),
+        transport_socket: transport(&it.tls, it.proxy_protocol),
         metadata: Builder::default().origin(&it.origin).services(&it.services).build(),
         upstream_connection_options: it.tcp_keepalive.map(|it| pb::UpstreamConnectionOptions {
             tcp_keepalive: Some(keepalive(it)),
             ..Default::default()
         }),
+        close_connections_on_host_health_failure: it.close_connections_on_health_failure,
+        ignore_health_on_host_removal: it.ignore_health_on_host_removal,
+        lb_config: balance::lb_config(it),
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.ty.into())),
         ..Default::default()
-    }
+    };
+    dns::dns(&it.dns, &mut encoded);
+    encoded
 }
 
 struct Discovery {
@@ -56,16 +65,18 @@ struct Discovery {
 
 fn discovery(it: &Cluster) -> Discovery {
     let nothing = |ty| Discovery { ty, eds: None, load_assignment: None };
-    match &it.discovery {
-        ClusterDiscovery::Static(assignment) => {
-            let mut load_assignment = endpoint::load_assignment(assignment);
-            if load_assignment.cluster_name.is_empty() {
-                // Envoy refuses an assignment without a name.
-                load_assignment.cluster_name = it.name.to_string();
-            }
-            let ty = if has_names(assignment) { DiscoveryType::StrictDns } else { DiscoveryType::Static };
-            Discovery { load_assignment: Some(load_assignment), ..nothing(ty) }
+    let given = |ty, assignment| {
+        let mut load_assignment = endpoint::load_assignment(assignment);
+        if load_assignment.cluster_name.is_empty() {
+            // Envoy refuses an assignment without a name.
+            load_assignment.cluster_name = it.name.to_string();
         }
+        Discovery { load_assignment: Some(load_assignment), ..nothing(ty) }
+    };
+    match &it.discovery {
+        ClusterDiscovery::Static(it) => given(DiscoveryType::Static, it),
+        ClusterDiscovery::StrictDns(it) => given(DiscoveryType::StrictDns, it),
+        ClusterDiscovery::LogicalDns(it) => given(DiscoveryType::LogicalDns, it),
         ClusterDiscovery::Eds { service_name } => {
             let eds = EdsClusterConfig {
                 eds_config: Some(wire::ads()),
@@ -75,35 +86,6 @@ fn discovery(it: &Cluster) -> Discovery {
         }
         ClusterDiscovery::OriginalDst => nothing(DiscoveryType::OriginalDst),
     }
-}
-
-/// Envoy resolves host names in some types of clusters only.
-fn has_names(it: &LoadAssignment) -> bool {
-    let mut endpoints = it.localities.iter().flat_map(|locality| &locality.endpoints);
-    endpoints.any(|endpoint| matches!(endpoint.address, Address::Name { .. }))
-}
-
-fn lb_policy(it: LbPolicy) -> pb::cluster::LbPolicy {
-    match it {
-        LbPolicy::RoundRobin => pb::cluster::LbPolicy::RoundRobin,
-        LbPolicy::LeastRequest => pb::cluster::LbPolicy::LeastRequest,
-        LbPolicy::Random => pb::cluster::LbPolicy::Random,
-        LbPolicy::ClusterProvided => pb::cluster::LbPolicy::ClusterProvided,
-    }
-}
-
-fn circuit_breakers(it: &Thresholds) -> Option<pb::CircuitBreakers> {
-    if *it == Thresholds::default() {
-        return None;
-    }
-    let thresholds = circuit_breakers::Thresholds {
-        max_connections: wire::optional_number(it.max_connections),
-        max_pending_requests: wire::optional_number(it.max_pending_requests),
-        max_requests: wire::optional_number(it.max_requests),
-        max_retries: wire::optional_number(it.max_retries),
-        ..Default::default()
-    };
-    Some(pb::CircuitBreakers { thresholds: vec![thresholds], ..Default::default() })
 }
 
 fn protocol_options(it: &Cluster) -> Option<(String, crate::Any)> {
@@ -181,11 +163,20 @@ fn keepalive(it: TcpKeepalive) -> core::TcpKeepalive {
     }
 }
 
+/// `None` is plaintext.
+fn transport(tls: &Option<UpstreamTls>, version: Option<ProxyProtocol>) -> Option<core::TransportSocket> {
+    let inner = tls.as_ref().map(tls::upstream_socket);
+    match version {
+        None => inner,
+        Some(version) => Some(tls::proxy_protocol_socket(version, inner)),
+    }
+}
+
 fn transport_match(it: &TransportMatch) -> TransportSocketMatch {
     let criteria = it.criteria.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     TransportSocketMatch {
         name: it.name.to_string(),
         r#match: Some(wire::text_struct(criteria)),
-        transport_socket: Some(it.tls.as_ref().map_or_else(tls::raw_buffer_socket, tls::upstream_socket)),
+        transport_socket: transport(&it.tls, it.proxy_protocol).or_else(|| Some(tls::raw_buffer_socket())),
     }
 }

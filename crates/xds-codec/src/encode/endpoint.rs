@@ -1,11 +1,12 @@
 //! Endpoints.
 
+use ir::endpoint::EndpointHealthCheck;
 use ir::{Endpoint, Health, LoadAssignment, LocalityEndpoints};
 use model::Locality;
 
 use super::metadata::Builder;
 use super::{address, wire};
-use crate::names::TRANSPORT_MATCH;
+use crate::names::{LB_METADATA, TRANSPORT_MATCH};
 use crate::pb::core;
 use crate::pb::endpoint::{self as pb, lb_endpoint::HostIdentifier};
 
@@ -14,6 +15,10 @@ pub fn load_assignment(it: &LoadAssignment) -> pb::ClusterLoadAssignment {
     pb::ClusterLoadAssignment {
         cluster_name: it.cluster_name.to_string(),
         endpoints: it.localities.iter().map(locality_endpoints).collect(),
+        policy: it.overprovisioning_factor.map(|factor| pb::cluster_load_assignment::Policy {
+            overprovisioning_factor: Some(wire::number(factor)),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
@@ -41,14 +46,26 @@ fn endpoint(it: &Endpoint) -> pb::LbEndpoint {
     pb::LbEndpoint {
         health_status: health(it.health).into(),
         metadata: Builder::default()
+            .key(LB_METADATA, wire::json_struct(&it.lb_metadata))
             .key(TRANSPORT_MATCH, wire::text_struct(transport))
             .workload(&it.workload)
             .build(),
         load_balancing_weight: wire::optional_number(it.weight),
         host_identifier: Some(HostIdentifier::Endpoint(pb::Endpoint {
             address: Some(address::address(&it.address)),
+            health_check_config: it.health_check.as_ref().map(|it| health_check(it)),
+            hostname: it.hostname.to_string(),
             ..Default::default()
         })),
+    }
+}
+
+fn health_check(it: &EndpointHealthCheck) -> pb::endpoint::HealthCheckConfig {
+    pb::endpoint::HealthCheckConfig {
+        port_value: it.port.map(u32::from).unwrap_or_default(),
+        hostname: it.hostname.to_string(),
+        address: it.address.as_ref().map(address::address),
+        disable_active_health_check: it.disabled,
     }
 }
 

@@ -6,7 +6,7 @@ use ir::{Direction, FilterChain, FilterChainMatch, Listener, Terminal};
 use super::metadata::Builder;
 use super::{access_log, address, filter, http, tcp, tls, wire};
 use crate::pb::listener::{self as pb, listener_filter_chain_match_predicate as predicate};
-use crate::pb::{core, envoy_type, http_inspector, original_dst, tls_inspector};
+use crate::pb::{core, envoy_type, http_inspector, listener_proxy_protocol, original_dst, tls_inspector};
 use crate::{Any, names};
 
 /// Encodes a listener.
@@ -44,6 +44,15 @@ fn listener_filter(it: &ListenerFilter) -> pb::ListenerFilter {
         }
         ListenerFilter::HttpInspector { disabled_ports } => {
             (names::HTTP_INSPECTOR, wire::pack(&http_inspector::HttpInspector {}), disabled_ports)
+        }
+        ListenerFilter::ProxyProtocol { optional, disallowed } => {
+            let version = |it: &_| tls::proxy_protocol_version(*it).into();
+            let config = listener_proxy_protocol::ProxyProtocol {
+                allow_requests_without_proxy_protocol: *optional,
+                disallowed_versions: disallowed.iter().map(version).collect(),
+                ..Default::default()
+            };
+            (names::LISTENER_PROXY_PROTOCOL, wire::pack(&config), &[])
         }
     };
     pb::ListenerFilter {

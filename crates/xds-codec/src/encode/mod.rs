@@ -9,11 +9,16 @@ use crate::Any;
 
 mod access_log;
 mod address;
+mod balance;
 mod bootstrap;
+mod breakers;
 mod cluster;
+mod dns;
 mod endpoint;
 mod fault;
 mod filter;
+mod hash_policy;
+mod health_check;
 mod http;
 mod listener;
 mod matcher;

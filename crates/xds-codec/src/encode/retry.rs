@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use ir::RetryPolicy;
+use ir::retry::{RateLimitedBackOff, ResetFormat};
+use ir::{RetryPolicy, Str};
 
-use super::wire;
+use super::{matcher, wire};
 use crate::names;
 use crate::pb::previous_hosts::PreviousHostsPredicate;
 use crate::pb::route as pb;
-use crate::pb::route::retry_policy::{RetryBackOff, RetryHostPredicate, retry_host_predicate::ConfigType};
+use crate::pb::route::retry_policy::{
+    RateLimitedRetryBackOff, ResetHeader, ResetHeaderFormat, RetryBackOff, RetryHostPredicate,
+    retry_host_predicate::ConfigType,
+};
 
 /// Envoy's first back-off where none is given.
 const DEFAULT_BASE: Duration = Duration::from_millis(25);
@@ -23,7 +27,26 @@ pub(super) fn retry_policy(it: &RetryPolicy) -> pb::RetryPolicy {
         host_selection_retry_max_attempts: it.host_selection_attempts.into(),
         retriable_status_codes: it.retriable_status_codes.iter().map(|code| u32::from(*code)).collect(),
         retry_back_off: back_off(it.base_interval, it.max_interval),
+        per_try_idle_timeout: wire::optional_duration(it.per_try_idle_timeout),
+        retriable_headers: it.retriable_headers.iter().map(matcher::header).collect(),
+        retriable_request_headers: it.retriable_request_headers.iter().map(matcher::header).collect(),
+        rate_limited_retry_back_off: it.rate_limited.as_ref().map(rate_limited),
         ..Default::default()
+    }
+}
+
+fn rate_limited(it: &RateLimitedBackOff) -> RateLimitedRetryBackOff {
+    let one = |(name, format): &(Str, ResetFormat)| ResetHeader {
+        name: name.to_string(),
+        format: match format {
+            ResetFormat::Seconds => ResetHeaderFormat::Seconds,
+            ResetFormat::UnixTimestamp => ResetHeaderFormat::UnixTimestamp,
+        }
+        .into(),
+    };
+    RateLimitedRetryBackOff {
+        reset_headers: it.reset_headers.iter().map(one).collect(),
+        max_interval: wire::optional_duration(it.max_interval),
     }
 }
 

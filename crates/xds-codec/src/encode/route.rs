@@ -9,7 +9,7 @@ use ir::route::{
 use ir::{Route, RouteAction, RouteConfig, VirtualHost};
 
 use super::metadata::Builder;
-use super::{fault, matcher, retry, wire};
+use super::{fault, hash_policy, matcher, retry, wire};
 use crate::names;
 use crate::pb::core::{self, header_value_option::HeaderAppendAction};
 use crate::pb::route::query_parameter_matcher::QueryParameterMatchSpecifier;
@@ -134,6 +134,9 @@ fn forward(it: &Forward) -> pb::RouteAction {
         timeout: wire::optional_duration(it.timeout),
         idle_timeout: wire::optional_duration(it.idle_timeout),
         retry_policy: it.retry.as_ref().map(retry::retry_policy),
+        hash_policy: it.hash_policy.iter().map(hash_policy::hash_policy).collect(),
+        metadata_match: hash_policy::criteria(&it.metadata_match),
+        priority: hash_policy::priority(it.priority).into(),
         max_grpc_timeout: wire::optional_duration(it.max_grpc_timeout),
         max_stream_duration: it.max_stream_duration.as_ref().map(max_stream_duration),
         cluster_specifier: Some(clusters),
@@ -158,6 +161,7 @@ fn weighted(it: &WeightedCluster) -> ClusterWeight {
     ClusterWeight {
         name: it.name.to_string(),
         weight: Some(wire::number(it.weight)),
+        metadata_match: hash_policy::criteria(&it.metadata_match),
         request_headers_to_add: headers.request_add,
         request_headers_to_remove: headers.request_remove,
         response_headers_to_add: headers.response_add,
@@ -211,7 +215,7 @@ fn edits(it: &HeaderEdits) -> Edits {
     }
 }
 
-fn header_value(it: &HeaderValue) -> core::HeaderValueOption {
+pub(super) fn header_value(it: &HeaderValue) -> core::HeaderValueOption {
     let action = match it.action {
         AppendAction::AppendIfExistsOrAdd => HeaderAppendAction::AppendIfExistsOrAdd,
         AppendAction::AddIfAbsent => HeaderAppendAction::AddIfAbsent,

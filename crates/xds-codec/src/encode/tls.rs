@@ -1,5 +1,6 @@
 //! TLS contexts and secrets.
 
+use ir::cluster::ProxyProtocol;
 use ir::tls::{
     CertificateSource, CommonTls, DataSource, RootsSource, SanKind, SanMatcher, SdsRef, SdsVia,
     SecretContent, TlsCertificate, TlsVersion, Validation,
@@ -8,6 +9,7 @@ use ir::{DownstreamTls, Secret, UpstreamTls};
 
 use super::{matcher, wire};
 use crate::pb::core::{self, api_config_source::ApiType, config_source::ConfigSourceSpecifier};
+use crate::pb::proxy_protocol::ProxyProtocolUpstreamTransport;
 use crate::pb::raw_buffer::RawBuffer;
 use crate::pb::tls::common_tls_context::{CombinedCertificateValidationContext, ValidationContextType};
 use crate::pb::tls::{self as pb, subject_alt_name_matcher::SanType, tls_parameters::TlsProtocol};
@@ -47,6 +49,29 @@ pub(super) fn upstream_socket(it: &UpstreamTls) -> core::TransportSocket {
 
 pub(super) fn raw_buffer_socket() -> core::TransportSocket {
     socket(names::RAW_BUFFER_SOCKET, wire::pack(&RawBuffer {}))
+}
+
+/// Around another socket; plaintext if there is none.
+pub(super) fn proxy_protocol_socket(
+    version: ProxyProtocol,
+    inner: Option<core::TransportSocket>,
+) -> core::TransportSocket {
+    let config = ProxyProtocolUpstreamTransport {
+        config: Some(core::ProxyProtocolConfig {
+            version: proxy_protocol_version(version).into(),
+            ..Default::default()
+        }),
+        transport_socket: Some(inner.unwrap_or_else(raw_buffer_socket)),
+        ..Default::default()
+    };
+    socket(names::UPSTREAM_PROXY_PROTOCOL, wire::pack(&config))
+}
+
+pub(super) fn proxy_protocol_version(it: ProxyProtocol) -> core::proxy_protocol_config::Version {
+    match it {
+        ProxyProtocol::V1 => core::proxy_protocol_config::Version::V1,
+        ProxyProtocol::V2 => core::proxy_protocol_config::Version::V2,
+    }
 }
 
 fn socket(name: &str, config: Any) -> core::TransportSocket {

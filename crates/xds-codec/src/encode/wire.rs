@@ -1,8 +1,9 @@
 //! Small pieces that every message needs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use ir::bootstrap::Json;
 use prost::{Message, Name};
 use stdx::Str;
 
@@ -113,4 +114,25 @@ pub(super) fn envoy_grpc(cluster: &str, metadata: &[(Str, Str)]) -> core::GrpcSe
         })),
         ..Default::default()
     }
+}
+
+pub(super) fn json_struct(it: &BTreeMap<Str, Json>) -> google::Struct {
+    google::Struct { fields: it.iter().map(|(key, value)| (key.to_string(), json(value))).collect() }
+}
+
+fn json(it: &Json) -> google::Value {
+    use google::value::Kind;
+    let kind = match it {
+        Json::Null => Kind::NullValue(0),
+        Json::Bool(it) => Kind::BoolValue(*it),
+        // What is no number cannot have come from a file; it stays readable as text.
+        Json::Number(it) => match it.parse::<f64>() {
+            Ok(number) if number.is_finite() => Kind::NumberValue(number),
+            _ => Kind::StringValue(it.to_string()),
+        },
+        Json::Text(it) => Kind::StringValue(it.to_string()),
+        Json::List(all) => Kind::ListValue(google::ListValue { values: all.iter().map(json).collect() }),
+        Json::Map(all) => Kind::StructValue(json_struct(all)),
+    };
+    google::Value { kind: Some(kind) }
 }

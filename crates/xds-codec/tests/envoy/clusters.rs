@@ -25,7 +25,10 @@ fn mutual_upstream() -> UpstreamTls {
 pub fn clusters() -> Vec<Cluster> {
     let agent = endpoints("sds-grpc", vec![Endpoint::new(Address::Pipe("./var/run/sds".into()))]);
     let control = Address::Name { host: "istiod.istio-system.svc".into(), port: 15012 };
-    let xds = endpoints("xds-grpc", vec![Endpoint::new(control)]);
+    let ClusterDiscovery::Static(control) = endpoints("xds-grpc", vec![Endpoint::new(control)]) else {
+        panic!()
+    };
+    let xds = ClusterDiscovery::StrictDns(control);
     vec![
         Cluster { protocol: HttpProtocol::Http2, ..Cluster::new("sds-grpc", agent) },
         Cluster {
@@ -55,12 +58,17 @@ pub fn clusters() -> Vec<Cluster> {
 fn endpoints(name: &str, endpoints: Vec<Endpoint>) -> ClusterDiscovery {
     let locality = Locality::parse("region/zone");
     let one = LocalityEndpoints { locality, weight: Some(3), priority: 0, endpoints };
-    ClusterDiscovery::Static(LoadAssignment { cluster_name: name.into(), localities: vec![one] })
+    ClusterDiscovery::Static(LoadAssignment {
+        cluster_name: name.into(),
+        localities: vec![one],
+        ..Default::default()
+    })
 }
 
 pub fn all_clusters() -> Vec<Cluster> {
     let criteria = BTreeMap::from([("tlsMode".into(), "istio".into())]);
-    let transport = |name: &str, criteria, tls| TransportMatch { name: name.into(), criteria, tls };
+    let transport =
+        |name: &str, criteria, tls| TransportMatch { name: name.into(), criteria, tls, proxy_protocol: None };
     let healths = [Health::Unknown, Health::Healthy, Health::Unhealthy, Health::Draining, Health::Degraded];
     let fixed = healths.map(|health| Endpoint {
         health,

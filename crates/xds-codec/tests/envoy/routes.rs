@@ -84,8 +84,14 @@ pub fn all_routes() -> Vec<Route> {
         host_selection_attempts: 5,
         base_interval: Some(Duration::from_millis(25)),
         max_interval: Some(Duration::from_millis(250)),
+        ..RetryPolicy::default()
     };
-    let weighted = |name: &str, weight| WeightedCluster { name: name.into(), weight, headers: edits() };
+    let weighted = |name: &str, weight| WeightedCluster {
+        name: name.into(),
+        weight,
+        headers: edits(),
+        metadata_match: Default::default(),
+    };
     let forward = Forward {
         clusters: RouteClusters::Weighted(vec![weighted("a", 90), weighted("b", 10)]),
         timeout: seconds(0),
@@ -99,6 +105,7 @@ pub fn all_routes() -> Vec<Route> {
         retry: Some(retry.clone()),
         host_rewrite: Some("ratings".into()),
         prefix_rewrite: Some("/new".into()),
+        ..Forward::to("")
     };
     let only_max = RetryPolicy { base_interval: Some(Duration::from_millis(1)), max_interval: None, ..retry };
     let matches = RouteMatch {

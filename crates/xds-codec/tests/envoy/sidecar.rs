@@ -169,11 +169,11 @@ pub fn manager(routes: RouteSource, http_filters: Vec<HttpFilter>) -> HttpConnec
 
 fn tcp(clusters: TcpClusters) -> Terminal {
     Terminal::Tcp(TcpProxy {
-        stat_prefix: "tcp".into(),
         clusters,
         idle_timeout: Some(Duration::from_secs(60)),
         max_connect_attempts: 3,
         access_log: logs(),
+        ..TcpProxy::to("tcp", "")
     })
 }
 

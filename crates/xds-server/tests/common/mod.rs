@@ -93,7 +93,11 @@ pub fn cluster(name: &str) -> Cluster {
 pub fn endpoints(name: &str, addresses: &[SocketAddr]) -> Resource {
     let endpoints = addresses.iter().map(|address| Endpoint::new(Address::Socket(*address))).collect();
     let locality = LocalityEndpoints { locality: Locality::default(), weight: None, priority: 0, endpoints };
-    Resource::Endpoints(Arc::new(LoadAssignment { cluster_name: name.into(), localities: vec![locality] }))
+    Resource::Endpoints(Arc::new(LoadAssignment {
+        cluster_name: name.into(),
+        localities: vec![locality],
+        ..Default::default()
+    }))
 }
 
 pub fn route(name: &str, cluster: &str) -> Resource {

@@ -1,0 +1,162 @@
+//! Which endpoint of a cluster takes the next request or connection: [`engine::balance`] with what is
+//! known at the moment.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use engine::Dice;
+use engine::balance::{Ask, Availability, Balancer, EndpointSet, Seen, Settings};
+use engine::outlier::Outcome;
+use ir::lb::SlowStart;
+use ir::{Address, LbPolicy, OutlierDetection};
+use upstream::{Destination, health};
+
+use crate::config::snapshot::Cluster;
+use crate::worker::Worker;
+
+/// How a cluster decides.
+#[derive(Clone)]
+pub enum Balance {
+    /// Nothing changes until the next configuration.
+    Fixed(Arc<Balancer>),
+    /// Endpoints are ejected, or warm up.
+    Live(Arc<Live>),
+}
+
+/// A balancer that is made anew when the state of the endpoints has changed.
+pub struct Live {
+    current: ArcSwap<Current>,
+    /// Held by the worker that makes the next one; the others go on with this one.
+    making: Mutex<()>,
+}
+
+struct Current {
+    /// Of [`health::Health::version`].
+    version: u32,
+    /// Of [`health::now`]: weights have changed by then.
+    until: Duration,
+    balancer: Balancer,
+}
+
+/// So often weights change while endpoints warm up.
+const STEPS: u32 = 50;
+
+impl Balance {
+    pub fn new(config: &ir::Cluster, set: &EndpointSet, destinations: &[Destination]) -> Self {
+        let watched = config.outlier.is_some();
+        if !watched && slow_start(config).is_none() {
+            let settings = Settings::of(config);
+            return Balance::Fixed(Arc::new(Balancer::compile(set, &settings, &|it| set.configured(it))));
+        }
+        if let (Some(outlier), Some(first)) = (&config.outlier, destinations.first()) {
+            first.cluster.watch(outlier, destinations.iter().map(|to| &*to.endpoint));
+        }
+        let current = make(config, set, destinations);
+        Balance::Live(Arc::new(Live { current: ArcSwap::from_pointee(current), making: Mutex::new(()) }))
+    }
+}
+
+fn slow_start(config: &ir::Cluster) -> Option<SlowStart> {
+    let warms = matches!(config.lb_policy, LbPolicy::RoundRobin | LbPolicy::LeastRequest);
+    config.slow_start.filter(|it| warms && !it.window.is_zero())
+}
+
+/// A balancer for the endpoints as they are now.
+fn make(config: &ir::Cluster, set: &EndpointSet, destinations: &[Destination]) -> Current {
+    let version = destinations.first().and_then(|to| to.cluster.health()).map_or(0, |it| it.version());
+    let warming = slow_start(config);
+    let warms = |to: &Destination| warming.is_some_and(|it| to.endpoint.age() < it.window);
+    let until = match warming {
+        Some(it) if destinations.iter().any(warms) => health::now() + it.window / STEPS,
+        _ => Duration::MAX,
+    };
+    let seen = |index: usize| {
+        let mut seen = set.configured(index);
+        let Some(to) = destinations.get(index) else { return seen };
+        if to.endpoint.is_ejected() {
+            seen.availability = Availability::Unhealthy;
+        }
+        if let Some(it) = warming {
+            seen.share = engine::balance::warm_up(&it, to.endpoint.age());
+        }
+        seen
+    };
+    Current {
+        version,
+        until,
+        balancer: Balancer::compile(set, &Settings::of(config), &seen as &dyn Fn(usize) -> Seen),
+    }
+}
+
+impl Live {
+    fn refresh(&self, cluster: &Cluster, dice: &mut dyn Dice) -> arc_swap::Guard<Arc<Current>> {
+        let health = cluster.state.health();
+        if let Some(health) = health.filter(|_| cluster.config.outlier.is_some()) {
+            health.tick(&cluster.state, dice);
+        }
+        let current = self.current.load();
+        let version = health.map_or(0, |health| health.version());
+        let stale =
+            current.version != version || (current.until != Duration::MAX && current.until <= health::now());
+        if !stale {
+            return current;
+        }
+        let Ok(_making) = self.making.try_lock() else { return current };
+        self.current.store(Arc::new(make(&cluster.config, &cluster.endpoints, &cluster.destinations)));
+        self.current.load()
+    }
+}
+
+/// A pick, and how it came about.
+pub struct Pick {
+    /// Of the cluster's destinations.
+    pub index: usize,
+    /// Unhealthy endpoints were in the draw.
+    pub panic: bool,
+}
+
+impl Cluster {
+    /// Picks an endpoint; one that was tried before only if there is no other.
+    pub fn pick(&self, worker: &Worker, hash: Option<u64>, tried: &[Address]) -> Option<Pick> {
+        worker.with_cursor(&self.config.name, |cursor, dice| {
+            let live;
+            let balancer = match &self.balance {
+                Balance::Fixed(balancer) => balancer,
+                Balance::Live(it) => {
+                    live = it.refresh(self, dice);
+                    &live.balancer
+                }
+            };
+            let load = |index: usize| self.destinations.get(index).map_or(0, |to| to.endpoint.load());
+            let fresh = |index: usize| tried.contains(self.endpoints.address(index));
+            let ask = Ask { cursor: &mut *cursor, hash, load: &load, skip: &fresh, dice: &mut *dice };
+            let found = match balancer.pick(ask) {
+                None if !tried.is_empty() => {
+                    balancer.pick(Ask { cursor, hash, load: &load, skip: &|_| false, dice })
+                }
+                found => found,
+            };
+            found.map(|index| Pick { index, panic: balancer.in_panic() })
+        })
+    }
+
+    /// Tells outlier detection how a request at an endpoint ended.
+    pub fn report(
+        &self,
+        worker: &Worker,
+        config: &OutlierDetection,
+        to: &Destination,
+        outcome: Option<Outcome>,
+    ) {
+        if let (Some(outcome), Some(health)) = (outcome, self.state.health()) {
+            worker.with_dice(|dice| health.report(config, &to.endpoint, outcome, dice));
+        }
+    }
+
+    /// The hash of a TCP connection.
+    pub fn hash_of_client(&self, client: IpAddr) -> Option<u64> {
+        self.config.lb_policy.hashes().then(|| engine::hash::of_address(client))
+    }
+}
