@@ -19,7 +19,6 @@ pub fn effective<'a>(
 
 /// Whether Envoy is to weigh localities at all; else it would change what balancers do. `fails`:
 /// endpoints that fail are found out, without which nobody would ever take over.
-#[allow(dead_code)]
 pub fn is_weighted(setting: Option<&LocalityLbSetting>, fails: bool) -> bool {
     setting.is_some_and(|setting| {
         let failover = !setting.failover.is_empty() || !setting.failover_priority.is_empty();

@@ -127,6 +127,7 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
             scope.namespace = node.namespace.clone();
             scope.labels = view.client_labels(&node.labels);
             scope.locality = node.locality.clone();
+            scope.ipv6 = is_ipv6(node);
         }
         Unit::Endpoints { .. } => {
             scope.namespace = node.namespace.clone();

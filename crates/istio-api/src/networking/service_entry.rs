@@ -116,9 +116,9 @@ const RESOLUTIONS: [(&str, Resolution); 5] = [
 pub(crate) fn read(spec: Fields<'_>) -> ServiceEntry {
     let resolution_item = spec.get("resolution");
     let resolution = resolution_item.as_ref().and_then(|item| item.one_of(&RESOLUTIONS)).unwrap_or_default();
-    if !matches!(resolution, Resolution::Static | Resolution::None) {
+    if resolution == Resolution::DynamicDns {
         let item = resolution_item.as_ref().unwrap_or(spec.item());
-        let message = "resolution by DNS has no effect yet: this service is not added to the mesh";
+        let message = "DYNAMIC_DNS has no effect yet: this service is not added to the mesh";
         item.report(Level::Warning, codes::NO_EFFECT, message.into());
     }
     let selector: Option<WorkloadSelector> = Absent::from_item(spec.get("workloadSelector"));

@@ -147,7 +147,7 @@ pub(crate) const SIMPLE: [(&str, LoadBalancer); 6] = [
 ];
 
 pub(crate) fn read(fields: Fields<'_>) -> TrafficPolicy {
-    fields.no_effect(&["tunnel", "proxyProtocol", "retryBudget"]);
+    fields.no_effect(&["tunnel"]);
     let cx = fields.item().cx();
     let common = read_common(&fields);
     let policy = TrafficPolicy {
@@ -185,7 +185,6 @@ fn read_port(fields: Fields<'_>) -> Option<PortTrafficPolicy> {
 
 /// What a policy has for all ports and for single ones.
 fn read_common(fields: &Fields<'_>) -> TrafficPolicy {
-    fields.no_effect(&["outlierDetection"]);
     TrafficPolicy {
         load_balancer_settings: fields.get("loadBalancer").and_then(|item| read_load_balancer(&item)),
         tls: fields.get("tls").and_then(|item| read_tls(&item)),
@@ -197,8 +196,7 @@ fn read_common(fields: &Fields<'_>) -> TrafficPolicy {
 
 fn read_load_balancer(item: &Item<'_>) -> Option<LoadBalancerSettings> {
     let fields = item.object()?;
-    fields.no_effect(&["consistentHash", "localityLbSetting", "zoneAwareLbSetting"]);
-    fields.no_effect(&["warmup", "warmupDurationSecs", "backendUtilization"]);
+    fields.no_effect(&["zoneAwareLbSetting", "backendUtilization"]);
     let settings = item.cx().without_effect(|| LoadBalancerSettings::from_fields(&fields));
     fields.finish();
     Some(settings)

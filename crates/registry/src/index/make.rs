@@ -82,10 +82,6 @@ fn make_entry(next: &mut Snapshot, document: &Document, spec: &networking::Servi
         EntryResolution::DnsRoundRobin => Resolution::Dns { logical: true },
         EntryResolution::DynamicDns => return Vec::new(),
     };
-    // Clusters that resolve names cannot be had yet.
-    if matches!(resolution, Resolution::Dns { .. }) {
-        return Vec::new();
-    }
     let object = &document.object;
     let allocates = resolution != Resolution::Passthrough
         && spec.addresses.is_empty()

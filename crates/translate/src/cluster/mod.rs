@@ -1,5 +1,7 @@
 //! Clusters.
 
+mod balance;
+mod dns;
 pub mod fixed;
 pub mod outbound;
 pub mod policy;

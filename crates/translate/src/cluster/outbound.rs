@@ -1,7 +1,7 @@
 //! The clusters of a service: one for each port, and one for each subset of it.
 
 use ir::cluster::{ServiceRef, Thresholds};
-use ir::{Cluster, ClusterDiscovery, HttpProtocol, LbPolicy, LoadAssignment};
+use ir::{Cluster, ClusterDiscovery, HttpProtocol, LoadAssignment};
 use istio_api::MeshConfig;
 use istio_api::networking::{ConnectionPool, LoadBalancer};
 use model::{NodeType, Origin, Protocol};
@@ -9,7 +9,7 @@ use registry::{MergedSubset, Service, ServicePort, ServiceSource, View};
 use stdx::Str;
 
 use super::policy::Effective;
-use super::{fixed, pool, transport};
+use super::{balance, dns, fixed, pool, transport};
 use crate::names;
 use crate::settings::Settings;
 use crate::unit::ScopeKey;
@@ -39,8 +39,8 @@ struct Builder<'a, 'v> {
 }
 
 impl Builder<'_, '_> {
-    fn build(&self, subset: Option<&MergedSubset>, effective: Effective<'_>) -> Cluster {
-        let subset = subset.map(|merged| merged.subset.name.as_str()).unwrap_or_default();
+    fn build(&self, merged: Option<&MergedSubset>, effective: Effective<'_>) -> Cluster {
+        let subset = merged.map(|merged| merged.subset.name.as_str()).unwrap_or_default();
         let name = names::outbound(self.port.number, subset, self.service.host.as_str());
         let mesh = self.view.mesh();
         let pool = effective.connection_pool;
@@ -61,23 +61,17 @@ impl Builder<'_, '_> {
                 original_dst,
             },
         );
+        let resolved = dns::discovery(self.view, self.scope, self.service, self.port, merged, effective);
         let discovery = if transport.closed {
             ClusterDiscovery::Static(LoadAssignment { cluster_name: name.clone(), ..Default::default() })
         } else if original_dst {
             ClusterDiscovery::OriginalDst
         } else {
-            ClusterDiscovery::Eds { service_name: None }
-        };
-        let lb_policy = match (&discovery, effective.simple()) {
-            (ClusterDiscovery::OriginalDst, _) => LbPolicy::ClusterProvided,
-            (_, Some(LoadBalancer::RoundRobin)) => LbPolicy::RoundRobin,
-            (_, Some(LoadBalancer::Random)) => LbPolicy::Random,
-            _ => LbPolicy::LeastRequest,
+            resolved.unwrap_or(ClusterDiscovery::Eds { service_name: None })
         };
         let mut cluster = Cluster {
             alt_stat_name: self.stat_name(subset, mesh),
             connect_timeout: Some(self.settings.connect_timeout),
-            lb_policy,
             protocol: self.protocol(protocol, pool),
             tls: transport.tls,
             transport_matches: transport.matches,
@@ -91,6 +85,8 @@ impl Builder<'_, '_> {
             ..Cluster::new(name, discovery)
         };
         pool::apply(&mut cluster, pool, mesh);
+        balance::apply(&mut cluster, effective, mesh);
+        dns::settings(&mut cluster, mesh, self.scope);
         cluster
     }
 

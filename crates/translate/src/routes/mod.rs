@@ -7,4 +7,5 @@ mod headers;
 pub mod policy;
 pub mod sidecar;
 mod standard;
+mod sticky;
 pub mod virtual_service;

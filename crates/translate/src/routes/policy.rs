@@ -43,8 +43,12 @@ pub fn retry(written: &Retries) -> Option<RetryPolicy> {
     let mut policy = RetryPolicy {
         num_retries: written.attempts,
         per_try_timeout: written.per_try_timeout,
+        base_interval: written.backoff,
         ..default_retry()
     };
+    if written.retry_ignore_previous_hosts == Some(false) {
+        policy.avoid_previous_hosts = false;
+    }
     if let Some(text) = &written.retry_on {
         (policy.on, policy.retriable_status_codes) = conditions(text);
     }

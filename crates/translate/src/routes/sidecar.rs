@@ -10,7 +10,7 @@ use model::{Host, ObjectRef, Origin, Protocol};
 use registry::{Config, Resolution, Service, View};
 use stdx::Str;
 
-use super::{standard, virtual_service};
+use super::{standard, sticky, virtual_service};
 use crate::domains::{self, Claimed};
 use crate::names;
 use crate::settings::Settings;
@@ -116,7 +116,8 @@ impl<'a> Builder<'a> {
         let port = self.port;
         for service in services.iter().filter(|s| speaks_http(s, port) && !routed.contains(&s.host)) {
             let origin = Origin { object: service.object.clone(), field: Str::default() };
-            let route = standard::to_service(service.host.as_str(), self.port, &origin, self.settings);
+            let sticks = sticky::hash_policy(self.view, self.scope, &service.host, port, None);
+            let route = standard::to_service(service.host.as_str(), port, sticks, &origin, self.settings);
             self.add_service(service, &[route], origin);
         }
         self.built.sort_by(|a, b| a.name.cmp(&b.name));

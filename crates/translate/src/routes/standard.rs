@@ -2,21 +2,29 @@
 
 use std::time::Duration;
 
-use ir::VirtualHost;
 use ir::route::{DirectResponse, Forward, HeaderEdits, MaxStreamDuration, Route, RouteAction, RouteMatch};
+use ir::{HashPolicy, VirtualHost};
 use model::Origin;
 use stdx::Str;
 
+use super::sticky;
 use crate::names;
 use crate::settings::Settings;
 
 /// To the service's own cluster, with Istio's retries and no timeout.
-pub fn to_service(host: &str, port: u16, origin: &Origin, settings: &Settings) -> Route {
+pub fn to_service(
+    host: &str,
+    port: u16,
+    sticks: Option<HashPolicy>,
+    origin: &Origin,
+    settings: &Settings,
+) -> Route {
     Route {
         name: names::DEFAULT_ROUTE.into(),
         matches: RouteMatch::prefix("/"),
         action: RouteAction::Forward(Forward {
-            retry: settings.retry.clone(),
+            retry: settings.retry.clone().map(|retry| sticky::retry(retry, sticks.is_some())),
+            hash_policy: sticks.into_iter().collect(),
             ..unlimited(names::outbound(port, "", host))
         }),
         fault: None,

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
+use ir::HashPolicy;
 use ir::route::{
     Forward, MaxStreamDuration, PathMatch, Route, RouteAction, RouteClusters, RouteMatch, WeightedCluster,
 };
 use istio_api::networking::{Destination, HttpMatch, HttpRoute, VirtualService};
-use model::{ObjectRef, Origin};
+use model::{Host, ObjectRef, Origin};
 use registry::{Config, View};
 use stdx::Str;
 
 use super::delegates::{self, Rule};
 use super::headers::{self, Edits};
-use super::{actions, conditions, policy};
+use super::{actions, conditions, policy, sticky};
 use crate::names;
 use crate::settings::Settings;
 use crate::unit::ScopeKey;
@@ -133,19 +134,33 @@ fn forward(object: &ObjectRef, rule: &HttpRoute, edits: &mut Edits, cx: &Context
         Some(written) => policy::retry(written),
         None => cx.settings.retry.clone(),
     };
+    let hash_policy = hash_policies(object, rule, cx);
     let rewrite = rule.rewrite.as_ref();
     let some = |text: Option<&Str>| text.filter(|text| !text.is_empty()).cloned();
     let authority = some(rewrite.and_then(|rewrite| rewrite.authority.as_ref()));
     Forward {
+        clusters: clusters(object, rule, cx),
         timeout: Some(timeout),
         max_grpc_timeout: limited.then_some(timeout),
         max_stream_duration: (!limited).then_some(MaxStreamDuration::AS_GRPC_CLIENTS_SAY),
-        retry,
+        retry: retry.map(|retry| sticky::retry(retry, !hash_policy.is_empty())),
+        hash_policy,
         host_rewrite: authority.or_else(|| edits.authority.take()),
         prefix_rewrite: some(rewrite.and_then(|rewrite| rewrite.uri.as_ref())),
-        clusters: clusters(object, rule, cx),
         ..Forward::to("")
     }
+}
+
+/// Of all destinations, each policy once.
+fn hash_policies(object: &ObjectRef, rule: &HttpRoute, cx: &Context<'_, '_>) -> Vec<HashPolicy> {
+    let mut policies: Vec<HashPolicy> = Vec::new();
+    for route in &rule.routes {
+        let (host, port) = target(object, &route.destination, cx);
+        let subset = route.destination.subset.as_deref();
+        let policy = sticky::hash_policy(cx.view, cx.scope, &host, port, subset);
+        policies.extend(policy.filter(|policy| !policies.contains(policy)));
+    }
+    policies
 }
 
 /// A single destination has every request, whatever its weight; of several, those without weight
@@ -174,6 +189,13 @@ fn clusters(object: &ObjectRef, rule: &HttpRoute, cx: &Context<'_, '_>) -> Route
 /// The cluster of a destination, named even if there is no such service: it may come later, and
 /// until then requests fail. The registry reports it.
 fn cluster(object: &ObjectRef, destination: &Destination, cx: &Context<'_, '_>) -> Str {
+    let (host, port) = target(object, destination, cx);
+    names::outbound(port, destination.subset.as_deref().unwrap_or_default(), host.as_str())
+}
+
+/// The service of a destination and its port: what is written, the service's only one, or that which
+/// the request came for.
+fn target(object: &ObjectRef, destination: &Destination, cx: &Context<'_, '_>) -> (Host, u16) {
     let host = cx.view.resolve(&destination.host, &object.namespace);
     let service = cx.view.service(&cx.scope.namespace, &host);
     let only = service.and_then(|service| match service.ports.as_slice() {
@@ -181,7 +203,7 @@ fn cluster(object: &ObjectRef, destination: &Destination, cx: &Context<'_, '_>) 
         _ => None,
     });
     let port = destination.port.or(only).unwrap_or(cx.port);
-    names::outbound(port, destination.subset.as_deref().unwrap_or_default(), host.as_str())
+    (host, port)
 }
 
 /// The name of the route in traces: `HOST:PORT/PATH`, or the VirtualService's where the host

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ir::cluster::ProxyProtocol;
+use ir::hash_policy::HashBy;
 use ir::tls::{CertificateSource, DataSource, RootsSource};
 use ir::{Cluster, ClusterDiscovery, HttpProtocol, LbPolicy};
 use model::{Locality, Node};
@@ -207,4 +209,94 @@ fn the_mesh_speaks_where_no_rule_does() {
     assert_eq!(cluster.tcp_keepalive.unwrap().time, Some(30));
     assert_eq!(cluster.thresholds.max_connections, Some(11));
     assert_eq!(cluster.alt_stat_name.as_deref(), Some("reviews.shop_9080"));
+}
+
+#[test]
+fn endpoints_that_fail_are_left_out() {
+    let found = cluster(
+        "outlierDetection: {consecutive5xxErrors: 10, consecutiveGatewayErrors: 0, interval: 30s, baseEjectionTime: 40s, \
+         maxEjectionPercent: 50, minHealthPercent: 20, splitExternalLocalOriginErrors: true, consecutiveLocalOriginFailures: 3}",
+    );
+    let outlier = found.outlier.unwrap();
+    assert_eq!((outlier.consecutive_5xx, outlier.enforcing_consecutive_5xx), (Some(10), Some(100)));
+    assert_eq!(outlier.enforcing_consecutive_gateway_failure, Some(0));
+    assert_eq!(outlier.interval, Some(Duration::from_secs(30)));
+    assert_eq!(outlier.base_ejection_time, Some(Duration::from_secs(40)));
+    assert_eq!(outlier.max_ejection_percent, Some(50));
+    assert_eq!(
+        (outlier.consecutive_local_origin_failure, outlier.split_external_local_origin_errors),
+        (Some(3), true)
+    );
+    assert_eq!(outlier.enforcing_success_rate, Some(0), "Istio has no rates");
+    assert_eq!(found.common_lb.healthy_panic_threshold.unwrap().parts_per_million, 200_000);
+    assert!(cluster("connectionPool: {}").outlier.is_none());
+}
+
+#[test]
+fn requests_stick_by_hashes() {
+    let sticky = |hash: &str| {
+        let proxy = under(&format!("trafficPolicy: {{loadBalancer: {{consistentHash: {{{hash}}}}}}}"));
+        let host = proxy
+            .routes("9080")
+            .virtual_hosts
+            .iter()
+            .find(|v| v.name.starts_with("reviews"))
+            .unwrap()
+            .clone();
+        let forward = crate::routes::forward(&host.routes[0]).clone();
+        assert!(!forward.retry.unwrap().avoid_previous_hosts, "a retry sticks as well");
+        (proxy.cluster(REVIEWS).lb_policy, forward.hash_policy[0].by.clone())
+    };
+    let ring = |minimum_size| LbPolicy::RingHash(ir::lb::RingHash { minimum_size, ..Default::default() });
+    assert_eq!(sticky("httpHeaderName: X-User"), (ring(Some(1024)), HashBy::Header("x-user".into())));
+    assert_eq!(sticky("useSourceIp: true, minimumRingSize: 7").0, ring(Some(7)));
+    assert_eq!(
+        sticky("useSourceIp: true, ringHash: {minimumRingSize: 8}"),
+        (ring(Some(8)), HashBy::SourceIp)
+    );
+    let maglev = LbPolicy::Maglev(ir::lb::Maglev { table_size: Some(11) });
+    let query = HashBy::QueryParameter("q".into());
+    assert_eq!(sticky("httpQueryParameterName: q, maglev: {tableSize: 11}"), (maglev, query));
+    let HashBy::Cookie(cookie) =
+        sticky("httpCookie: {name: c, ttl: 0s, path: /p, attributes: [{name: HttpOnly}]}").1
+    else {
+        panic!()
+    };
+    assert_eq!((cookie.name.as_str(), cookie.ttl, cookie.path.as_str()), ("c", Some(Duration::ZERO), "/p"));
+    assert_eq!(cookie.attributes[0].0, "HttpOnly");
+}
+
+#[test]
+fn new_endpoints_warm_up() {
+    let warm = cluster(
+        "loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 60s, minimumPercent: 20, aggression: 1.5}}",
+    );
+    let start = warm.slow_start.unwrap();
+    assert_eq!(
+        (start.window, start.min_weight.unwrap().parts_per_million),
+        (Duration::from_secs(60), 200_000)
+    );
+    assert_eq!(start.aggression.unwrap().as_f64(), 1.5);
+    let old = cluster("loadBalancer: {warmupDurationSecs: 30s}").slow_start.unwrap();
+    assert_eq!(old.window, Duration::from_secs(30));
+    assert!(cluster("loadBalancer: {simple: RANDOM, warmup: {duration: 60s}}").slow_start.is_none());
+}
+
+#[test]
+fn retries_have_a_budget_and_connections_a_header() {
+    let found = cluster("retryBudget: {percent: 25, minRetryConcurrency: 5}, proxyProtocol: {version: V2}");
+    let budget = found.thresholds.retry_budget.unwrap();
+    assert_eq!((budget.budget.unwrap().parts_per_million, budget.min_retry_concurrency), (250_000, Some(5)));
+    assert_eq!(found.proxy_protocol, Some(ProxyProtocol::V2));
+    assert!(found.transport_matches.iter().all(|one| one.proxy_protocol == Some(ProxyProtocol::V2)));
+}
+
+#[test]
+fn localities_are_weighed_only_where_somebody_asks() {
+    let weighted = |policy: &str| cluster(policy).common_lb.locality_weighted;
+    assert!(!weighted("loadBalancer: {simple: RANDOM}") && !weighted("outlierDetection: {interval: 1s}"));
+    assert!(weighted("loadBalancer: {localityLbSetting: {distribute: [{from: r1/*, to: {r2/*: 100}}]}}"));
+    assert!(weighted(
+        "outlierDetection: {interval: 1s}, loadBalancer: {localityLbSetting: {failover: [{from: r1, to: r2}]}}"
+    ));
 }

@@ -3,10 +3,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod accepted;
 mod caching;
 mod clusters;
 mod destination_rules;
 mod envoy;
+mod field_reports;
 mod gateways;
 mod inbound;
 mod names;

@@ -184,3 +184,48 @@ fn headless_pods_have_names_of_their_own() {
     assert_eq!(find("zero.db"), Some("10.1.0.5"));
     assert_eq!(find("db-1.db.shop.svc.cluster.local"), None, "it has no subdomain");
 }
+
+#[test]
+fn names_are_resolved_by_the_proxy() {
+    let listed = entry(
+        "consul",
+        "{hosts: [legacy.consul.local], resolution: DNS, location: MESH_EXTERNAL, ports: [{number: 8080, name: http, protocol: HTTP}], \
+         endpoints: [{address: 10.0.0.100, ports: {http: 8081}}, {address: b.consul.local, weight: 4}]}",
+    );
+    let itself = entry(
+        "api",
+        "{hosts: [api.com], resolution: DNS_ROUND_ROBIN, ports: [{number: 443, name: tls, protocol: TLS, targetPort: 8443}]}",
+    );
+    let proxy = Proxy::in_shop(&(listed + &itself));
+    let cluster = proxy.cluster("outbound|8080||legacy.consul.local");
+    let ClusterDiscovery::StrictDns(found) = &cluster.discovery else { panic!("{:?}", cluster.discovery) };
+    let text: Vec<_> =
+        found.localities[0].endpoints.iter().map(|e| (e.address.to_string(), e.weight)).collect();
+    let expected = [("10.0.0.100:8081".to_owned(), Some(1)), ("b.consul.local:8080".to_owned(), Some(4))];
+    assert_eq!(text, expected);
+    assert!(cluster.dns.respect_ttl);
+    assert_eq!(cluster.dns.family, ir::dns::DnsFamily::V4Only);
+    let cluster = proxy.cluster("outbound|443||api.com");
+    let ClusterDiscovery::LogicalDns(found) = &cluster.discovery else { panic!("{:?}", cluster.discovery) };
+    assert_eq!(found.localities[0].endpoints[0].address.to_string(), "api.com:8443");
+    let endpoints = proxy.names(ResourceType::Endpoints);
+    assert!(endpoints.is_empty(), "nobody would ask for them: {endpoints:?}");
+}
+
+#[test]
+fn a_name_that_a_workload_entry_has_is_resolved_too() {
+    let yaml = entry(
+        "vms",
+        "{hosts: [vms.com], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}], workloadSelector: {labels: {app: vm}}}",
+    );
+    let with = Proxy::in_shop(&(yaml.clone() + &workload("vm", "{address: vm.corp, labels: {app: vm}}")));
+    let ClusterDiscovery::StrictDns(found) = &with.cluster("outbound|80||vms.com").discovery else {
+        panic!()
+    };
+    assert_eq!(found.localities[0].endpoints[0].address.to_string(), "vm.corp:80");
+    let without = Proxy::in_shop(&yaml);
+    let ClusterDiscovery::Static(nobody) = &without.cluster("outbound|80||vms.com").discovery else {
+        panic!()
+    };
+    assert!(nobody.localities.is_empty(), "it lists its endpoints, and there is none");
+}
