@@ -90,11 +90,11 @@ fn of_destination_rules() {
     warmup: {duration: 1s}
     warmupDurationSecs: 1s
   connectionPool: {tcp: {maxConnections: 1}}
-  outlierDetection: {interval: 1s}
+  outlierDetection: {interval: 1s, outlierDetectionHttpErrorCodes: [500]}
   tls: {mode: SIMPLE, caCertificates: /ca, insecureSkipVerify: false}";
     let spec = format!(
         "host: a\nworkloadSelector: {{matchLabels: {{a: b}}}}\ntrafficPolicy:\n  {policy}\n  tunnel: {{targetHost: a.com, targetPort: 80}}\n  \
-         retryBudget: {{percent: 10}}\n  portLevelSettings:\n  - port: {{number: 80}}\n    loadBalancer: {{consistentHash: {{useSourceIp: true}}}}\n    \
+         retryBudget: {{percent: 10, budgetInterval: 1s}}\n  portLevelSettings:\n  - port: {{number: 80}}\n    loadBalancer: {{consistentHash: {{useSourceIp: true}}}}\n    \
          connectionPool: {{http: {{maxRetries: 1}}}}\n    outlierDetection: {{interval: 1s}}\nsubsets:\n- name: v1\n  trafficPolicy: {{proxyProtocol: {{version: V2}}, \
          loadBalancer: {{zoneAwareLbSetting: {{enabled: true}}, backendUtilization: {{}}}}}}"
     );
@@ -103,7 +103,9 @@ fn of_destination_rules() {
         "DestinationRule",
         &spec,
         &[
+            "trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes",
             "trafficPolicy.tunnel",
+            "trafficPolicy.retryBudget.budgetInterval",
             "subsets[0].trafficPolicy.loadBalancer.zoneAwareLbSetting",
             "subsets[0].trafficPolicy.loadBalancer.backendUtilization",
         ],

@@ -148,6 +148,7 @@ pub(crate) const SIMPLE: [(&str, LoadBalancer); 6] = [
 
 pub(crate) fn read(fields: Fields<'_>) -> TrafficPolicy {
     fields.no_effect(&["tunnel"]);
+    report_inside(&fields, "retryBudget", "budgetInterval");
     let cx = fields.item().cx();
     let common = read_common(&fields);
     let policy = TrafficPolicy {
@@ -185,12 +186,20 @@ fn read_port(fields: Fields<'_>) -> Option<PortTrafficPolicy> {
 
 /// What a policy has for all ports and for single ones.
 fn read_common(fields: &Fields<'_>) -> TrafficPolicy {
+    report_inside(fields, "outlierDetection", "outlierDetectionHttpErrorCodes");
     TrafficPolicy {
         load_balancer_settings: fields.get("loadBalancer").and_then(|item| read_load_balancer(&item)),
         tls: fields.get("tls").and_then(|item| read_tls(&item)),
         connection_pool: Absent::from_item(fields.get("connectionPool")),
         outlier_detection: Absent::from_item(fields.get("outlierDetection")),
         ..TrafficPolicy::default()
+    }
+}
+
+/// As [`Fields::no_effect`], one step further in.
+fn report_inside(fields: &Fields<'_>, outer: &'static str, name: &str) {
+    if let Some(item) = fields.get(outer).and_then(|item| item.field(name)) {
+        item.no_effect();
     }
 }
 

@@ -7,6 +7,7 @@ mod accepted;
 mod caching;
 mod clusters;
 mod destination_rules;
+mod docs;
 mod envoy;
 mod field_reports;
 mod gateways;

@@ -230,3 +230,15 @@ fn what_cannot_be_judged_never_matches() {
     let found = claimed("");
     assert_eq!((found.domains, found.routes), (vec!["a.com".into()], Vec::new()));
 }
+
+#[test]
+fn retries_wait_and_may_come_back() {
+    let found = reviews(&format!(
+        "  - {V1}\n    retries: {{attempts: 3, perTryTimeout: 1s, backoff: 40ms, retryOn: '503', retryIgnorePreviousHosts: false}}\n"
+    ));
+    let retry = forward(&found.routes[0]).retry.clone().unwrap();
+    assert_eq!((retry.num_retries, retry.base_interval), (3, Some(std::time::Duration::from_millis(40))));
+    assert!(!retry.avoid_previous_hosts);
+    let found = reviews(&format!("  - {V1}\n    retries: {{attempts: 3}}\n"));
+    assert!(forward(&found.routes[0]).retry.as_ref().unwrap().avoid_previous_hosts);
+}

@@ -1,0 +1,109 @@
+//! `docs/networking.md` says of every path what it does, and names tests that are there.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use istio_api::schema::{Message, Shape, resources};
+
+struct Row {
+    path: String,
+    /// It has an effect, which this test shows.
+    test: Option<String>,
+}
+
+/// The rows of the table below the heading of a kind.
+fn rows(text: &str, kind: &str) -> Vec<Row> {
+    let part = text.split_once(&format!("\n## {kind}\n")).unwrap_or_else(|| panic!("no table of {kind}")).1;
+    let part = part.split("\n## ").next().unwrap_or_default();
+    let lines = part.lines().filter(|line| line.starts_with("| `"));
+    lines
+        .map(|line| {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let [path, effect, about] = cells.as_slice() else { panic!("{line}") };
+            let plain = |text: &str| text.trim_matches('`').to_owned();
+            assert!(!about.is_empty(), "{line}");
+            match *effect {
+                "yes" => Row { path: plain(path), test: Some(plain(about)) },
+                "no" => Row { path: plain(path), test: None },
+                other => panic!("{other} is neither yes nor no: {line}"),
+            }
+        })
+        .collect()
+}
+
+fn paths(message: &Message, at: &str, found: &mut BTreeSet<String>) {
+    for field in message.fields {
+        let mut path = if at.is_empty() { field.name.to_owned() } else { format!("{at}.{}", field.name) };
+        let mut shape = field.schema.shape;
+        loop {
+            shape = match shape {
+                Shape::List(inner) => {
+                    path.push_str("[]");
+                    inner.shape
+                }
+                Shape::Map(inner) => {
+                    path.push_str("{}");
+                    inner.shape
+                }
+                Shape::Object(inner) => {
+                    paths(inner, &path, found);
+                    break;
+                }
+                _ => {
+                    found.insert(path);
+                    break;
+                }
+            };
+        }
+    }
+}
+
+/// A policy of a subset or of a port is a policy.
+fn shared(path: &str) -> String {
+    let path =
+        path.strip_prefix("subsets[].").filter(|rest| rest.starts_with("trafficPolicy")).unwrap_or(path);
+    match path.strip_prefix("trafficPolicy.portLevelSettings[].") {
+        Some(rest) if !rest.starts_with("port.") => format!("trafficPolicy.{rest}"),
+        _ => path.to_owned(),
+    }
+}
+
+#[test]
+fn every_path_says_what_it_does() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("../../docs/networking.md")).unwrap();
+    let mut without = 0;
+    for kind in ["VirtualService", "DestinationRule", "ServiceEntry", "WorkloadEntry"] {
+        let rows = rows(&text, kind);
+        let resource = resources().iter().find(|resource| resource.kind == kind).unwrap();
+        let Shape::Object(message) = resource.spec.shape else { panic!("{kind}") };
+        let mut all = BTreeSet::new();
+        paths(message, "", &mut all);
+        let mut used = BTreeSet::new();
+        for path in all.iter().map(|path| shared(path)) {
+            if path.starts_with("tls[]") || path.starts_with("tcp[]") {
+                continue;
+            }
+            let covers = |row: &&Row| {
+                path.strip_prefix(&row.path)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[', '{']))
+            };
+            let row = rows.iter().filter(covers).max_by_key(|row| row.path.len());
+            let row = row.unwrap_or_else(|| panic!("{kind}: nothing is said of {path}"));
+            used.insert(row.path.clone());
+        }
+        for row in &rows {
+            assert!(used.contains(&row.path), "{kind}: there is no {}", row.path);
+            let Some(test) = &row.test else {
+                without += 1;
+                continue;
+            };
+            let (module, name) = test.split_once("::").unwrap_or_else(|| panic!("{test} is no test"));
+            let file = root.join(format!("tests/features/{module}.rs"));
+            let code =
+                std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            assert!(code.contains(&format!("\nfn {name}(")), "{kind} {}: there is no test {test}", row.path);
+        }
+    }
+    assert!(without <= 20, "{without} paths have no effect");
+}
