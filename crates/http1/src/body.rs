@@ -28,6 +28,11 @@ pub trait Body {
 
     /// How long it is, as far as known: `None`, `Length`, or `Chunked` for unknown.
     fn kind(&self) -> BodyKind;
+
+    /// The end was reached: another poll would give `None`. Where that is not known yet, `false`.
+    fn is_end(&self) -> bool {
+        false
+    }
 }
 
 impl<B: Body + ?Sized> Body for &mut B {
@@ -41,6 +46,10 @@ impl<B: Body + ?Sized> Body for &mut B {
 
     fn kind(&self) -> BodyKind {
         (**self).kind()
+    }
+
+    fn is_end(&self) -> bool {
+        (**self).is_end()
     }
 }
 
@@ -56,6 +65,10 @@ impl<B: Body + ?Sized> Body for Box<B> {
     fn kind(&self) -> BodyKind {
         (**self).kind()
     }
+
+    fn is_end(&self) -> bool {
+        (**self).is_end()
+    }
 }
 
 /// No body.
@@ -69,6 +82,10 @@ impl Body for Empty {
 
     fn kind(&self) -> BodyKind {
         BodyKind::None
+    }
+
+    fn is_end(&self) -> bool {
+        true
     }
 }
 
@@ -93,6 +110,10 @@ impl Body for Full {
             0 => BodyKind::None,
             len => BodyKind::Length(len as u64),
         }
+    }
+
+    fn is_end(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

@@ -22,7 +22,7 @@ pub struct ClientConn<S> {
     answered: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> ClientConn<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ClientConn<S> {
     pub fn new(io: S, limits: Limits) -> Self {
         ClientConn {
             shared: Shared::new(io, limits),
@@ -47,12 +47,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientConn<S> {
         };
         self.shared.with(|core| {
             (core.reader.received, core.writer.sent) = (0, 0);
+            core.reader.quiet = true;
             head.write(body, core.writer.out());
             core.writer.expect(body, false);
         });
     }
 
-    /// Writes the body and flushes; to be polled beside [`ClientConn::poll_head`], since a
+    /// Writes the body and flushes, or leaves that to the burst of this turn
+    /// (see [`crate::write_bursts`] and [`ClientConn::poll_flushed`]); to be polled beside [`ClientConn::poll_head`], since a
     /// response may come before the request's end. The outer error is of the socket (a response
     /// may be there all the same), the inner one of the body's source.
     ///
@@ -64,6 +66,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientConn<S> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Result<(), BodyError>>> {
         self.shared.poll_write_body(body, cx)
+    }
+
+    /// Ready when everything that was queued is written. What a burst is to write it leaves alone.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.shared.with(|core| (core.writer.is_flushed(), core.is_settled())) {
+            (true, _) => Poll::Ready(Ok(())),
+            (false, true) => Poll::Pending,
+            (false, false) => self.shared.poll_flush(cx),
+        }
     }
 
     /// Sends what is queued.
@@ -119,7 +133,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientConn<S> {
         self.keep_alive
             && self.answered
             && self.shared.with(|core| {
-                core.writer.done() && core.reader.body_done() && !core.reader.has_bytes() && !core.reader.eof
+                core.writer.ended()
+                    && core.writer.is_flushed()
+                    && core.reader.body_done()
+                    && !core.reader.has_bytes()
+                    && !core.reader.eof
             })
     }
 

@@ -4,11 +4,12 @@
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::burst::{self, Waiting};
 use crate::reader::Reader;
 use crate::writer::Writer;
 use crate::{Body, BodyError, BodyKind, Frame, Limits};
@@ -24,6 +25,45 @@ pub(crate) struct Core<S> {
     pub(crate) expectation: Expectation,
     /// Server: `100 Continue` is queued and not written yet.
     continuing: bool,
+    later: Later,
+    /// Of the owner, to be woken if the burst could not write all.
+    owner: Option<Waker>,
+}
+
+/// Whether somebody else writes what waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Later {
+    No,
+    /// At the end of this turn.
+    Burst,
+    /// That was tried, and the socket did not take it.
+    Stuck,
+}
+
+impl<S: AsyncWrite + Unpin> Waiting for RefCell<Core<S>> {
+    fn write_now(&self, cx: &mut Context<'_>) {
+        let mut core = self.borrow_mut();
+        let core = &mut *core;
+        let owner = core.owner.take();
+        // It may have had to write since then.
+        let Some(io) =
+            core.io.as_mut().filter(|_| std::mem::replace(&mut core.later, Later::No) == Later::Burst)
+        else {
+            return;
+        };
+        if !matches!(core.writer.poll_flush(io, cx), Poll::Ready(Ok(()))) {
+            // An error comes again when the owner writes.
+            core.later = Later::Stuck;
+            owner.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl<S> Core<S> {
+    /// Nothing is queued, or the burst is going to write it.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.later == Later::Burst || self.writer.is_flushed()
+    }
 }
 
 /// Who tells a client that it may send its body (RFC 9110, section 10.1.1).
@@ -58,6 +98,8 @@ impl<S> Shared<S> {
             limits,
             expectation: Expectation::None,
             continuing: false,
+            later: Later::No,
+            owner: None,
         })))
     }
 
@@ -69,6 +111,9 @@ impl<S> Shared<S> {
     /// The stream and the bytes that were read beyond the head.
     pub(crate) fn upgrade(&self) -> io::Result<(S, Bytes)> {
         self.with(|core| {
+            if !core.writer.is_flushed() {
+                return Err(io::Error::other("bytes wait to be written"));
+            }
             let io = core.io.take().ok_or_else(gone)?;
             Ok((io, core.reader.take_rest()))
         })
@@ -79,7 +124,7 @@ impl<S> Shared<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Shared<S> {
     /// One step of the reading half.
     pub(crate) fn poll_reading<T, E: From<io::Error>>(
         &self,
@@ -107,10 +152,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
     }
 
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_writing(|writer, io| writer.poll_flush(io, cx))
+        ready!(self.poll_writing(|writer, io| writer.poll_flush(io, cx)))?;
+        self.with(|core| core.later = Later::No);
+        Poll::Ready(Ok(()))
     }
 
-    /// Writes a body to its end and flushes. The outer error is the socket's, the inner one the
+    /// Leaves what is queued to the burst of this turn. `false`: it has to be flushed here.
+    fn leave_to_burst(&self, cx: &Context<'_>) -> bool {
+        let mut core = self.0.borrow_mut();
+        match core.later {
+            Later::Burst => return core.writer.is_small(),
+            Later::Stuck => return false,
+            Later::No if !core.writer.is_small() || core.writer.is_flushed() => return false,
+            Later::No => {}
+        }
+        if burst::join(|| self.0.clone()) {
+            core.later = Later::Burst;
+            core.owner = Some(cx.waker().clone());
+        }
+        core.later == Later::Burst
+    }
+
+    /// Writes a body to its end and flushes, or leaves that to the burst. The outer error is the socket's, the inner one the
     /// body's source's, which may be the other half of this connection.
     pub(crate) fn poll_write_body<B: Body + ?Sized>(
         &self,
@@ -143,7 +206,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
 
     /// Flushes and tells the source that its bytes were taken.
     fn poll_write_out<B: Body + ?Sized>(&self, source: &mut B, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_flush(cx))?;
+        if !self.leave_to_burst(cx) {
+            ready!(self.poll_flush(cx))?;
+        }
         let taken = self.with(|core| core.writer.take_released());
         if taken > 0 {
             source.release(taken);
@@ -199,7 +264,7 @@ impl<S> Incoming<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Body for Incoming<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Body for Incoming<S> {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
         self.shared.poll_continue(cx)?;
         let frame = ready!(self.shared.poll_reading(|reader, io, limits| reader.poll_frame(io, cx, limits)));
@@ -213,5 +278,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Body for Incoming<S> {
             BodyKind::UntilClose => BodyKind::Chunked,
             kind => kind,
         }
+    }
+
+    fn is_end(&self) -> bool {
+        Incoming::is_end(self)
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::BytesMut;
 
 use crate::spare;
-use crate::tokens::{Known, elements, is_token, known};
+use crate::tokens::{Known, elements, is_token, known, known_by, may_have_controls, tag};
 
 /// The fields of a head. Names keep their case and compare without it.
 #[derive(Debug, Default)]
@@ -28,9 +28,18 @@ pub(crate) struct Line {
     value_end: u32,
     /// Behind its CRLF.
     end: u32,
+    /// Of its name: tells nearly all others apart.
+    tag: u32,
     known: Known,
     /// Not removed.
     alive: bool,
+}
+
+impl Line {
+    #[inline]
+    fn is(&self, tag: u32, arena: &[u8], name: &[u8]) -> bool {
+        self.tag == tag && arena[self.start as usize..self.name_end as usize].eq_ignore_ascii_case(name)
+    }
 }
 
 impl Headers {
@@ -41,10 +50,19 @@ impl Headers {
         Headers { arena, lines, seen: 0 }
     }
 
+    /// Starts with these bytes and room for so many fields.
+    pub(crate) fn with_lines(bytes: &[u8], count: usize) -> Self {
+        let mut headers = Headers::with_bytes(bytes);
+        headers.lines.reserve(count);
+        headers
+    }
+
     /// Indexes a line that is in the arena already. `line` ends behind its CRLF.
     pub(crate) fn index(&mut self, line: Range<usize>, name_end: usize, value: Range<usize>) -> Known {
         // Heads are far below 4 GiB: limits are in KiB and checked before.
-        let known = known(&self.arena[line.start..name_end]);
+        let name = &self.arena[line.start..name_end];
+        let tag = tag(name);
+        let known = known_by(tag, name);
         self.seen |= 1 << known as u16;
         self.lines.push(Line {
             start: line.start as u32,
@@ -52,6 +70,7 @@ impl Headers {
             value_start: value.start as u32,
             value_end: value.end as u32,
             end: line.end as u32,
+            tag,
             known,
             alive: true,
         });
@@ -59,10 +78,12 @@ impl Headers {
     }
 
     /// The first value.
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         self.matching(name).next()
     }
 
+    #[inline]
     pub fn contains(&self, name: &str) -> bool {
         self.matching(name).next().is_some()
     }
@@ -116,15 +137,16 @@ impl Headers {
             return;
         }
         let start = self.arena.len();
+        self.arena.reserve(name.len() + value.len() + 4);
         self.arena.extend_from_slice(name);
         let name_end = self.arena.len();
         self.arena.extend_from_slice(b": ");
         let value_start = self.arena.len();
-        self.arena.extend_from_slice(value);
-        for byte in &mut self.arena[value_start..] {
-            if byte.is_ascii_control() && *byte != b'\t' {
-                *byte = b' ';
-            }
+        if may_have_controls(value) {
+            let harmless = |byte: &u8| if byte.is_ascii_control() && *byte != b'\t' { b' ' } else { *byte };
+            self.arena.extend(value.iter().map(harmless));
+        } else {
+            self.arena.extend_from_slice(value);
         }
         let value_end = self.arena.len();
         self.arena.extend_from_slice(b"\r\n");
@@ -132,6 +154,7 @@ impl Headers {
     }
 
     /// Removes all values; whether there were any.
+    #[inline]
     pub fn remove(&mut self, name: &str) -> bool {
         remove_lines(&self.arena, &mut self.lines, name.as_bytes())
     }
@@ -165,20 +188,31 @@ impl Headers {
     }
 
     pub(crate) fn remove_known(&mut self, known: Known) {
-        self.lines.iter_mut().filter(|line| line.known == known).for_each(|line| line.alive = false);
+        self.remove_all_known(&[known]);
+    }
+
+    pub(crate) fn remove_all_known(&mut self, all: &[Known]) {
+        let mask = all.iter().fold(0u16, |mask, known| mask | 1 << *known as u16);
+        if self.seen & mask != 0 {
+            let lines = self.lines.iter_mut().filter(|line| mask & (1 << line.known as u16) != 0);
+            lines.for_each(|line| line.alive = false);
+        }
     }
 
     /// Whether such a line was there at any time.
+    #[inline]
     pub(crate) fn may_have(&self, known: Known) -> bool {
         self.seen & (1 << known as u16) != 0
     }
 
     /// The first value of a field that has a meaning here.
+    #[inline]
     pub(crate) fn get_known(&self, known: Known) -> Option<&[u8]> {
         self.all_known(known).next()
     }
 
     /// All its values.
+    #[inline]
     pub(crate) fn all_known(&self, known: Known) -> impl Iterator<Item = &[u8]> {
         let lines = if self.may_have(known) { &self.lines[..] } else { &[] };
         let same = move |line: &&Line| line.alive && line.known == known;
@@ -209,15 +243,19 @@ impl Headers {
         self.lines.iter().filter(|line| line.alive)
     }
 
+    #[inline]
     fn matching<'s, 'n>(&'s self, name: &'n str) -> impl Iterator<Item = &'s [u8]> + use<'s, 'n> {
-        let same = move |line: &&Line| self.name(line).eq_ignore_ascii_case(name.as_bytes());
-        self.alive().filter(same).map(|line| self.value(line))
+        let tag = tag(name.as_bytes());
+        let same = move |line: &&Line| line.alive && line.is(tag, &self.arena, name.as_bytes());
+        self.lines.iter().filter(same).map(|line| self.value(line))
     }
 
+    #[inline]
     fn name(&self, line: &Line) -> &[u8] {
         &self.arena[line.start as usize..line.name_end as usize]
     }
 
+    #[inline]
     fn value(&self, line: &Line) -> &[u8] {
         &self.arena[line.value_start as usize..line.value_end as usize]
     }
@@ -225,9 +263,9 @@ impl Headers {
 
 /// Marks the lines of that name dead; whether there were any.
 fn remove_lines(arena: &[u8], lines: &mut [Line], name: &[u8]) -> bool {
-    let mut found = false;
+    let (mut found, tag) = (false, tag(name));
     for line in lines.iter_mut().filter(|line| line.alive) {
-        if arena[line.start as usize..line.name_end as usize].eq_ignore_ascii_case(name) {
+        if line.is(tag, arena, name) {
             line.alive = false;
             found = true;
         }

@@ -53,6 +53,7 @@
 //! back as soon as they are consumed.
 
 mod body;
+mod burst;
 mod chunked;
 mod client;
 mod conn;
@@ -73,6 +74,7 @@ mod tokens;
 mod writer;
 
 pub use body::{Body, Empty, Fields as Trailers, Frame, Full};
+pub use burst::write_bursts;
 pub use client::ClientConn;
 pub use conn::Incoming;
 pub use error::{BodyError, ReadError, Refusal};

@@ -24,21 +24,23 @@ pub(crate) fn with_room<'b, T>(limits: &Limits, f: impl FnOnce(&mut [MaybeUninit
 /// httparse lets a bare LF end a line; we do not, because others may not either.
 pub(crate) fn index(head: &[u8], parsed: &[Header<'_>]) -> Result<Headers, Refusal> {
     let base = head.as_ptr() as usize;
-    let mut headers = Headers::with_bytes(head);
+    let mut headers = Headers::with_lines(head, parsed.len());
     let blank = head.len().saturating_sub(2);
     let start_of = |at: usize| parsed.get(at).map_or(blank, |h| h.name.as_ptr() as usize - base);
     let ends_in_crlf = |end: usize| end >= 2 && head.get(end - 2..end) == Some(b"\r\n");
-    if !ends_in_crlf(head.len()) || !ends_in_crlf(start_of(0)) {
+    let mut start = start_of(0);
+    if !ends_in_crlf(head.len()) || !ends_in_crlf(start) {
         return Err(Refusal::BareLineFeed);
     }
     for (at, header) in parsed.iter().enumerate() {
-        let (start, end) = (start_of(at), start_of(at + 1));
+        let end = start_of(at + 1);
         if !ends_in_crlf(end) {
             return Err(Refusal::BareLineFeed);
         }
         let value_start = header.value.as_ptr() as usize - base;
         let value = value_start..value_start + header.value.len();
         headers.index(start..end, start + header.name.len(), value);
+        start = end;
     }
     Ok(headers)
 }

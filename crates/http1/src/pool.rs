@@ -35,16 +35,16 @@ pub(crate) fn take(size: usize) -> BytesMut {
 /// Takes a buffer back whose bytes are of no use any more. Pieces of it may still be in use
 /// elsewhere; then its memory is theirs.
 pub(crate) fn give(mut buffer: BytesMut) {
-    if buffer.capacity() == 0 && buffer.is_empty() {
+    if buffer.capacity() == 0 {
         return;
     }
     buffer.clear();
-    // Gets the room before the present position back, too, if nobody else has a piece.
-    let (size, kept) = match () {
-        () if buffer.try_reclaim(LARGE) => (LARGE, KEPT_LARGE),
-        () if buffer.try_reclaim(SMALL) => (SMALL, KEPT_SMALL),
-        () => return,
-    };
+    // Gets the room before the present position back, too, if nobody else has a piece. A buffer that
+    // nothing was taken of has all its room.
+    if !matches!(buffer.capacity(), SMALL | LARGE) && !buffer.try_reclaim(SMALL) {
+        return;
+    }
+    let (size, kept) = if buffer.capacity() >= LARGE { (LARGE, KEPT_LARGE) } else { (SMALL, KEPT_SMALL) };
     // A buffer that grew for one large head is not kept. While the thread ends there is no pool.
     if buffer.capacity() <= LARGE {
         let _ = POOL.try_with(|pool| {
@@ -67,13 +67,12 @@ pub fn recycle(piece: Bytes) {
 
 /// Makes room for a read into an empty or partly filled buffer.
 pub(crate) fn make_room(buffer: &mut BytesMut, size: usize) {
-    if buffer.capacity() - buffer.len() >= size / 4 && buffer.capacity() > 0 {
-        return;
-    }
-    if buffer.is_empty() && !buffer.try_reclaim(size) {
-        *buffer = take(size);
-    } else if !buffer.is_empty() {
-        buffer.reserve(size);
+    match buffer.capacity() - buffer.len() {
+        _ if buffer.capacity() == 0 => *buffer = take(size),
+        room if room >= size / 4 => {}
+        _ if !buffer.is_empty() => buffer.reserve(size),
+        _ if buffer.try_reclaim(size) => {}
+        _ => *buffer = take(size),
     }
 }
 

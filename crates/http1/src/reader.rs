@@ -23,6 +23,8 @@ pub(crate) struct Reader {
     /// Bytes read in this exchange.
     pub(crate) received: u64,
     patience: Patience,
+    /// It is the peer's turn to wait for us: nothing is likely to be there.
+    pub(crate) quiet: bool,
 }
 
 /// What of a body is still to come.
@@ -43,6 +45,7 @@ impl Reader {
             eof: false,
             received: 0,
             patience: Patience::default(),
+            quiet: false,
         }
     }
 
@@ -55,6 +58,10 @@ impl Reader {
     ) -> Poll<io::Result<usize>> {
         if self.eof {
             return Poll::Ready(Ok(0));
+        }
+        if std::mem::take(&mut self.quiet) && self.buffer.capacity() == 0 {
+            // Without a buffer, which would go back at once. Whoever has bytes is ready all the same.
+            ready!(Pin::new(&mut *io).poll_read(cx, &mut ReadBuf::new(&mut [])))?;
         }
         let size = if self.expected() > SMALL as u64 { LARGE } else { SMALL };
         pool::make_room(&mut self.buffer, size);
@@ -107,6 +114,7 @@ impl Reader {
                 && let Some((head, len)) = parse(&self.buffer)?
             {
                 self.buffer.advance(len);
+                self.quiet = true;
                 self.patience = Patience::default();
                 self.give_back();
                 return Poll::Ready(Ok(Some(head)));

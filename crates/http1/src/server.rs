@@ -30,7 +30,7 @@ pub struct ServerConn<S> {
     keep_alive: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ServerConn<S> {
     pub fn new(io: S, limits: Limits) -> Self {
         ServerConn {
             shared: Shared::new(io, limits),
@@ -49,7 +49,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
     /// # Errors
     /// The socket failed.
     pub async fn readable(&mut self) -> io::Result<bool> {
-        poll_fn(|cx| self.shared.poll_reading(|reader, io, _| reader.poll_readable(io, cx))).await
+        poll_fn(|cx| self.poll_readable(cx)).await
+    }
+
+    /// See [`ServerConn::readable`]. First of all it writes what a burst could not write.
+    ///
+    /// # Errors
+    /// The socket failed.
+    pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if !self.is_settled() {
+            std::task::ready!(self.poll_flush(cx))?;
+        }
+        self.shared.poll_reading(|reader, io, _| reader.poll_readable(io, cx))
     }
 
     /// The next request's head; `None`: the peer closed between requests. After an error nothing
@@ -125,6 +136,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
         self.shared.with(|core| core.writer.is_flushed())
     }
 
+    /// Nothing is queued but what a burst is going to write (see [`crate::write_bursts`]).
+    pub fn is_settled(&self) -> bool {
+        self.shared.with(|core| core.is_settled())
+    }
+
     /// Sends what is queued; may be polled beside any other call.
     ///
     /// # Errors
@@ -155,6 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
         let waits = self.shared.with(expectation) != Expectation::None;
         self.keep_alive &= !close && !waits && body != BodyKind::UntilClose && !upgraded;
         self.shared.with(|core| {
+            core.reader.quiet = true;
             let out = core.writer.out();
             head.write(body, out);
             let persistence: &[u8] = match (self.keep_alive, self.version) {
@@ -173,7 +190,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
         });
     }
 
-    /// Writes a whole body, trailers too, and flushes. The outer error is of our socket, the
+    /// Writes a whole body, trailers too, and flushes, or leaves that to the burst of this turn
+    /// (see [`crate::write_bursts`]). The outer error is of our socket, the
     /// inner one of the body's source; after either the connection can only be closed.
     ///
     /// # Errors
@@ -205,8 +223,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ServerConn<S> {
     /// # Errors
     /// The socket failed.
     pub async fn finish(&mut self) -> io::Result<bool> {
-        self.flush().await?;
-        if !self.keep_alive || !self.shared.with(|core| core.writer.done()) {
+        if !self.is_settled() {
+            self.flush().await?;
+        }
+        if !self.keep_alive || !self.shared.with(|core| core.writer.ended()) {
             return Ok(false);
         }
         let mut rest = self.body();

@@ -55,21 +55,56 @@ pub(crate) enum Known {
     TransferEncoding,
 }
 
+/// Length and a few letters of a name, whatever their case: equal for equal names, and different for
+/// nearly all others.
+#[inline]
+pub(crate) const fn tag(name: &[u8]) -> u32 {
+    let len = name.len();
+    if len == 0 {
+        return 0;
+    }
+    let (first, middle, last) = (name[0] | 0x20, name[len / 2] | 0x20, name[len - 1] | 0x20);
+    u32::from_le_bytes([len as u8, first, middle, last])
+}
+
 /// Which of them a name is.
 pub(crate) fn known(name: &[u8]) -> Known {
-    let is = |text: &str| name.eq_ignore_ascii_case(text.as_bytes());
-    match name.len() {
-        2 if is("te") => Known::Te,
-        4 if is("host") => Known::Host,
-        6 if is("expect") => Known::Expect,
-        7 if is("upgrade") => Known::Upgrade,
-        10 if is("connection") => Known::Connection,
-        10 if is("keep-alive") => Known::KeepAlive,
-        14 if is("content-length") => Known::ContentLength,
-        16 if is("proxy-connection") => Known::ProxyConnection,
-        17 if is("transfer-encoding") => Known::TransferEncoding,
-        _ => Known::Other,
+    known_by(tag(name), name)
+}
+
+/// Which of them a name with this [`tag`] is.
+#[inline]
+pub(crate) fn known_by(of: u32, name: &[u8]) -> Known {
+    macro_rules! among {
+        ($($text:literal $known:ident)*) => {
+            match of {
+                $(of if of == const { tag($text) } && name.eq_ignore_ascii_case($text) => Known::$known,)*
+                _ => Known::Other,
+            }
+        };
     }
+    among! {
+        b"te" Te
+        b"host" Host
+        b"expect" Expect
+        b"upgrade" Upgrade
+        b"connection" Connection
+        b"keep-alive" KeepAlive
+        b"content-length" ContentLength
+        b"proxy-connection" ProxyConnection
+        b"transfer-encoding" TransferEncoding
+    }
+}
+
+/// Whether there may be control characters: looks at eight bytes at a time, and takes a tab for one.
+pub(crate) fn may_have_controls(bytes: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES * 0x80;
+    // Bytes below `n` borrow from their high bit.
+    let below = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word & HIGH != 0;
+    let bad = |word: u64| below(word, 0x20) || below(word ^ (ONES * 0x7f), 1);
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().any(|word| bad(u64::from_le_bytes(*word))) || rest.iter().any(u8::is_ascii_control)
 }
 
 /// Whether a field concerns one connection only (RFC 9110, section 7.6.1). Fields that
@@ -89,7 +124,7 @@ pub fn is_hop_by_hop(name: &[u8]) -> bool {
 /// Removes hop-by-hop fields, those that Connection names included. Fields without which the
 /// message would mean something else cannot be named away.
 pub(crate) fn strip(headers: &mut Headers) {
-    let hop_by_hop = [
+    const HOP_BY_HOP: [Known; 6] = [
         Known::Connection,
         Known::KeepAlive,
         Known::ProxyConnection,
@@ -97,11 +132,10 @@ pub(crate) fn strip(headers: &mut Headers) {
         Known::TransferEncoding,
         Known::Te,
     ];
-    if !hop_by_hop.iter().any(|known| headers.may_have(*known)) {
-        return;
+    if HOP_BY_HOP.iter().any(|known| headers.may_have(*known)) {
+        headers.remove_named_by_connection();
+        headers.remove_all_known(&HOP_BY_HOP);
     }
-    headers.remove_named_by_connection();
-    hop_by_hop.into_iter().for_each(|known| headers.remove_known(known));
 }
 
 #[cfg(test)]
@@ -119,6 +153,29 @@ mod tests {
             ("keep-alive", false),
         ] {
             assert_eq!(has_token(list.as_bytes(), "close"), found, "{list}");
+        }
+    }
+
+    #[test]
+    fn finds_control_characters_wherever_they_are() {
+        for len in 0..40 {
+            let plain = vec![b' '; len];
+            assert!(!may_have_controls(&plain), "{len}");
+            for (at, byte) in (0..len).flat_map(|at| (0..=255u8).map(move |byte| (at, byte))) {
+                let mut bytes = plain.clone();
+                bytes[at] = byte;
+                assert_eq!(may_have_controls(&bytes), byte.is_ascii_control(), "{len} {at} {byte}");
+            }
+        }
+    }
+
+    #[test]
+    fn knows_fields_in_whatever_case() {
+        for name in ["Host", "TE", "content-length", "Content-Length", "KEEP-ALIVE", "Expect"] {
+            assert_ne!(known(name.as_bytes()), Known::Other, "{name}");
+        }
+        for name in ["", "h", "hast", "xost", "content-langth", "expecT-x"] {
+            assert_eq!(known(name.as_bytes()), Known::Other, "{name}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The writing half of a connection: heads and small pieces are gathered, large pieces are
 //! written from where they are.
 
-use std::io::{self, IoSlice, Write as _};
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -49,8 +49,23 @@ pub(crate) fn announce(body: BodyKind, out: &mut BytesMut) {
         BodyKind::None | BodyKind::UntilClose => {}
         BodyKind::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         BodyKind::Length(length) => {
-            // Cannot fail: `BytesMut` grows.
-            let _ = write!(out.writer(), "content-length: {length}\r\n");
+            out.extend_from_slice(b"content-length: ");
+            put_number::<10>(length, out);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+/// Appends a number in that base, without the machinery of `core::fmt`.
+fn put_number<const BASE: u64>(mut number: u64, out: &mut BytesMut) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789abcdef"[(number % BASE) as usize];
+        number /= BASE;
+        if number == 0 {
+            return out.extend_from_slice(&digits[at..]);
         }
     }
 }
@@ -86,13 +101,13 @@ impl Writer {
         };
     }
 
-    /// The message is complete and on its way.
-    pub(crate) fn done(&self) -> bool {
-        self.body == BodyState::Done && self.is_flushed()
-    }
-
     pub(crate) fn is_flushed(&self) -> bool {
         self.out.is_empty() && self.large.is_empty() && self.tail.is_empty()
+    }
+
+    /// All that waits is in one buffer, which has room.
+    pub(crate) fn is_small(&self) -> bool {
+        self.large.is_empty() && self.tail.is_empty() && self.out.len() < SMALL - COPIED
     }
 
     /// Nothing more may be queued.
@@ -128,9 +143,9 @@ impl Writer {
                 None => return Err(BodyError::Stopped("body longer than announced")),
             },
             BodyState::Chunked => {
-                let len = data.len();
-                // Cannot fail: `BytesMut` grows.
-                let _ = write!(self.out().writer(), "{len:x}\r\n");
+                let out = self.out();
+                put_number::<16>(data.len() as u64, out);
+                out.extend_from_slice(b"\r\n");
                 self.push(data);
                 self.push_tail();
                 return Ok(());
@@ -184,7 +199,7 @@ impl Writer {
         io: &mut T,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.large.is_empty() && self.out.len() < SMALL - COPIED {
+        if self.is_small() {
             return Poll::Ready(Ok(()));
         }
         self.poll_flush(io, cx)

@@ -13,7 +13,6 @@ pub mod listener;
 pub mod memory;
 pub mod original_dst;
 pub mod stream;
-pub mod turn;
 
 pub use client_hello::{ClientHello, TlsVerdict};
 pub use connect::{ConnectError, ConnectOptions, Keepalive, Target, connect};

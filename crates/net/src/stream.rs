@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::rustls;
 use tokio_rustls::{client, server};
@@ -154,6 +154,19 @@ impl Io {
     /// `None` for Unix sockets. A system call: keep the answer.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.tcp()?.peer_addr().ok().map(crate::original_dst::unmapped)
+    }
+
+    /// Nothing came from the socket since it was read to its last byte, as far as its readiness says:
+    /// no system call, and whoever is to be woken when something comes still is.
+    pub fn is_quiet(&self) -> bool {
+        let nothing = |looked: io::Result<()>| looked.is_err();
+        self.prefix.is_empty()
+            && match &self.kind {
+                Kind::Tcp(stream) => nothing(stream.try_io(Interest::READABLE, || Ok(()))),
+                Kind::Unix(stream) => nothing(stream.try_io(Interest::READABLE, || Ok(()))),
+                Kind::Server(stream) => stream.get_ref().0.is_quiet(),
+                Kind::Client(stream) => stream.get_ref().0.is_quiet(),
+            }
     }
 
     /// Makes dropping the stream reset the connection instead of closing it in order.

@@ -52,21 +52,33 @@ pub fn put_display(out: &mut Vec<u8>, value: impl std::fmt::Display) {
 
 /// A UUID of version 4 from 128 random bits. Unique enough to name a request, no secret.
 pub fn uuid(high: u64, low: u64) -> [u8; 36] {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     let high = (high & !0xf000) | 0x4000;
     let low = (low & !(0b11 << 62)) | (0b10 << 62);
-    let bytes = ((u128::from(high) << 64) | u128::from(low)).to_be_bytes();
+    let (high, low) = (hex(high), hex(low));
     let mut text = [b'-'; 36];
-    let mut at = 0;
-    for (i, byte) in bytes.into_iter().enumerate() {
-        if matches!(i, 4 | 6 | 8 | 10) {
-            at += 1;
-        }
-        text[at] = HEX[usize::from(byte >> 4)];
-        text[at + 1] = HEX[usize::from(byte & 15)];
-        at += 2;
-    }
+    text[..8].copy_from_slice(&high[..8]);
+    text[9..13].copy_from_slice(&high[8..12]);
+    text[14..18].copy_from_slice(&high[12..]);
+    text[19..23].copy_from_slice(&low[..4]);
+    text[24..].copy_from_slice(&low[4..]);
     text
+}
+
+/// The digits of a number, eight at a time.
+fn hex(number: u64) -> [u8; 16] {
+    const ONES: u64 = u64::MAX / 255;
+    let half = |half: u64| {
+        // A byte for every four bits.
+        let spread = (half << 16 & 0xffff_0000_0000) | (half & 0xffff);
+        let spread = (spread << 8 & 0x00ff_0000_00ff_0000) | (spread & 0x0000_00ff_0000_00ff);
+        let spread = (spread << 4 & 0x0f00_0f00_0f00_0f00) | (spread & 0x000f_000f_000f_000f);
+        let letters = (spread + ONES * 6) >> 4 & ONES;
+        (spread + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+    };
+    let mut digits = [0; 16];
+    digits[..8].copy_from_slice(&half(number >> 32));
+    digits[8..].copy_from_slice(&half(number & 0xffff_ffff));
+    digits
 }
 
 #[cfg(test)]

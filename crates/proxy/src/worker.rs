@@ -18,6 +18,7 @@ use upstream::{Destination, Upstream};
 
 use crate::access_log::LogBuffers;
 use crate::config::{Published, Snapshot};
+use crate::http::limits::Timers;
 use crate::listener;
 use crate::telemetry::{LocalLabels, Stats, WorkerStats};
 
@@ -61,6 +62,7 @@ pub struct Worker {
     pub stats: Rc<Stats>,
     pub logs: LogBuffers,
     pub upstream: Upstream,
+    pub timers: Timers,
     id: usize,
     snapshot: RefCell<Rc<Held>>,
     dice: RefCell<SplitMix>,
@@ -90,6 +92,7 @@ pub fn run(
     local.block_on(&runtime, async move {
         let worker = Worker::new(id, shared, stats, logs);
         tokio::task::spawn_local(flush_logs(worker.clone()));
+        tokio::task::spawn_local(http1::write_bursts());
         worker.serve(commands).await;
         worker.logs.flush();
     });
@@ -104,6 +107,7 @@ impl Worker {
             stats: Stats::new(stats),
             logs,
             upstream: Upstream::new(),
+            timers: Timers::default(),
             snapshot: RefCell::new(Rc::new(Held(snapshot))),
             dice: RefCell::new(SplitMix(seed(id))),
             cursors: RefCell::default(),
@@ -164,14 +168,13 @@ impl Worker {
 
     /// Lets `f` move the cursor of a cluster's round robin.
     pub fn with_cursor<T>(&self, cluster: &Str, f: impl FnOnce(&mut Cursor, &mut dyn Dice) -> T) -> T {
-        let mut cursors = self.cursors.borrow_mut();
-        if !cursors.contains_key(cluster) {
-            // Workers begin at different places, or every restart would begin at the first endpoint.
-            let start = self.dice.borrow_mut().roll() >> 1;
-            cursors.insert(cluster.clone(), Cursor(start));
+        let (mut cursors, mut dice) = (self.cursors.borrow_mut(), self.dice.borrow_mut());
+        if let Some(cursor) = cursors.get_mut(cluster) {
+            return f(cursor, &mut *dice);
         }
-        let mut fallback = Cursor::default();
-        f(cursors.get_mut(cluster).unwrap_or(&mut fallback), &mut *self.dice.borrow_mut())
+        // Workers begin at different places, or every restart would begin at the first endpoint.
+        let start = dice.roll() >> 1;
+        f(cursors.entry(cluster.clone()).or_insert(Cursor(start)), &mut *dice)
     }
 
     /// The destination of an address that is no endpoint of `cluster`.

@@ -115,4 +115,11 @@ impl<B: Body> Body for ResponseBody<B> {
     fn kind(&self) -> BodyKind {
         self.kind
     }
+
+    fn is_end(&self) -> bool {
+        match &self.inside {
+            Inside::H1(exchange) => exchange.is_end(),
+            Inside::H2(exchange) => exchange.is_end(),
+        }
+    }
 }

@@ -134,8 +134,9 @@ impl Upstream {
         let call = Call { to, key: inner.key(to, options), options, protocol: protocol(to, options) };
         let response = match call.protocol {
             Protocol::Http1 => h1::send(inner, &call, head, body, None).await,
-            Protocol::Http2 => h2c::send(inner, &call, head, body, None).await,
-            Protocol::Auto => send_auto(inner, &call, head, body).await,
+            // In boxes, or every request over HTTP/1 has room for them.
+            Protocol::Http2 => Box::pin(h2c::send(inner, &call, head, body, None)).await,
+            Protocol::Auto => Box::pin(send_auto(inner, &call, head, body)).await,
         }?;
         // HTTP/1 refuses them while it reads.
         let http2 = response.facts.protocol == "HTTP/2";

@@ -28,7 +28,7 @@ pub(crate) struct Sweeper {
 
 impl Inner {
     /// Keeps a connection for the next request.
-    pub(crate) fn give_back(self: &Rc<Self>, idle: Idle) {
+    pub(crate) fn give_back(self: &Rc<Self>, idle: Box<Idle>) {
         if self.closed.get() {
             return;
         }

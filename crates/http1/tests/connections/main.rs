@@ -1,5 +1,6 @@
 //! Both ends of connections over in-memory streams.
 
+mod burst;
 mod client;
 mod expectation;
 mod server;

@@ -33,6 +33,16 @@ pub enum LogFilter {
     StatusAtLeast(u32),
 }
 
+impl LogFilter {
+    /// Whether a response with that status may be written, whatever else comes of it.
+    pub fn may_pass(&self, status: u16) -> bool {
+        match self {
+            LogFilter::All | LogFilter::Flags(_) => true,
+            LogFilter::StatusAtLeast(least) => u32::from(status) >= *least,
+        }
+    }
+}
+
 /// Header values at the time of logging.
 pub trait Headers {
     /// The value of a request header or pseudo-header, by lower-case name.

@@ -1,6 +1,8 @@
 //! One attempt: the request is sent once, within its limits, and counted.
 
-use std::time::Instant;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 
 use engine::outlier;
 use engine::retry::Outcome;
@@ -10,7 +12,7 @@ use super::body::{Attempt, number};
 use super::context::Context;
 use super::filters;
 use super::forward::Plan;
-use super::limits::{self, Over};
+use super::limits::{Clock, Over};
 use super::respond::Stop;
 use crate::telemetry::ClusterStats;
 
@@ -37,17 +39,23 @@ pub(super) async fn attempt(
     plan.stats.rq_active.inc();
     let _active = Active(&plan.stats);
     let worker = ctx.conn.worker.clone();
-    let send = worker.upstream.send(to, &ctx.head, plan.body.attempt(), &plan.options);
-    let result = tokio::select! {
-        biased;
-        result = send => result.map_err(Ended::Failed),
-        over = limits::over(&plan.limits, &ctx.progress, Instant::now()) => Err(match over {
-            Over::Response => Ended::Final(Stop::Timeout),
-            Over::PerTry => Ended::PerTryTimeout,
-            Over::Stream => Ended::Final(Stop::MaxDuration),
-            Over::Idle => Ended::Final(Stop::StreamIdle),
-        }),
-    };
+    // Pinned where they are: `select!` would move both.
+    let mut send = pin!(worker.upstream.send(to, &ctx.head, plan.body.attempt(), &plan.options));
+    let mut clock = Clock::new(&plan.limits, &ctx.progress, &worker.timers);
+    let result = poll_fn(|cx| {
+        if let Poll::Ready(result) = send.as_mut().poll(cx) {
+            return Poll::Ready(result.map_err(Ended::Failed));
+        }
+        clock.poll_over(cx).map(|over| {
+            Err(match over {
+                Over::Response => Ended::Final(Stop::Timeout),
+                Over::PerTry => Ended::PerTryTimeout,
+                Over::Stream => Ended::Final(Stop::MaxDuration),
+                Over::Idle => Ended::Final(Stop::StreamIdle),
+            })
+        })
+    })
+    .await;
     count(plan, &result);
     if let Some(config) = &to.config.outlier {
         plan.cluster.report(&worker, config, to, outlier_outcome(ctx.is_grpc, &result));

@@ -166,6 +166,11 @@ impl Body for Attempt {
     fn kind(&self) -> BodyKind {
         self.inner.borrow().kind
     }
+
+    fn is_end(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.ended && inner.kept.as_ref().is_none_or(|kept| self.next >= kept.len())
+    }
 }
 
 impl Drop for Inner {
@@ -193,6 +198,11 @@ impl Inner {
         }
     }
 
+    fn end(&mut self) {
+        self.ended = true;
+        self.progress.request_end.set(Some(Instant::now()));
+    }
+
     fn note(&mut self, frame: &Result<Option<Frame>, BodyError>) {
         self.progress.touch();
         match frame {
@@ -204,11 +214,11 @@ impl Inner {
                 if let Some(kept) = &mut self.kept {
                     kept.push_back(frame.clone());
                 }
+                if self.source.is_end() {
+                    self.end();
+                }
             }
-            Ok(None) => {
-                self.ended = true;
-                self.progress.request_end.set(Some(Instant::now()));
-            }
+            Ok(None) => self.end(),
             Err(_) => {
                 self.ended = true;
                 self.progress.request_failed.set(true);

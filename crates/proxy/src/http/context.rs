@@ -126,7 +126,7 @@ impl Context {
     /// Remembers of the response what the record wants to know.
     pub fn note_response(&mut self, head: &ResponseHead) {
         self.record.status = head.status();
-        for log in self.hcm.access_log.iter() {
+        for log in self.hcm.access_log.iter().filter(|log| log.filter.may_pass(head.status())) {
             for name in log.format.response_headers() {
                 if let Some(value) = head.joined(name) {
                     self.response.push((name.as_str().into(), value.into()));

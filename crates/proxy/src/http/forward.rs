@@ -62,7 +62,7 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
         };
         let sent = attempt(ctx, &plan, to).await;
         let outcome = match &sent {
-            Ok(response) => Some(outcome_of(response)),
+            Ok(response) => policy.map(|_| outcome_of(response)),
             Err(Ended::Failed(error)) => error.outcome(),
             Err(Ended::PerTryTimeout) => Some(Outcome::PerTryTimeout),
             Err(Ended::Final(_)) => None,

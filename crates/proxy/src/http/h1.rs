@@ -17,6 +17,7 @@ use super::context::Context;
 use super::respond::{self, Answer, Stop};
 use super::stall::Stall;
 use super::{Closing, HttpConnection, phases, upgrade};
+use crate::config::snapshot::Hcm;
 
 /// What becomes of the connection after a request.
 enum After {
@@ -36,8 +37,8 @@ pub fn connection(conn: &HttpConnection, io: Io) -> ServerConn<Io> {
 #[allow(clippy::manual_async_fn)]
 pub fn serve(conn: Rc<HttpConnection>, mut h1: ServerConn<Io>, count: Closing) -> impl Future<Output = ()> {
     async move {
-        let mut timer = pin!(None);
-        while next_request(&conn, &mut h1, timer.as_mut()).await {
+        let (mut timer, mut draining) = (pin!(None), pin!(conn.worker.draining()));
+        while next_request(&conn, &mut h1, timer.as_mut(), draining.as_mut()).await {
             // Boxed, so that an idle connection does not keep room for a request's future.
             h1 = match Box::pin(serve_one(&conn, h1)).await {
                 After::Next(h1) => h1,
@@ -52,34 +53,75 @@ pub fn serve(conn: Rc<HttpConnection>, mut h1: ServerConn<Io>, count: Closing) -
     }
 }
 
+/// What happens to a connection without a request.
+enum Event {
+    /// `false`: the client closed it.
+    Readable(bool),
+    OutOfPatience,
+    Draining,
+}
+
 /// Waits for the first byte of the next request. `false`: the connection is over.
 async fn next_request(
     conn: &HttpConnection,
     h1: &mut ServerConn<Io>,
     timer: Pin<&mut Option<Sleep>>,
+    mut draining: Pin<&mut impl Future<Output = ()>>,
 ) -> bool {
-    let (limit, idle) = patience(conn);
-    tokio::select! {
-        biased;
-        readable = h1.readable() => return matches!(readable, Ok(true)),
-        () = out_of_patience(limit, timer) => {
+    let Patience { limit, idle, stall } = patience(conn);
+    // The last response may still be on its way out.
+    let mut stall = Stall::new(stall);
+    let mut out_of_patience = pin!(out_of_patience(limit, timer));
+    let event = poll_fn(|cx| {
+        let readable = match h1.poll_readable(cx) {
+            Poll::Pending => stall.poll(h1, cx).map(Err),
+            readable => readable,
+        };
+        if let Poll::Ready(readable) = readable {
+            return Poll::Ready(Event::Readable(matches!(readable, Ok(true))));
+        }
+        if out_of_patience.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Event::OutOfPatience);
+        }
+        match conn.worker.is_draining() {
+            true => Poll::Ready(Event::Draining),
+            false => draining.as_mut().poll(cx).map(|()| Event::Draining),
+        }
+    });
+    match event.await {
+        Event::Readable(readable) => return readable,
+        Event::OutOfPatience => {
             if idle {
                 conn.stats.cx_idle_timeout.inc();
             }
             return false;
         }
-        () = conn.worker.draining() => conn.stats.cx_drain_close.inc(),
+        Event::Draining => conn.stats.cx_drain_close.inc(),
     }
     let first = conn.requests.get() == 0;
     first && matches!(Box::pin(tokio::time::timeout(super::LAST_CALL, h1.readable())).await, Ok(Ok(true)))
 }
 
-/// How long a request is waited for, and whether that is because of the idle timeout. One timer for
-/// both limits: every idle connection carries it.
-fn patience(conn: &HttpConnection) -> (Option<Duration>, bool) {
-    let (idle, life) = (conn.idle_timeout(), rest_of_life(conn));
+/// What a connection without a request has.
+struct Patience {
+    /// One for idle timeout and rest of life: every idle connection carries its timer.
+    limit: Option<Duration>,
+    /// It is the idle timeout.
+    idle: bool,
+    /// For the last response to be taken.
+    stall: Option<Duration>,
+}
+
+/// How long a request is waited for.
+fn patience(conn: &HttpConnection) -> Patience {
+    let hcm = conn.hcm();
+    let (idle, life) = (conn.idle_timeout(), rest_of_life(conn, &hcm));
     let by_idle = life.is_none_or(|life| idle.is_some_and(|idle| idle <= life));
-    (idle.into_iter().chain(life).min(), by_idle)
+    let limit = match (idle, life) {
+        (Some(idle), Some(life)) => Some(idle.min(life)),
+        (one, other) => one.or(other),
+    };
+    Patience { limit, idle: by_idle, stall: super::stream_idle_timeout(&hcm) }
 }
 
 /// Resolves after `limit`. The timer stays armed from one request to the next, and is put off when it
@@ -99,16 +141,8 @@ async fn out_of_patience(limit: Option<Duration>, mut timer: Pin<&mut Option<Sle
     }
 }
 
-async fn sleep(limit: Option<Duration>) {
-    match limit {
-        Some(limit) => tokio::time::sleep(limit).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// `None`: the connection does not end while it is idle.
-fn rest_of_life(conn: &HttpConnection) -> Option<Duration> {
-    let hcm = conn.hcm();
+fn rest_of_life(conn: &HttpConnection, hcm: &Hcm) -> Option<Duration> {
     if hcm.config.http1_safe_max_connection_duration {
         return None;
     }
@@ -119,9 +153,12 @@ fn rest_of_life(conn: &HttpConnection) -> Option<Duration> {
 async fn serve_one(conn: &Rc<HttpConnection>, mut h1: ServerConn<Io>) -> After {
     let hcm = conn.hcm();
     let limit = hcm.config.request_headers_timeout.filter(|limit| !limit.is_zero());
-    let read = tokio::select! {
-        read = h1.read_head() => read,
-        () = sleep(limit) => return Box::pin(refuse(conn, h1, 408, "request_header_timeout")).await,
+    let read = match limit {
+        None => Some(h1.read_head().await),
+        Some(limit) => tokio::time::timeout(limit, h1.read_head()).await.ok(),
+    };
+    let Some(read) = read else {
+        return Box::pin(refuse(conn, h1, 408, "request_header_timeout")).await;
     };
     let head = match read {
         Ok(Some(head)) => head,
@@ -135,34 +172,58 @@ async fn serve_one(conn: &Rc<HttpConnection>, mut h1: ServerConn<Io>) -> After {
     ctx.expectation = expectation;
     let body = RequestBody::new(Box::new(source), ctx.progress.clone(), ctx.record.started);
     let progress = ctx.progress.clone();
-    let served = tokio::select! {
-        biased;
-        answer = phases::serve_request(&mut ctx, body) => Some(answer),
-        () = poll_fn(|cx| poll_interim(&h1, &progress, cx)) => None,
-        () = overdue(&progress, hcm.config.request_timeout) => None,
-        () = poll_fn(|cx| h1.poll_closed(cx)) => {
+    let served = {
+        // Pinned where they are: `select!` would move both.
+        let mut serving = pin!(phases::serve_request(&mut ctx, body));
+        let mut overdue = pin!(overdue(&progress, hcm.config.request_timeout));
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = serving.as_mut().poll(cx) {
+                return Poll::Ready(Served::Answer(answer));
+            }
+            pass_interim_on(&h1, &progress, cx);
+            if overdue.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Served::Overdue);
+            }
+            h1.poll_closed(cx).map(|()| Served::Gone)
+        })
+        .await
+    };
+    let answer = match served {
+        Served::Answer(answer) => answer,
+        Served::Overdue => respond::local(&mut ctx, Stop::RequestTimeout),
+        Served::Gone => {
             ctx.client_gone();
             return After::Gone;
         }
     };
-    let answer = served.unwrap_or_else(|| respond::local(&mut ctx, Stop::RequestTimeout));
     write(conn, ctx, h1, answer).await
 }
 
-/// Passes interim responses on as they come. Never resolves.
-fn poll_interim(h1: &ServerConn<Io>, progress: &Progress, cx: &mut TaskContext<'_>) -> Poll<()> {
-    queue_interim(h1, progress);
-    if !h1.is_flushed() {
+/// How serving a request ended.
+enum Served {
+    Answer(Answer),
+    /// The request did not come to its end in time.
+    Overdue,
+    /// The client went away.
+    Gone,
+}
+
+/// Passes interim responses on as they come.
+fn pass_interim_on(h1: &ServerConn<Io>, progress: &Progress, cx: &mut TaskContext<'_>) {
+    if queue_interim(h1, progress) || !h1.is_settled() {
         // A client that is gone is noticed by others.
         let _ = h1.poll_flush(cx);
     }
-    Poll::Pending
 }
 
-fn queue_interim(h1: &ServerConn<Io>, progress: &Progress) {
-    for head in progress.interim.borrow_mut().drain(..) {
+/// Whether there were any.
+fn queue_interim(h1: &ServerConn<Io>, progress: &Progress) -> bool {
+    let mut interim = progress.interim.borrow_mut();
+    let any = !interim.is_empty();
+    for head in interim.drain(..) {
         h1.queue_interim(&head.into_h1());
     }
+    any
 }
 
 /// Resolves when the whole request should have been here, and is not.
@@ -184,7 +245,11 @@ async fn write(
     queue_interim(&h1, &ctx.progress);
     if let Some(upgraded) = upgrade {
         h1.start(&head.into_h1(), BodyKind::None, false);
-        match deliver(&mut h1, &mut Empty, ctx.stream_idle).await {
+        let mut written = deliver(&mut h1, &mut Empty, ctx.stream_idle).await;
+        if written.is_ok() {
+            written = h1.flush().await.map(Ok);
+        }
+        match written {
             // In a box: few requests are upgrades, and every request has room for this one.
             Ok(_) => Box::pin(upgrade::relay(*ctx, h1, upgraded)).await,
             Err(_) => ctx.client_gone(),
@@ -193,7 +258,6 @@ async fn write(
     }
     let last = conn.is_last(&ctx.hcm);
     h1.start(&head.into_h1(), body.kind(), last);
-    net::turn::after_others().await;
     let written = deliver(&mut h1, &mut body, ctx.stream_idle).await;
     drop(body);
     match written {

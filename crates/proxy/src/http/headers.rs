@@ -11,7 +11,7 @@ use ir::http::ServerHeader;
 use ir::route::HeaderEdits;
 use upstream::{RequestHead, ResponseHead};
 
-use super::context::Context;
+use super::context::{ChosenRoute, Context};
 use crate::access_log::time::http_date;
 
 /// Headers that speak to an Envoy and must not come from outside the mesh.
@@ -125,17 +125,29 @@ fn append_list(head: &mut RequestHead, name: &str, element: &str) {
 
 /// What the upstream is told: the route's edits, rewritten host and path, the time it has.
 pub fn to_upstream(ctx: &mut Context, cluster_edits: Option<&HeaderEdits>, expected: Option<Duration>) {
-    let Some(chosen) = ctx.route.clone() else { return };
-    let (route, vhost) = (chosen.route(), chosen.vhost());
-    let levels =
-        cluster_edits.into_iter().chain([&route.headers, &vhost.headers, &chosen.table.config().headers]);
-    apply_to_request(&mut ctx.head, engine::headers::of_request(levels));
+    // Put back below: all workers count the holders of a table together.
+    let Some(chosen) = ctx.route.take() else { return };
+    let route = chosen.route();
+    if let Some(levels) = levels(&chosen, cluster_edits) {
+        apply_to_request(&mut ctx.head, engine::headers::of_request(levels));
+    }
     if let ir::RouteAction::Forward(forward) = &route.action {
         rewrite(ctx, forward, &route.matches);
     }
     if let Some(expected) = expected {
         set_number(&mut ctx.head, "x-envoy-expected-rq-timeout-ms", expected.as_millis() as u64);
     }
+    ctx.route = Some(chosen);
+}
+
+/// The edits of all levels, the most specific first; `None`: there are none at all, as a rule.
+fn levels<'a>(
+    chosen: &'a ChosenRoute,
+    cluster: Option<&'a HeaderEdits>,
+) -> Option<impl Iterator<Item = &'a HeaderEdits>> {
+    let route = [&chosen.route().headers, &chosen.vhost().headers, &chosen.table.config().headers];
+    let any = cluster.is_some() || route.iter().any(|edits| !edits.is_empty());
+    any.then(|| cluster.into_iter().chain(route))
 }
 
 fn rewrite(ctx: &mut Context, forward: &ir::route::Forward, matches: &ir::route::RouteMatch) {
@@ -159,9 +171,9 @@ fn rewrite(ctx: &mut Context, forward: &ir::route::Forward, matches: &ir::route:
 /// What every response carries, and the route's edits.
 pub fn of_response(ctx: &mut Context, head: &mut ResponseHead, from_upstream: bool) {
     if let Some(chosen) = &ctx.route {
-        let route = [&chosen.route().headers, &chosen.vhost().headers, &chosen.table.config().headers];
-        let levels = ctx.cluster_edits.as_deref().into_iter().chain(route);
-        apply_to_response(head, engine::headers::of_response(levels));
+        if let Some(levels) = levels(chosen, ctx.cluster_edits.as_deref()) {
+            apply_to_response(head, engine::headers::of_response(levels));
+        }
         if chosen.vhost().include_attempt_count_in_response && ctx.record.attempts > 0 {
             head.set("x-envoy-attempt-count", ctx.record.attempts.to_string());
         }

@@ -1,9 +1,12 @@
 //! The times that an attempt has, behind one timer.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::{Poll, ready};
+use std::cell::RefCell;
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
 
 use super::body::Progress;
 
@@ -40,34 +43,71 @@ impl Limits {
             (since + limit, Over::Idle)
         });
         let stream = self.stream.map(|end| (end, Over::Stream));
-        response.into_iter().chain(stream).chain(per_try).chain(idle).min_by_key(|(end, _)| *end)
+        let first = |a: Option<(Instant, Over)>, b: Option<(Instant, Over)>| match (a, b) {
+            (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
+            (one, other) => one.or(other),
+        };
+        first(first(first(response, stream), per_try), idle)
     }
 }
 
-/// Resolves when a limit is over; never without any. To be polled after what it limits, in the same
-/// task: whatever moves or ends the request wakes that.
-pub async fn over(limits: &Limits, progress: &Progress, begin: Instant) -> Over {
-    let mut timer = pin!(None::<tokio::time::Sleep>);
-    poll_fn(|cx| {
+/// Timers that are armed and that nobody waits for. To put one off when it fires too early is once in
+/// many requests, where arming and disarming would be twice in each.
+#[derive(Default)]
+pub struct Timers(RefCell<Vec<Pin<Box<Sleep>>>>);
+
+/// As many are kept: each may hold the memory of a task that is over.
+const KEPT: usize = 64;
+
+/// Watches the limits of one attempt.
+pub struct Clock<'a> {
+    limits: &'a Limits,
+    progress: &'a Progress,
+    begin: Instant,
+    timers: &'a Timers,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'a> Clock<'a> {
+    /// The attempt begins now.
+    pub fn new(limits: &'a Limits, progress: &'a Progress, timers: &'a Timers) -> Self {
+        Clock { limits, progress, begin: Instant::now(), timers, timer: None }
+    }
+
+    /// Ready when a limit is over; never without any. To be polled after what it limits, in the same
+    /// task: whatever moves or ends the request wakes that.
+    pub fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
         loop {
-            let Some((end, over)) = limits.next(progress, begin) else { return Poll::Pending };
-            let Some(mut sleep) = timer.as_mut().as_pin_mut() else {
-                timer.set(Some(tokio::time::sleep_until(end.into())));
-                continue;
+            let Some((end, over)) = self.limits.next(self.progress, self.begin) else { return Poll::Pending };
+            let end = end.into();
+            let timer = match &mut self.timer {
+                Some(timer) => timer,
+                none => {
+                    let kept = self.timers.0.borrow_mut().pop();
+                    none.insert(kept.unwrap_or_else(|| Box::pin(tokio::time::sleep_until(end))))
+                }
             };
             // The end of the request may bring an earlier end.
-            if sleep.deadline() > end.into() {
-                sleep.as_mut().reset(end.into());
+            if timer.deadline() > end {
+                timer.as_mut().reset(end);
             }
-            ready!(sleep.as_mut().poll(cx));
-            if sleep.deadline() >= end.into() {
+            ready!(timer.as_mut().poll(cx));
+            if timer.deadline() >= end {
                 return Poll::Ready(over);
             }
             // Bytes that move put it off, which is looked at only here.
-            sleep.reset(end.into());
+            timer.as_mut().reset(end);
         }
-    })
-    .await
+    }
+}
+
+impl Drop for Clock<'_> {
+    fn drop(&mut self) {
+        let mut kept = self.timers.0.borrow_mut();
+        if let Some(timer) = self.timer.take().filter(|timer| kept.len() < KEPT && !timer.is_elapsed()) {
+            kept.push(timer);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +139,8 @@ mod tests {
     async fn what_moves_is_not_idle() {
         let progress = Progress::default();
         let limits = Limits { idle: MS(40), ..Limits::default() };
+        let timers = Timers::default();
+        let mut clock = Clock::new(&limits, &progress, &timers);
         let begin = Instant::now();
         let moves = async {
             for _ in 0..4 {
@@ -109,9 +151,25 @@ mod tests {
         };
         let end = tokio::select! {
             () = moves => unreachable!(),
-            end = over(&limits, &progress, begin) => end,
+            end = std::future::poll_fn(|cx| clock.poll_over(cx)) => end,
         };
         assert_eq!(end, Over::Idle);
         assert!(begin.elapsed() >= Duration::from_millis(115), "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_timer_serves_again_for_other_times() {
+        let (timers, progress) = (Timers::default(), Progress::default());
+        for ms in [10_000, 30, 10_000, 60, 5] {
+            let limits = Limits { idle: MS(ms), ..Limits::default() };
+            let mut clock = Clock::new(&limits, &progress, &timers);
+            let begin = Instant::now();
+            let over = tokio::time::timeout(
+                Duration::from_millis(100),
+                std::future::poll_fn(|cx| clock.poll_over(cx)),
+            );
+            assert_eq!(over.await.is_ok(), ms < 100, "{ms}");
+            assert!(begin.elapsed() >= Duration::from_millis(ms.min(100)), "{ms}");
+        }
     }
 }

@@ -110,4 +110,8 @@ impl<B: Body> Body for Outgoing<B> {
     fn kind(&self) -> BodyKind {
         self.source.kind()
     }
+
+    fn is_end(&self) -> bool {
+        self.source.is_end()
+    }
 }

@@ -27,7 +27,7 @@ impl Stall {
     /// To be called when writing has to wait. Ready when that has been so for too long, with
     /// [`io::ErrorKind::TimedOut`].
     pub fn poll(&mut self, conn: &ServerConn<Io>, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let Some(limit) = self.limit.filter(|_| !conn.is_flushed()) else {
+        let Some(limit) = self.limit.filter(|_| !conn.is_settled()) else {
             // It is the upstream that is waited for.
             self.timer = None;
             return Poll::Pending;

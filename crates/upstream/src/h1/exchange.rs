@@ -23,7 +23,7 @@ const MAX_INTERIM: u32 = 16;
 /// The connection while it is in use; the request's body as far as it has to be sent.
 pub(crate) struct Exchange<B> {
     /// `None` once the exchange is over.
-    conn: Option<Idle>,
+    conn: Option<Box<Idle>>,
     inner: Rc<Inner>,
     request: B,
     sending: Sending,
@@ -38,6 +38,8 @@ pub(crate) struct Exchange<B> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sending {
     Active,
+    /// All is queued.
+    Last,
     Done,
     /// The socket takes nothing more; a response may still be there.
     Broken,
@@ -45,7 +47,7 @@ enum Sending {
 
 impl<B: Body> Exchange<B> {
     pub(super) fn start(
-        mut conn: Idle,
+        mut conn: Box<Idle>,
         inner: &Rc<Inner>,
         call: &Call<'_>,
         head: &http1::RequestHead,
@@ -107,17 +109,24 @@ impl<B: Body> Exchange<B> {
 
     /// Sends what there is of the request.
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
-        let Some(conn) = self.conn.as_mut().filter(|_| self.sending == Sending::Active) else {
-            return Ok(());
-        };
-        match conn.conn.poll_write_body(&mut self.request, cx) {
-            Poll::Pending => {}
-            Poll::Ready(Ok(Ok(()))) => self.sending = Sending::Done,
-            Poll::Ready(Ok(Err(error))) => {
-                self.sending = Sending::Broken;
-                return Err(error);
+        let Some(conn) = &mut self.conn else { return Ok(()) };
+        if self.sending == Sending::Active {
+            match conn.conn.poll_write_body(&mut self.request, cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(Ok(()))) => self.sending = Sending::Last,
+                Poll::Ready(Ok(Err(error))) => {
+                    self.sending = Sending::Broken;
+                    return Err(error);
+                }
+                Poll::Ready(Err(_)) => self.sending = Sending::Broken,
             }
-            Poll::Ready(Err(_)) => self.sending = Sending::Broken,
+        }
+        if self.sending == Sending::Last {
+            match conn.conn.poll_flushed(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.sending = Sending::Done,
+                Poll::Ready(Err(_)) => self.sending = Sending::Broken,
+            }
         }
         Ok(())
     }
@@ -194,6 +203,11 @@ impl<B: Body> Exchange<B> {
         {
             self.inner.give_back(conn);
         }
+    }
+
+    /// All of the response's body was given out.
+    pub(crate) fn is_end(&self) -> bool {
+        self.conn.is_none() && self.incoming.is_none()
     }
 
     pub(crate) fn request_done(&self) -> bool {

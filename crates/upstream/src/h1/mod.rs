@@ -26,18 +26,17 @@ pub(crate) async fn send<B: Body>(
         let pooled = if may_reuse { inner.h1.borrow_mut().take(&call.key) } else { None };
         let (conn, reused) = match (pooled, fresh.take()) {
             (Some(conn), _) => (conn, true),
-            (None, Some(dialed)) => (Idle::new(dialed, call), false),
+            (None, Some(dialed)) => (Box::new(Idle::new(dialed, call)), false),
             (None, None) => {
                 let limits = Limits::of(&call.to.config, call.priority());
                 let overflow = || SendError::new(Failure::Overflow(Breaker::Pending));
                 let _pending = call.to.cluster.start_pending(&limits).ok_or_else(overflow)?;
                 // In a box: most requests find a connection, and all would have room for this.
                 let dialed = Box::pin(dial(call.to, call.alpn(), call.fallback(), call.priority())).await?;
-                (Idle::new(dialed, call), false)
+                (Box::new(Idle::new(dialed, call)), false)
             }
         };
         let mut exchange = Exchange::start(conn, inner, call, &head, body);
-        net::turn::after_others().await;
         let error = match std::future::poll_fn(|cx| exchange.poll_head(cx)).await {
             Ok(head) => return Ok(exchange.respond(head, reused)),
             Err(error) => error,

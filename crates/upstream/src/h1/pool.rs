@@ -20,7 +20,8 @@ use crate::state::{EndpointState, InFlight};
 /// old and are closed.
 #[derive(Default)]
 pub(crate) struct Pool {
-    idle: HashMap<Key, Vec<Idle>, RandomState>,
+    #[allow(clippy::vec_box, reason = "they move from hand to hand with every request")]
+    idle: HashMap<Key, Vec<Box<Idle>>, RandomState>,
 }
 
 /// A connection and what it is good for.
@@ -73,23 +74,32 @@ impl Idle {
     /// When it has been idle for too long, or lived too long; `None`: never.
     pub(crate) fn expires(&self) -> Option<Instant> {
         let idle = self.idle_timeout.and_then(|limit| self.since.checked_add(limit));
-        idle.into_iter().chain(self.end_of_life).min()
+        match (idle, self.end_of_life) {
+            (Some(idle), Some(end)) => Some(idle.min(end)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    fn has_time(&self, now: Instant) -> bool {
+        self.expires().is_none_or(|end| end > now)
     }
 
     /// The endpoint is still where it was, and time is left.
     fn is_good(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        self.expires().is_none_or(|end| end > now) && self.conn.poll_idle_end(cx).is_pending()
+        self.has_time(now) && self.conn.poll_idle_end(cx).is_pending()
     }
 }
 
 impl Pool {
     /// The connection that was used last, if the endpoint has not closed it.
-    pub(crate) fn take(&mut self, key: &Key) -> Option<Idle> {
+    pub(crate) fn take(&mut self, key: &Key) -> Option<Box<Idle>> {
         let stack = self.idle.get_mut(key)?;
         let mut cx = Context::from_waker(Waker::noop());
         let now = Instant::now();
         while let Some(mut idle) = stack.pop() {
-            if idle.is_good(now, &mut cx) {
+            // It was read to its last byte when it was put here.
+            let quiet = idle.conn.with_io(Io::is_quiet) == Some(true);
+            if (quiet && idle.has_time(now)) || idle.is_good(now, &mut cx) {
                 return Some(idle);
             }
         }
@@ -97,7 +107,7 @@ impl Pool {
     }
 
     /// Keeps a connection. `cx` is woken when the endpoint closes it.
-    pub(crate) fn put(&mut self, mut idle: Idle, cx: &mut Context<'_>) {
+    pub(crate) fn put(&mut self, mut idle: Box<Idle>, cx: &mut Context<'_>) {
         idle.since = Instant::now();
         if idle.is_good(idle.since, cx) {
             self.idle.entry(idle.key.clone()).or_default().push(idle);
@@ -120,7 +130,7 @@ impl Pool {
 
     /// When the next connection gets too old.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.idle.values().flatten().filter_map(Idle::expires).min()
+        self.idle.values().flatten().filter_map(|idle| idle.expires()).min()
     }
 
     /// Whether some connection is kept for this key.

@@ -106,11 +106,17 @@ impl<B: Body> Exchange<B> {
                 };
                 let part = self.pending.split_to(room.min(self.pending.len()));
                 let len = part.len();
-                if send.send_data(part, false).is_err() {
+                // The end goes with the last bytes, where it is known: another frame costs as much.
+                let last = self.pending.is_empty() && self.request.is_end();
+                if send.send_data(part, last).is_err() {
                     return Poll::Ready(Ok(()));
                 }
                 self.outbox.add(len);
                 self.request.release(len);
+                if last {
+                    self.sent = true;
+                    return Poll::Ready(Ok(()));
+                }
                 continue;
             }
             let over = match ready!(self.request.poll_frame(cx))? {
@@ -216,6 +222,11 @@ impl<B: Body> Exchange<B> {
         self.recv = None;
         self.send = None;
         self.counted = None;
+    }
+
+    /// All of the response's body was given out, and no trailers follow.
+    pub(crate) fn is_end(&self) -> bool {
+        self.recv.as_ref().is_none_or(RecvStream::is_end_stream)
     }
 
     pub(crate) fn request_done(&self) -> bool {

@@ -11,6 +11,17 @@ use super::{RequestHead, append};
 use super::{names, websocket};
 use crate::Trailers;
 
+/// Values that differ in every message, and so are worth no place in the peer's table of headers.
+/// Besides, `h2` compares a value with all others of its name that are in the table.
+pub(super) fn mark_unique(map: &mut HeaderMap) {
+    const UNIQUE: [&str; 4] = ["x-request-id", "traceparent", "x-b3-traceid", "x-b3-spanid"];
+    for (name, value) in map.iter_mut() {
+        if UNIQUE.contains(&name.as_str()) {
+            value.set_sensitive(true);
+        }
+    }
+}
+
 /// Of TE `trailers` stays.
 fn strip_te(map: &mut HeaderMap) {
     let te = map.remove(header::TE);
@@ -50,6 +61,7 @@ impl RequestHead {
                 *request.headers_mut() = fields_to_h2(head, true);
             }
         }
+        mark_unique(request.headers_mut());
         if let Some(protocol) = self.upgrade() {
             let protocol = std::str::from_utf8(protocol).map_err(|_| "upgrade")?;
             request.extensions_mut().insert(h2::ext::Protocol::from(protocol));
@@ -148,6 +160,7 @@ pub(super) fn response_to_h2(head: &http1::ResponseHead) -> Response<()> {
     *response.status_mut() = StatusCode::from_u16(head.status()).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.version_mut() = http::Version::HTTP_2;
     *response.headers_mut() = fields_to_h2(head, false);
+    mark_unique(response.headers_mut());
     response
 }
 

@@ -18,13 +18,23 @@ pub use convert::{h2_trailers, trailers_of_h2};
 pub(crate) use websocket::switched;
 
 /// The first value in a map.
+#[inline]
 fn first<'a>(map: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    map.get(name).map(HeaderValue::as_bytes)
+    match names::frequent(name) {
+        Some(name) => map.get(name),
+        None => map.get(name),
+    }
+    .map(HeaderValue::as_bytes)
 }
 
 /// All values in a map, joined; HTTP/2 may split Cookie, whose parts belong together with `; `.
+#[inline]
 fn joined<'a>(map: &'a HeaderMap, name: &str) -> Option<Cow<'a, [u8]>> {
-    let mut values = map.get_all(name).iter();
+    let all = match names::frequent(name) {
+        Some(name) => map.get_all(name),
+        None => map.get_all(name),
+    };
+    let mut values = all.iter();
     let one = values.next()?.as_bytes();
     let Some(second) = values.next() else { return Some(Cow::Borrowed(one)) };
     let separator: &[u8] = if name == "cookie" { b"; " } else { b"," };
@@ -50,6 +60,15 @@ fn set(map: &mut HeaderMap, name: &str, bytes: &[u8]) {
     if let Some(name) = names::name(name.as_bytes()) {
         map.insert(name, value(bytes));
     }
+}
+
+#[inline]
+fn remove(map: &mut HeaderMap, name: &str) -> bool {
+    let removed = match names::frequent(name) {
+        Some(name) => map.remove(name),
+        None => map.remove(name),
+    };
+    removed.is_some()
 }
 
 fn append(map: &mut HeaderMap, name: &[u8], bytes: &[u8]) {

@@ -16,6 +16,20 @@ macro_rules! names {
             }
         }
 
+        /// The parsed name, if it is one that is often asked for: to parse and hash it costs more than
+        /// to find it.
+        // Where the name is a literal, nothing is left of the comparisons.
+        #[inline(always)]
+        pub(super) fn frequent(name: &str) -> Option<&'static HeaderName> {
+            match name {
+                $($name => {
+                    static NAME: HeaderName = HeaderName::from_static($name);
+                    Some(&NAME)
+                })*
+                _ => None,
+            }
+        }
+
         fn custom_bytes(name: &[u8]) -> Option<Bytes> {
             match name {
                 $(name if name == $name.as_bytes() => Some(Bytes::from_static($name.as_bytes())),)*
@@ -25,8 +39,12 @@ macro_rules! names {
     };
 }
 
-// Those that the proxy writes, and those of gRPC. `http` knows the standard ones.
+// Those that the proxy reads and writes, and those of gRPC.
 names! {
+    "content-type"
+    "content-length"
+    "date"
+    "server"
     "x-forwarded-proto"
     "x-forwarded-for"
     "x-request-id"

@@ -105,6 +105,7 @@ impl RequestHead {
     }
 
     /// The first value.
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         match &self.form {
             RequestForm::H1(head) => head.get(name),
@@ -114,6 +115,7 @@ impl RequestHead {
     }
 
     /// All values, joined by `,`.
+    #[inline]
     pub fn joined(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         match &self.form {
             RequestForm::H1(head) => head.joined(name),
@@ -164,11 +166,12 @@ impl RequestHead {
     }
 
     /// Host stays: every request has one.
+    #[inline]
     pub fn remove(&mut self, name: &str) -> bool {
         match &mut self.form {
             _ if name == "host" => false,
             RequestForm::H1(head) => head.remove(name),
-            RequestForm::H2(head) => head.parts.headers.remove(name).is_some(),
+            RequestForm::H2(head) => super::remove(&mut head.parts.headers, name),
         }
     }
 

@@ -47,6 +47,7 @@ impl ResponseHead {
             ResponseForm::H1(head) => convert::response_to_h2(&head),
             ResponseForm::H2(mut parts) => {
                 parts.version = http::Version::HTTP_2;
+                convert::mark_unique(&mut parts.headers);
                 http::Response::from_parts(*parts, ())
             }
         }
@@ -70,6 +71,7 @@ impl ResponseHead {
     }
 
     /// The first value.
+    #[inline]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         match &self.form {
             ResponseForm::H1(head) => head.get(name),
@@ -117,10 +119,11 @@ impl ResponseHead {
         }
     }
 
+    #[inline]
     pub fn remove(&mut self, name: &str) -> bool {
         match &mut self.form {
             ResponseForm::H1(head) => head.remove(name),
-            ResponseForm::H2(parts) => parts.headers.remove(name).is_some(),
+            ResponseForm::H2(parts) => super::remove(&mut parts.headers, name),
         }
     }
 

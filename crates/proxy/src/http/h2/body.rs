@@ -49,6 +49,10 @@ impl Body for H2Body {
     fn kind(&self) -> BodyKind {
         self.kind
     }
+
+    fn is_end(&self) -> bool {
+        self.recv.is_end_stream()
+    }
 }
 
 fn body_error(error: &h2::Error) -> BodyError {

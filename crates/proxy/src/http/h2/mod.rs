@@ -94,7 +94,9 @@ pub async fn serve(conn: Rc<HttpConnection>, io: Io) {
         match event.await {
             Event::Accepted(Some(Ok((request, respond)))) => {
                 accepted += 1;
-                tokio::task::spawn_local(Stream::new(&conn, &session).serve(request, respond));
+                // In a box: a task is moved several times until it runs.
+                let stream = Stream::new(&conn, &session);
+                tokio::task::spawn_local(Box::pin(stream.serve(request, respond)));
                 if max_requests.is_some_and(|max| accepted >= max) && !std::mem::replace(&mut announced, true)
                 {
                     announce(&mut connection, &ending);

@@ -192,9 +192,14 @@ impl Stream {
                 let room = room.ok_or(Sending::ClientGone)??;
                 let part = bytes.split_to(room.min(bytes.len()));
                 let len = part.len();
-                stream.send_data(part, false)?;
+                // The end goes with the last bytes, where it is known: another frame costs as much.
+                let last = bytes.is_empty() && body.is_end();
+                stream.send_data(part, last)?;
                 self.session.outbox.add(len);
                 body.release(len);
+                if last {
+                    return Ok(());
+                }
             }
         }
     }
