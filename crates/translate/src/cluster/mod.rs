@@ -2,6 +2,7 @@
 
 pub mod fixed;
 pub mod outbound;
+pub mod passthrough;
 pub mod policy;
 mod pool;
 pub mod transport;

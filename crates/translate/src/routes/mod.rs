@@ -6,5 +6,5 @@ mod delegates;
 mod headers;
 pub mod policy;
 pub mod sidecar;
-mod standard;
+pub mod standard;
 pub mod virtual_service;

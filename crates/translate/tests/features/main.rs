@@ -4,8 +4,10 @@
 mod common;
 
 mod caching;
+mod calls;
 mod clusters;
 mod destination_rules;
+mod edge;
 mod envoy;
 mod gateways;
 mod inbound;
@@ -14,4 +16,5 @@ mod outbound;
 mod policies;
 mod routes;
 mod service_entries;
+mod sidecars;
 mod virtual_services;
