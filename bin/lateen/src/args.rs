@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    agent, analyze, control, demo, docs, exec, local_step, logs, manifest, proxy, status, up, validate,
+    agent, analyze, control, demo, docs, exec, local_step, logs, manifest, proxy, simulate, status, up,
+    validate,
 };
 
 /// A service mesh: control plane, data plane and tools in one binary.
@@ -31,6 +32,8 @@ pub enum Command {
     Agent(agent::Args),
     /// Run the data plane from an Envoy bootstrap file
     Proxy(proxy::Args),
+    /// Say what becomes of a call, from files alone: its listener, route and cluster, or its error
+    Simulate(simulate::Args),
     /// Show the pods of the mesh that runs on this machine
     Status(status::Args),
     /// Run a command in a pod of the mesh that runs on this machine

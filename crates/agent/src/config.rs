@@ -94,6 +94,7 @@ impl WorkloadConfig {
             namespace: self.namespace.clone(),
             addresses: self.addresses.clone(),
             domain: self.domain.clone(),
+            verified: false,
             service_account: self.service_account.clone(),
             labels: self.labels.clone(),
             locality: self.locality.clone(),

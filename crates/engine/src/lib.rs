@@ -8,6 +8,7 @@ pub mod balance;
 pub mod chain;
 pub mod dice;
 pub mod fault;
+pub mod follow;
 pub mod grpc;
 pub mod hash;
 pub mod headers;

@@ -114,6 +114,21 @@ impl Cidr {
         }
     }
 
+    /// The same range with its other bits at zero, so that equal ranges are equal.
+    pub fn masked(self) -> Self {
+        let address = match self.address {
+            IpAddr::V4(address) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix_len.min(32))).unwrap_or(0);
+                IpAddr::from((u32::from(address) & mask).to_be_bytes())
+            }
+            IpAddr::V6(address) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix_len.min(128))).unwrap_or(0);
+                IpAddr::from((u128::from(address) & mask).to_be_bytes())
+            }
+        };
+        Cidr { address, prefix_len: self.prefix_len }
+    }
+
     /// Reads `10.0.0.0/8` or a bare address.
     pub fn parse(text: &str) -> Option<Self> {
         let Some((address, len)) = text.split_once('/') else {

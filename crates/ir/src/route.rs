@@ -34,6 +34,8 @@ pub struct VirtualHost {
     /// Tell the upstream how many attempts were made: `x-envoy-attempt-count`.
     pub include_request_attempt_count: bool,
     pub include_attempt_count_in_response: bool,
+    /// `require_tls: ALL`: plaintext requests are answered 301, to the same with https.
+    pub require_tls: bool,
     pub headers: HeaderEdits,
     pub origin: Option<Origin>,
 }

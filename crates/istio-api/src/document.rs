@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::{Labels, ObjectRef, Place, Str};
 
 use crate::extensions::{TrafficExtension, WasmPlugin};
-use crate::k8s::{ConfigMap, Deployment, Pod, Secret, Service};
+use crate::k8s::{ConfigMap, Deployment, EndpointSlice, Pod, Secret, Service};
 use crate::networking::{
     DestinationRule, EnvoyFilter, Gateway, ProxyConfig, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
     WorkloadGroup,
@@ -69,6 +69,7 @@ pub enum Kind {
     Service(Arc<Service>),
     Pod(Arc<Pod>),
     Deployment(Arc<Deployment>),
+    EndpointSlice(Arc<EndpointSlice>),
     ConfigMap(Arc<ConfigMap>),
     Secret(Arc<Secret>),
     VirtualService(Arc<VirtualService>),
@@ -98,6 +99,7 @@ impl Kind {
                 | Kind::Service(_)
                 | Kind::Pod(_)
                 | Kind::Deployment(_)
+                | Kind::EndpointSlice(_)
                 | Kind::ConfigMap(_)
                 | Kind::Secret(_)
         )

@@ -27,8 +27,7 @@ pub(crate) enum Known {
 }
 
 /// Kinds that are read, shown to analysis, and do nothing yet.
-const WITHOUT_EFFECT: [&str; 8] = [
-    "Sidecar",
+const WITHOUT_EFFECT: [&str; 7] = [
     "WorkloadGroup",
     "ProxyConfig",
     "EnvoyFilter",
@@ -50,7 +49,8 @@ pub(crate) fn lookup(api_version: &str, kind: &str) -> Known {
     match (group, version, kind) {
         ("", "v1", "Namespace") => return Known::Read { namespaced: false },
         ("", "v1", "Service" | "ServiceAccount" | "Pod" | "ConfigMap" | "Secret")
-        | ("apps", "v1", "Deployment") => return Known::Read { namespaced: true },
+        | ("apps", "v1", "Deployment")
+        | ("discovery.k8s.io", "v1", "EndpointSlice") => return Known::Read { namespaced: true },
         // Routed by Istio like its own, which we do not do.
         ("networking.k8s.io", _, "Ingress" | "IngressClass") => return Known::NoEffect,
         _ if GATEWAY_API.contains(&group) => return Known::NoEffect,
@@ -114,6 +114,7 @@ pub(crate) fn read(kind: &str, document: &Fields<'_>, context: Context) -> Optio
         "Service" => Kind::Service(k8s::service::read(spec()?).into()),
         "Pod" => Kind::Pod(k8s::pod::read(document, context.owner).into()),
         "Deployment" => Kind::Deployment(k8s::deployment::read(document.require("spec")?.object()?).into()),
+        "EndpointSlice" => Kind::EndpointSlice(k8s::endpoint_slice::read(document).into()),
         "ConfigMap" => Kind::ConfigMap(read_config_map(document, &context.name).into()),
         "Secret" => Kind::Secret(k8s::config::read_secret(document).into()),
         _ => return None,
@@ -149,6 +150,7 @@ pub(crate) fn read_istio(kind: &str, document: &Fields<'_>, context: Context) ->
             spec.finish();
             Kind::WorkloadEntry(entry.into())
         }
+        ("Sidecar", Some(spec)) => Kind::Sidecar(networking::sidecar::read(spec).into()),
         ("ServiceEntry", Some(spec)) => Kind::ServiceEntry(networking::service_entry::read(spec).into()),
         ("PeerAuthentication", Some(spec)) => {
             Kind::PeerAuthentication(security::peer_authentication::read(spec).into())
@@ -164,7 +166,6 @@ pub(crate) fn read_istio(kind: &str, document: &Fields<'_>, context: Context) ->
 fn read_without_effect(kind: &str, document: &Fields<'_>) -> Option<Kind> {
     let spec = document.get("spec");
     Some(match kind {
-        "Sidecar" => Kind::Sidecar(content::<networking::Sidecar>(spec)?.into()),
         "WorkloadGroup" => Kind::WorkloadGroup(content::<networking::WorkloadGroup>(spec)?.into()),
         "ProxyConfig" => Kind::ProxyConfig(content::<networking::ProxyConfig>(spec)?.into()),
         "EnvoyFilter" => Kind::EnvoyFilter(content::<networking::EnvoyFilter>(spec)?.into()),

@@ -71,8 +71,6 @@ tcp: [{match: [{port: 80}], route: [{destination: {host: a}}]}]";
             "http[0].retries.retryOn",
             "http[0].retries.retryRemoteLocalities",
             "http[4].mirror",
-            "tls",
-            "tcp",
         ],
     );
     let Kind::VirtualService(service) = &parsed.documents[0].body else { panic!() };
@@ -120,13 +118,8 @@ fn of_destination_rules() {
 #[test]
 fn of_gateways_and_service_entries() {
     let spec = "servers:\n- {port: {number: 80, name: a, protocol: HTTP}, hosts: ['*'], defaultEndpoint: 'unix:///a'}\n\
-                - {port: {number: 443, name: b, protocol: HTTPS}, hosts: ['*'], tls: {mode: SIMPLE, credentialName: c}}";
-    check(
-        "networking",
-        "Gateway",
-        spec,
-        &["servers[0].defaultEndpoint", "servers[1].port", "servers[1].tls"],
-    );
+                - {port: {number: 0, name: b, protocol: HTTP}, hosts: ['*'], bind: 'unix:///a'}";
+    check("networking", "Gateway", spec, &["servers[0].defaultEndpoint", "servers[1].bind"]);
     let spec = "hosts: [a.com]\nresolution: STATIC\naddresses: [10.0.0.0/8]\nports: [{number: 80, name: a}]\n\
                 endpoints: [{address: 'unix:///a'}]";
     check("networking", "ServiceEntry", spec, &[]);
@@ -156,16 +149,22 @@ fn of_authorization_policies() {
     check("security", "AuthorizationPolicy", spec, &["targetRefs"]);
 }
 
+#[test]
+fn of_sidecars() {
+    let spec = "ingress: [{port: {number: 80, name: a, protocol: HTTP}, defaultEndpoint: 'unix:///a', bind: 10.0.0.1}]
+egress: [{port: {number: 81, name: b, protocol: HTTP_PROXY}, hosts: ['./*']}, {bind: 'unix:///c', hosts: ['./*']}]";
+    check("networking", "Sidecar", spec, &["egress[0].port.protocol", "egress[1].bind"]);
+    let spec = "outboundTrafficPolicy: {mode: 1, egressProxy: {host: a.b, port: {number: 1}}}";
+    let parsed = check("networking", "Sidecar", spec, &[]);
+    let Kind::Sidecar(sidecar) = &parsed.documents[0].body else { panic!() };
+    let policy = sidecar.outbound_traffic_policy.as_ref().expect("policy");
+    assert_eq!(policy.mode, Some(istio_api::networking::sidecar::OutboundMode::AllowAny));
+}
+
 /// Of these nothing has an effect, which is said once.
 #[test]
 fn of_whole_kinds() {
     for (group, kind, version, spec) in [
-        (
-            "networking",
-            "Sidecar",
-            "v1",
-            "{outboundTrafficPolicy: {mode: 1, egressProxy: {host: a.b, port: {number: 1}}}}",
-        ),
         ("networking", "WorkloadGroup", "v1beta1", "{template: {}, probe: {httpGet: {port: 80}}}"),
         ("networking", "ProxyConfig", "v1beta1", "{concurrency: null}"),
         ("networking", "EnvoyFilter", "v1alpha3", "{}"),

@@ -36,6 +36,8 @@ pub struct Node {
     /// DNS domain of the mesh, `cluster.local` by default.
     pub domain: Str,
     pub service_account: Str,
+    /// Whether it has proved to be of this namespace and service account.
+    pub verified: bool,
     pub labels: Labels,
     pub locality: Locality,
     /// Cluster id (`Kubernetes` by default) and network of the workload.
@@ -82,6 +84,7 @@ impl Node {
             addresses: vec![address],
             domain: domain.into(),
             service_account: "default".into(),
+            verified: false,
             labels: Labels::default(),
             locality: Locality::default(),
             cluster_id: "Kubernetes".into(),

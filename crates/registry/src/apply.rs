@@ -106,13 +106,15 @@ impl Snapshot {
                     let found = both().filter_map(|d| destination_rules::host_of(self, d));
                     rules.extend(found.map(|host| (namespace.clone(), host)));
                 }
+                Kind::Sidecar(_) => delta.insert(Key::Sidecars(namespace)),
+                Kind::EndpointSlice(_) => index::slice(self, object, before.as_ref(), &mut touched),
                 Kind::Gateway(_) => delta.insert(Key::Gateways),
                 Kind::PeerAuthentication(_) => delta.insert(Key::PeerAuthentications(namespace)),
                 Kind::AuthorizationPolicy(_) => delta.insert(Key::AuthorizationPolicies(namespace)),
-                Kind::ServiceAccount | Kind::Deployment(_) | Kind::ConfigMap(_) | Kind::Secret(_) => {}
+                Kind::Secret(_) => delta.insert(Key::Secret(namespace, object.name.clone())),
+                Kind::ServiceAccount | Kind::Deployment(_) | Kind::ConfigMap(_) => {}
                 // Nothing is derived from these yet.
                 Kind::RequestAuthentication(_)
-                | Kind::Sidecar(_)
                 | Kind::WorkloadGroup(_)
                 | Kind::ProxyConfig(_)
                 | Kind::EnvoyFilter(_)

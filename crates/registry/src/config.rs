@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use istio_api::networking::{DestinationRule, Gateway, ServiceEntry, VirtualService};
+use istio_api::networking::{DestinationRule, Gateway, ServiceEntry, Sidecar, VirtualService};
 use istio_api::security::{AuthorizationPolicy, PeerAuthentication};
 use istio_api::{Document, Kind};
 use model::{ObjectRef, Origin};
@@ -44,7 +44,15 @@ macro_rules! spec {
     )*};
 }
 
-spec!(VirtualService, DestinationRule, Gateway, ServiceEntry, PeerAuthentication, AuthorizationPolicy);
+spec!(
+    VirtualService,
+    DestinationRule,
+    Gateway,
+    ServiceEntry,
+    Sidecar,
+    PeerAuthentication,
+    AuthorizationPolicy
+);
 
 impl<T: Spec> Config<T> {
     pub(crate) fn of(document: &Document) -> Option<Self> {

@@ -40,6 +40,10 @@ pub enum Key {
     /// The DestinationRules that a host can fall under. In a delta, a wildcard stands for every
     /// host it covers.
     DestinationRule(Host),
+    /// A Secret by namespace and name.
+    Secret(Str, Str),
+    /// The Sidecars of a namespace.
+    Sidecars(Str),
     /// All Gateways.
     Gateways,
     /// The PeerAuthentications of a namespace.

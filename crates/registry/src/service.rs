@@ -17,6 +17,8 @@ pub struct Service {
     pub namespace: Str,
     /// The object's name.
     pub name: Str,
+    /// Other hosts that stand for this one: Services of type ExternalName that name it.
+    pub aliases: Vec<Host>,
     /// Virtual addresses. Empty for headless services, and where no pool is configured.
     pub addresses: Vec<IpAddr>,
     /// Blocks of addresses that a ServiceEntry stands for: the network and its length in bits.
@@ -35,6 +37,9 @@ pub struct Service {
     /// Expected in the certificates of endpoints, if given.
     pub subject_alt_names: Vec<Str>,
     pub export_to: Export,
+    /// Gateways in front of which it stands open its own port numbers, not its target ports:
+    /// the label `experimental.istio.io/disable-gateway-port-translation`.
+    pub gateway_ports_as_they_are: bool,
     /// Seconds since the Unix epoch, 0 if not known.
     pub created: i64,
     pub object: ObjectRef,

@@ -8,7 +8,7 @@ use istio_api::{Document, MeshConfig};
 use model::{Host, ObjectRef, Str};
 
 use crate::destination_rules::MergedRule;
-use crate::{Block, Endpoint, NamedEndpoint, Service, View, Workload};
+use crate::{Block, Endpoint, Features, NamedEndpoint, Service, View, Workload};
 
 /// What does not change while a control plane runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,7 @@ pub struct Settings {
     pub service_block: Option<Block>,
     pub cluster_id: Str,
     pub network: Str,
+    pub features: Features,
 }
 
 impl Default for Settings {
@@ -28,6 +29,7 @@ impl Default for Settings {
             service_block: None,
             cluster_id: "Kubernetes".into(),
             network: Str::default(),
+            features: Features::default(),
         }
     }
 }
@@ -52,6 +54,10 @@ pub struct Snapshot {
     pub(crate) addresses: OrdMap<IpAddr, (Str, Str)>,
     /// Addresses that we gave.
     pub(crate) allocated: OrdMap<(Str, Str), IpAddr>,
+    /// Hosts of Services of type ExternalName, by the host that they name.
+    pub(crate) aliases: OrdMap<Host, OrdSet<Host>>,
+    /// EndpointSlices by namespace and name of the Service they are of.
+    pub(crate) slices: OrdMap<(Str, Str), OrdSet<Str>>,
     /// Addresses of ServiceEntries without one: by address, and by namespace and host.
     pub(crate) entry_addresses: OrdMap<IpAddr, (Str, Host)>,
     pub(crate) entry_hosts: OrdMap<(Str, Host), IpAddr>,
@@ -95,6 +101,8 @@ impl Snapshot {
             allocated: OrdMap::new(),
             entry_addresses: OrdMap::new(),
             entry_hosts: OrdMap::new(),
+            aliases: OrdMap::new(),
+            slices: OrdMap::new(),
             workloads: OrdMap::new(),
             workloads_by_address: OrdMap::new(),
             mesh_hosts: OrdMap::new(),

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use istio_api::networking::{Gateway, VirtualService};
+use istio_api::k8s::Secret;
+use istio_api::networking::{Gateway, Sidecar, VirtualService};
 use istio_api::security::{AuthorizationPolicy, PeerAuthentication};
-use istio_api::{Document, MeshConfig};
+use istio_api::{Document, Kind, MeshConfig};
 use model::{Host, Labels, ObjectRef, Str};
 
 use crate::config::{self, Spec};
@@ -16,7 +17,7 @@ use crate::snapshot::OfPort;
 use crate::{
     Config, Endpoint, GatewayRef, Key, MergedRule, NamedEndpoint, Service, Settings, Snapshot, Workload,
 };
-use crate::{client_labels, destination_rules, virtual_services};
+use crate::{client_labels, destination_rules, sidecars, virtual_services};
 
 /// A snapshot that writes down what it is asked. Each accessor names the [`Key`]s it records; an
 /// answer can only change when a [`Delta`](crate::Delta) touches one of them. (What depends on the
@@ -76,6 +77,44 @@ impl<'a> View<'a> {
     pub fn services(&self, client: &str) -> Vec<&'a Arc<Service>> {
         self.ask(Key::Services);
         self.snapshot.services.values().filter_map(|all| preferred(all, client)).collect()
+    }
+
+    /// As [`services`](View::services), of those that `counts` accepts: the choice between services
+    /// with the same host is made among them. Records [`Key::Services`].
+    pub fn services_where(&self, client: &str, counts: &dyn Fn(&Service) -> bool) -> Vec<&'a Arc<Service>> {
+        self.ask(Key::Services);
+        self.snapshot.services.values().filter_map(|all| preferred_of(all, client, counts)).collect()
+    }
+
+    /// Likewise, as [`services_on_port`](View::services_on_port). Records [`Key::ServicesOnPort`].
+    pub fn services_on_port_where(
+        &self,
+        client: &str,
+        port: u16,
+        counts: &dyn Fn(&Service) -> bool,
+    ) -> Vec<&'a Arc<Service>> {
+        self.ask(Key::ServicesOnPort(port));
+        let hosts = self.snapshot.hosts_by_port.get(&port).into_iter().flatten();
+        let services =
+            hosts.filter_map(|host| preferred_of(self.snapshot.services.get(host)?, client, counts));
+        services.filter(|service| service.port(port).is_some()).collect()
+    }
+
+    /// Likewise, as [`service`](View::service). Records [`Key::Service`].
+    pub fn service_where(
+        &self,
+        client: &str,
+        host: &Host,
+        counts: &dyn Fn(&Service) -> bool,
+    ) -> Option<&'a Arc<Service>> {
+        self.ask(Key::Service(host.clone()));
+        preferred_of(self.snapshot.services.get(host)?, client, counts)
+    }
+
+    /// Whether there are several services with this host. Records [`Key::Service`].
+    pub fn is_ambiguous(&self, host: &Host) -> bool {
+        self.ask(Key::Service(host.clone()));
+        self.snapshot.services.get(host).is_some_and(|all| all.len() > 1)
     }
 
     /// Of [`services`](View::services), those with this port. Records [`Key::ServicesOnPort`].
@@ -198,6 +237,37 @@ impl<'a> View<'a> {
         destination_rules::lookup(self.snapshot, client, labels, &service.namespace, &service.host)
     }
 
+    /// The Sidecar that holds for a workload: of its namespace the oldest that selects it, else the
+    /// oldest without a selector, else that of the root namespace. Records [`Key::Sidecars`] of both
+    /// namespaces, and [`Key::Mesh`].
+    pub fn sidecar(&self, namespace: &str, labels: &Labels) -> Option<Config<Sidecar>> {
+        sidecars::of(self, namespace, labels)
+    }
+
+    /// The content of a Secret. Records [`Key::Secret`].
+    pub fn secret(&self, namespace: &str, name: &str) -> Option<&'a Arc<Secret>> {
+        self.ask(Key::Secret(namespace.into(), name.into()));
+        match &self.snapshot.object(&ObjectRef::new("Secret", namespace, name))?.body {
+            Kind::Secret(secret) => Some(secret),
+            _ => None,
+        }
+    }
+
+    /// The Sidecars of a namespace, in order of precedence. Records [`Key::Sidecars`].
+    pub fn sidecars(&self, namespace: &str) -> Vec<Config<Sidecar>> {
+        self.ask(Key::Sidecars(namespace.into()));
+        let mut found = configs(self.snapshot.objects_in(Sidecar::KIND, namespace));
+        config::sort(&mut found);
+        found
+    }
+
+    /// The VirtualServices on `mesh` with a host that stands for this one, or for a part of it, as
+    /// proxies of `client` see them, in order of precedence. Records [`Key::VirtualService`].
+    pub fn virtual_services_for(&self, client: &str, host: &Host) -> Vec<Config<VirtualService>> {
+        self.ask(Key::VirtualService(host.clone()));
+        virtual_services::all_for_host(self.snapshot, client, host)
+    }
+
     /// The Gateways that configure a gateway workload with these labels, in order of precedence.
     /// Records [`Key::Gateways`].
     pub fn gateways(&self, labels: &Labels) -> Vec<Config<Gateway>> {
@@ -246,7 +316,15 @@ fn configs<'d, T: Spec>(documents: impl Iterator<Item = &'d Arc<Document>>) -> V
 
 /// Of services with one host, in order of preference, the one a client sees.
 fn preferred<'s>(all: &'s [Arc<Service>], client: &str) -> Option<&'s Arc<Service>> {
-    let mut visible = all.iter().filter(|service| service.export_to.sees(client));
+    preferred_of(all, client, &|_| true)
+}
+
+fn preferred_of<'s>(
+    all: &'s [Arc<Service>],
+    client: &str,
+    counts: &dyn Fn(&Service) -> bool,
+) -> Option<&'s Arc<Service>> {
+    let mut visible = all.iter().filter(|service| service.export_to.sees(client) && counts(service));
     let first = visible.next()?;
     let own = |service: &&Arc<Service>| service.namespace == *client && service.source == first.source;
     if own(&first) { Some(first) } else { Some(visible.find(own).unwrap_or(first)) }

@@ -2,7 +2,7 @@
 
 use istio_api::Document;
 use istio_api::networking::VirtualService;
-use model::{Host, Str};
+use model::{Host, ObjectRef, Str};
 
 use crate::config::{self, Spec};
 use crate::{Config, Export, Snapshot};
@@ -84,4 +84,25 @@ pub(crate) fn for_host(snapshot: &Snapshot, client: &str, host: &Host) -> Option
         covering.sort_by_key(|w| std::cmp::Reverse(w.as_str().len()));
         covering.into_iter().find_map(visible)
     })
+}
+
+/// All that the client sees under the exact host, under wildcards that cover it, and (for a wildcard)
+/// under hosts that it covers.
+pub(crate) fn all_for_host(snapshot: &Snapshot, client: &str, host: &Host) -> Vec<Config<VirtualService>> {
+    let wildcards = snapshot.mesh_hosts.range(Host::new("*")..Host::new("+"));
+    let mut under: Vec<&Host> = wildcards.map(|(w, _)| w).filter(|w| w.overlaps(host)).collect();
+    if host.is_wildcard() {
+        under.extend(snapshot.mesh_hosts.keys().filter(|other| !other.is_wildcard() && host.covers(other)));
+    } else if let Some((exact, _)) = snapshot.mesh_hosts.get_key_value(host) {
+        under.push(exact);
+    }
+    let mut objects: Vec<&ObjectRef> =
+        under.iter().filter_map(|host| snapshot.mesh_hosts.get(*host)).flat_map(|all| all.iter()).collect();
+    objects.sort();
+    objects.dedup();
+    let configs = objects.into_iter().filter_map(|object| Config::of(snapshot.objects.get(object)?));
+    let mut found: Vec<Config<VirtualService>> =
+        configs.filter(|config| export(snapshot, config).sees(client)).collect();
+    config::sort(&mut found);
+    found
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use ir::{Cluster, Resource};
-use model::{Host, Node, NodeType, Origin};
+use model::{Host, Node, NodeType};
 use registry::View;
 
-use crate::cluster::{fixed, outbound as outbound_clusters};
+use crate::cluster::{fixed, outbound as outbound_clusters, passthrough};
+use crate::egress::{self, Egress};
 use crate::findings::Findings;
-use crate::settings::Settings;
+use crate::settings::{Outbound, Settings};
 use crate::unit::{Built, ScopeKey, Unit, scope};
 use crate::{endpoints, gateway, inbound, name_table, outbound, routes};
 
@@ -20,7 +21,10 @@ pub fn build(view: &View<'_>, node: &Node, unit: &Unit) -> Built {
 
 /// As [`build`], for all nodes of a scope.
 pub fn build_in(view: &View<'_>, scope: &ScopeKey, unit: &Unit) -> Built {
-    let settings = Settings::of(view.mesh());
+    let mut settings = Settings::of(view.mesh(), &view.settings().features);
+    if scope.sidecar.is_some() {
+        settings.outbound = egress::policy(view, scope, &settings);
+    }
     let findings = Findings::default();
     let resources = resources(view, scope, unit, &settings, &findings);
     Built { resources, findings: findings.into_vec() }
@@ -33,13 +37,22 @@ fn resources(
     settings: &Settings,
     findings: &Findings,
 ) -> Vec<Resource> {
-    let service = |host: &Host| view.service(&scope.namespace, host);
+    let service = |host: &Host| match &scope.sidecar {
+        None => view.service(&scope.namespace, host),
+        // Several services have this host; the Sidecar says which is meant.
+        Some(_) => Egress::of(view, scope).services(view).into_iter().find(|service| service.host == *host),
+    };
     match unit {
         Unit::FixedClusters => clusters(fixed_clusters(scope, settings)),
         Unit::Clusters(host) => {
             let found = service(host);
             clusters(found.map(|s| outbound_clusters::clusters(view, scope, settings, s)).unwrap_or_default())
         }
+        Unit::PassthroughClusters(host) => {
+            let found = view.service(&scope.namespace, host);
+            clusters(found.map(|s| passthrough::clusters(view, scope, settings, s)).unwrap_or_default())
+        }
+        Unit::Credential(name) => gateway::credentials::secrets(view, scope, name),
         Unit::InboundClusters => clusters(inbound::listener::clusters(view, scope, settings)),
         Unit::Endpoints { host, port } => {
             let found = service(host).map(|service| endpoints::assignments(view, scope, service, *port));
@@ -50,16 +63,14 @@ fn resources(
             listener(Some(outbound::virtual_outbound::build(scope.wildcard(), settings, scope.data_plane)))
         }
         Unit::VirtualInbound => listener(Some(inbound::listener::build(view, scope, settings, findings))),
+        Unit::IngressListener { port } => {
+            listener(inbound::listener::bound(view, scope, settings, findings, *port))
+        }
         Unit::OutboundListener { address, port, entry } => {
-            let origin =
-                |host: &Host| service(host).map(|s| Origin { object: s.object.clone(), field: "".into() });
-            listener(Some(outbound::listener::build(
-                (*address, *port),
-                entry,
-                settings,
-                scope.data_plane,
-                &origin,
-            )))
+            let egress = &Egress::of(view, scope);
+            let key = (*address, *port);
+            let cx = outbound::listener::Context { view, scope, settings, findings, egress, key };
+            listener(Some(outbound::listener::build(entry, &cx)))
         }
         Unit::Routes { port } => route(Some(routes::sidecar::of_port(view, scope, settings, *port))),
         Unit::ServiceRoutes { host, port } => {
@@ -71,6 +82,9 @@ fn resources(
         Unit::GatewayRoutes { bind, port } => {
             route(gateway::routes::build(view, scope, settings, (*bind, *port)))
         }
+        Unit::GatewayServerRoutes { bind, port, gateway, server } => {
+            route(gateway::routes::build_server(view, scope, settings, (*bind, *port), gateway, server))
+        }
         Unit::NameTable => vec![Resource::NameTable(Arc::new(name_table::build(view, scope)))],
     }
 }
@@ -81,6 +95,9 @@ fn fixed_clusters(scope: &ScopeKey, settings: &Settings) -> Vec<Cluster> {
     if scope.node_type == NodeType::Sidecar {
         clusters.push(fixed::passthrough(settings));
         clusters.push(fixed::inbound_passthrough(settings, Some(scope.wildcard())));
+        if settings.outbound == Outbound::DynamicDns {
+            clusters.push(fixed::dynamic_dns(settings));
+        }
     }
     clusters
 }

@@ -41,8 +41,7 @@ pub fn blackhole(name: &str, port: u16, settings: &Settings, stats: Vec<NetworkF
 
 /// Where connections go that no service claims.
 pub fn unclaimed(name: &str, settings: &Settings, data_plane: DataPlane) -> FilterChain {
-    let cluster =
-        Str::from(if settings.allow_any { names::PASSTHROUGH_CLUSTER } else { names::BLACK_HOLE_CLUSTER });
+    let cluster = settings.outbound.cluster();
     tcp_chain(name, tcp_stats(data_plane, Reporter::Source), tcp_proxy(settings, cluster.clone(), cluster))
 }
 

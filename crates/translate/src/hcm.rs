@@ -112,8 +112,8 @@ fn base(settings: &Settings, stat_prefix: Str, http_filters: Vec<HttpFilter>) ->
         upgrades: strs(&["websocket"]),
         server_name: Some(SERVER_NAME.into()),
         generate_request_id: true,
-        // Istio's default (`ENABLE_100_CONTINUE_HEADERS`).
-        proxy_100_continue: true,
+        proxy_100_continue: settings.features.proxy_100_continue,
+        accept_http_10: settings.features.http10,
         normalize_path: settings.normalize_path,
         merge_slashes: settings.merge_slashes,
         escaped_slashes: settings.escaped_slashes,

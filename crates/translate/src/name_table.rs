@@ -9,12 +9,13 @@ use registry::{Endpoint, Resolution, Service, ServiceSource, View};
 use stdx::Str;
 
 use crate::domains;
+use crate::egress::Egress;
 use crate::unit::ScopeKey;
 
 /// The table of proxies in the scope's namespace.
 pub fn build(view: &View<'_>, scope: &ScopeKey) -> NameTable {
     let mut table = NameTable::default();
-    let services = view.services(&scope.namespace);
+    let services = Egress::of(view, scope).services(view);
     let hosts: BTreeSet<&str> = services.iter().map(|service| service.host.as_str()).collect();
     for service in &services {
         let ips = addresses(view, service, scope);

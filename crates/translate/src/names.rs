@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use stdx::Str;
 
 pub const PASSTHROUGH_CLUSTER: &str = "PassthroughCluster";
+/// Requests to unknown hosts under `ALLOW_ANY_DYNAMIC_DNS`.
+pub const DYNAMIC_DNS_CLUSTER: &str = "AllowAnyDynamicDNSCluster";
 pub const BLACK_HOLE_CLUSTER: &str = "BlackHoleCluster";
 pub const INBOUND_PASSTHROUGH_CLUSTER: &str = "InboundPassthroughCluster";
 
@@ -22,6 +24,7 @@ pub const INBOUND_PORT: u16 = 15006;
 
 /// The virtual hosts that take what no service claims.
 pub const ALLOW_ANY: &str = "allow_any";
+pub const ALLOW_ANY_DYNAMIC_DNS: &str = "allow_any_dynamic_dns";
 pub const BLOCK_ALL: &str = "block_all";
 /// The name of a route that Istio made itself.
 pub const DEFAULT_ROUTE: &str = "default";

@@ -7,9 +7,10 @@ use ir::http::EscapedSlashes;
 use ir::{AccessLog, RetryPolicy};
 use istio_api::MeshConfig;
 use istio_api::mesh::{OutboundTrafficPolicy, PathNormalization};
+use registry::Features;
 use stdx::Str;
 
-use crate::names::{INBOUND_PORT, OUTBOUND_PORT};
+use crate::names::{self, INBOUND_PORT, OUTBOUND_PORT};
 use crate::routes::policy;
 
 /// Istio's text format.
@@ -21,12 +22,35 @@ const DEFAULT_FORMAT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGI
     %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% \
     %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n";
 
+/// What becomes of a sidecar's traffic to destinations that nobody declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outbound {
+    RegistryOnly,
+    AllowAny,
+    /// Plaintext HTTP has a cluster of its own.
+    DynamicDns,
+    /// All of it to this cluster.
+    Through(Str),
+}
+
+impl Outbound {
+    /// The cluster of such connections.
+    pub fn cluster(&self) -> Str {
+        match self {
+            Outbound::RegistryOnly => names::BLACK_HOLE_CLUSTER.into(),
+            Outbound::AllowAny | Outbound::DynamicDns => names::PASSTHROUGH_CLUSTER.into(),
+            Outbound::Through(cluster) => cluster.clone(),
+        }
+    }
+}
+
 /// The mesh's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub connect_timeout: Duration,
-    /// Unknown destinations are passed through; else refused (`REGISTRY_ONLY`).
-    pub allow_any: bool,
+    /// What becomes of traffic that nothing claims.
+    pub outbound: Outbound,
+    pub features: Features,
     pub auto_mtls: bool,
     /// The mesh's own first, then its aliases.
     pub trust_domains: Vec<Str>,
@@ -48,14 +72,19 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub fn of(mesh: &MeshConfig) -> Self {
+    pub fn of(mesh: &MeshConfig, features: &Features) -> Self {
         let normalization = mesh.path_normalization;
         let mut trust_domains = vec![mesh.trust_domain.clone()];
         trust_domains.extend(mesh.trust_domain_aliases.iter().filter(|d| **d != mesh.trust_domain).cloned());
         let format = Some(&mesh.access_log_format).filter(|format| !format.is_empty());
         Settings {
             connect_timeout: mesh.connect_timeout,
-            allow_any: mesh.outbound_traffic_policy == OutboundTrafficPolicy::AllowAny,
+            outbound: match mesh.outbound_traffic_policy {
+                OutboundTrafficPolicy::RegistryOnly => Outbound::RegistryOnly,
+                OutboundTrafficPolicy::AllowAny => Outbound::AllowAny,
+                OutboundTrafficPolicy::AllowAnyDynamicDns => Outbound::DynamicDns,
+            },
+            features: features.clone(),
             auto_mtls: mesh.enable_auto_mtls,
             trust_domains,
             protocol_detection_timeout: mesh.protocol_detection_timeout,
@@ -78,6 +107,11 @@ impl Settings {
             inbound_stat_name: mesh.inbound_cluster_stat_name.clone(),
             access_log: log_sink(&mesh.access_log_file).map(|sink| (sink, format.map(with_newline))),
         }
+    }
+
+    /// How long anybody may take for a TLS handshake; `None`: as long as they like.
+    pub fn handshake_timeout(&self) -> Option<Duration> {
+        Some(self.features.handshake_timeout).filter(|timeout| !timeout.is_zero())
     }
 
     /// The log of requests and connections.

@@ -4,11 +4,12 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ir::{Resource, ResourceType};
-use model::{DataPlane, Finding, Host, Labels, Locality, Node, NodeType};
+use model::{DataPlane, Finding, Host, Labels, Locality, Node, NodeType, ObjectRef};
 use registry::View;
 use stdx::Str;
 
-use crate::outbound::conflict::Entry;
+use crate::egress;
+use crate::outbound::entry::Entry;
 
 /// Something that is rebuilt alone. It may give several resources, all of one type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +26,8 @@ pub enum Unit {
     VirtualOutbound,
     /// `virtualInbound`.
     VirtualInbound,
+    /// A port that `ingress` of a Sidecar opens without capture.
+    IngressListener { port: u16 },
     /// The listener `ADDRESS_PORT`, and who shares it.
     OutboundListener { address: IpAddr, port: u16, entry: Entry },
     /// The route configuration `PORT`.
@@ -35,6 +38,12 @@ pub enum Unit {
     GatewayListener { bind: Option<IpAddr>, port: u16 },
     /// The route configuration `http.PORT` of a gateway.
     GatewayRoutes { bind: Option<IpAddr>, port: u16 },
+    /// The route configuration of one server that terminates TLS: by the port's name of a Gateway.
+    GatewayServerRoutes { bind: Option<IpAddr>, port: u16, gateway: ObjectRef, server: Str },
+    /// `outbound_.PORT_.SUBSET_.HOST`: the clusters by which a gateway passes TLS on to a service.
+    PassthroughClusters(Host),
+    /// A Secret of the gateway's namespace that its servers name: certificate and key, and roots.
+    Credential(Str),
     /// The names that the agent resolves.
     NameTable,
 }
@@ -43,15 +52,21 @@ impl Unit {
     /// The type of its resources.
     pub fn ty(&self) -> ResourceType {
         match self {
-            Unit::FixedClusters | Unit::Clusters(_) | Unit::InboundClusters => ResourceType::Cluster,
+            Unit::FixedClusters
+            | Unit::Clusters(_)
+            | Unit::InboundClusters
+            | Unit::PassthroughClusters(_) => ResourceType::Cluster,
+            Unit::Credential(_) => ResourceType::Secret,
             Unit::Endpoints { .. } => ResourceType::Endpoints,
             Unit::VirtualOutbound
             | Unit::VirtualInbound
+            | Unit::IngressListener { .. }
             | Unit::OutboundListener { .. }
             | Unit::GatewayListener { .. } => ResourceType::Listener,
-            Unit::Routes { .. } | Unit::ServiceRoutes { .. } | Unit::GatewayRoutes { .. } => {
-                ResourceType::Route
-            }
+            Unit::Routes { .. }
+            | Unit::ServiceRoutes { .. }
+            | Unit::GatewayRoutes { .. }
+            | Unit::GatewayServerRoutes { .. } => ResourceType::Route,
             Unit::NameTable => ResourceType::NameTable,
         }
     }
@@ -71,15 +86,21 @@ impl fmt::Display for Unit {
         match self {
             Unit::FixedClusters => f.write_str("fixed clusters"),
             Unit::Clusters(host) => write!(f, "clusters of {host}"),
+            Unit::PassthroughClusters(host) => write!(f, "passthrough clusters of {host}"),
+            Unit::Credential(name) => write!(f, "credential {name}"),
             Unit::InboundClusters => f.write_str("inbound clusters"),
             Unit::Endpoints { host, port } => write!(f, "endpoints of {host}:{port}"),
             Unit::VirtualOutbound => f.write_str("listener virtualOutbound"),
             Unit::VirtualInbound => f.write_str("listener virtualInbound"),
+            Unit::IngressListener { port } => write!(f, "ingress listener {port}"),
             Unit::OutboundListener { address, port, .. } => write!(f, "listener {address}_{port}"),
             Unit::Routes { port } => write!(f, "routes {port}"),
             Unit::ServiceRoutes { host, port } => write!(f, "routes {host}:{port}"),
             Unit::GatewayListener { bind, port } => write!(f, "gateway listener {port}{}", bound(bind)),
             Unit::GatewayRoutes { bind, port } => write!(f, "gateway routes {port}{}", bound(bind)),
+            Unit::GatewayServerRoutes { gateway, server, port, .. } => {
+                write!(f, "gateway routes {port} of {server} in {gateway}")
+            }
             Unit::NameTable => f.write_str("name table"),
         }
     }
@@ -95,6 +116,8 @@ pub struct ScopeKey {
     pub domain: Str,
     pub labels: Labels,
     pub locality: Locality,
+    /// The Sidecar that governs its traffic.
+    pub sidecar: Option<ObjectRef>,
     pub addresses: Vec<IpAddr>,
     /// The node has no IPv4 address.
     pub ipv6: bool,
@@ -103,7 +126,7 @@ pub struct ScopeKey {
 }
 
 /// What of `node` the unit depends on. Of its labels, routes, clusters and endpoints depend on those
-/// that some rule looks at, which is recorded in `view`.
+/// that some rule looks at, which is recorded in `view`, and so is the Sidecar that governs a node.
 pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
     let mut scope = ScopeKey {
         node_type: NodeType::Sidecar,
@@ -112,16 +135,22 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
         domain: Str::default(),
         labels: Labels::default(),
         locality: Locality::default(),
+        sidecar: None,
         addresses: Vec::new(),
         ipv6: false,
         dns: false,
+    };
+    let sidecar = || match node.node_type {
+        NodeType::Sidecar => egress::governing(view, &node.namespace, &node.labels),
+        NodeType::Router => None,
     };
     match unit {
         Unit::FixedClusters => {
             scope.node_type = node.node_type;
             scope.ipv6 = is_ipv6(node);
         }
-        Unit::Clusters(_) => {
+        Unit::Clusters(host) => {
+            scope.sidecar = if view.is_ambiguous(host) { sidecar() } else { None };
             scope.node_type = node.node_type;
             scope.data_plane = node.data_plane;
             scope.namespace = node.namespace.clone();
@@ -129,38 +158,49 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
             scope.locality = node.locality.clone();
             scope.ipv6 = is_ipv6(node);
         }
-        Unit::Endpoints { .. } => {
+        Unit::Endpoints { host, .. } => {
+            scope.sidecar = if view.is_ambiguous(host) { sidecar() } else { None };
             scope.namespace = node.namespace.clone();
             scope.labels = view.client_labels(&node.labels);
             scope.locality = node.locality.clone();
         }
+        Unit::PassthroughClusters(_) | Unit::Credential(_) => scope.namespace = node.namespace.clone(),
         Unit::OutboundListener { .. } => {
+            scope.sidecar = sidecar();
+            scope.labels = view.client_labels(&node.labels);
             scope.data_plane = node.data_plane;
             scope.namespace = node.namespace.clone();
         }
         Unit::Routes { .. } | Unit::ServiceRoutes { .. } => {
+            scope.sidecar = sidecar();
             scope.namespace = node.namespace.clone();
             scope.domain = node.domain.clone();
             scope.labels = view.client_labels(&node.labels);
             scope.dns = asks_for_names(view, node);
         }
         Unit::NameTable => {
+            scope.sidecar = sidecar();
             scope.namespace = node.namespace.clone();
             scope.domain = node.domain.clone();
             scope.dns = asks_for_names(view, node);
         }
         Unit::VirtualOutbound => {
+            scope.sidecar = sidecar();
+            if scope.sidecar.is_some() {
+                scope.namespace = node.namespace.clone();
+            }
             scope.data_plane = node.data_plane;
             scope.ipv6 = is_ipv6(node);
         }
-        Unit::VirtualInbound | Unit::InboundClusters => {
+        Unit::VirtualInbound | Unit::InboundClusters | Unit::IngressListener { .. } => {
+            scope.sidecar = sidecar();
             scope.data_plane = node.data_plane;
             scope.namespace = node.namespace.clone();
             scope.labels = node.labels.clone();
             scope.addresses = node.addresses.clone();
             scope.ipv6 = is_ipv6(node);
         }
-        Unit::GatewayListener { .. } | Unit::GatewayRoutes { .. } => {
+        Unit::GatewayListener { .. } | Unit::GatewayRoutes { .. } | Unit::GatewayServerRoutes { .. } => {
             scope.node_type = node.node_type;
             scope.data_plane = node.data_plane;
             scope.namespace = node.namespace.clone();

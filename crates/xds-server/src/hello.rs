@@ -47,6 +47,8 @@ pub(crate) fn read(message: &Message, peer: Option<PeerIdentity>) -> Result<Clie
         node.labels =
             labels.iter().filter_map(|(key, value)| Some((key.clone(), as_text(value)?))).collect::<Labels>();
     }
+    // Who is not who it says it is gets no stream.
+    node.verified = peer.is_some();
     node.service_account = text("SERVICE_ACCOUNT").unwrap_or(node.service_account);
     node.cluster_id = text("CLUSTER_ID").unwrap_or(node.cluster_id);
     node.network = text("NETWORK").unwrap_or(node.network);

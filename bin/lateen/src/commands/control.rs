@@ -112,6 +112,7 @@ async fn serve(args: Args) -> anyhow::Result<()> {
         (plain.local_addr()?, secure.local_addr()?, monitoring.local_addr()?);
 
     let settings = registry::Settings {
+        features: super::features::of_environment(),
         domain: Str::from(&args.domain),
         service_block: args.service_cidr,
         cluster_id: Str::from(&args.cluster_id),

@@ -6,11 +6,13 @@ pub mod control;
 pub mod demo;
 pub mod docs;
 pub mod exec;
+mod features;
 mod files;
 pub mod local_step;
 pub mod logs;
 pub mod manifest;
 pub mod proxy;
+pub mod simulate;
 pub mod status;
 pub mod up;
 pub mod validate;
@@ -28,6 +30,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Control(args) => control::run(args),
         Command::Agent(args) => agent::run(args),
         Command::Proxy(args) => proxy::run(args),
+        Command::Simulate(args) => simulate::run(args),
         Command::Status(args) => status::run(args),
         Command::Exec(args) => exec::run(args),
         Command::Logs(args) => logs::run(args),

@@ -1,6 +1,6 @@
 //! `lateen validate`: what is wrong with files, by schema and by Istio's rules, all at once.
 
-mod input;
+pub mod input;
 mod structured;
 mod text;
 

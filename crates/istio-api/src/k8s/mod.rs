@@ -3,6 +3,7 @@
 pub mod config;
 pub mod container;
 pub mod deployment;
+pub mod endpoint_slice;
 pub mod pod;
 pub mod probe;
 pub mod service;
@@ -11,6 +12,7 @@ pub mod volume;
 pub use config::{ConfigMap, Secret};
 pub use container::{Container, ContainerPort, EnvValue, EnvVar, VolumeMount};
 pub use deployment::{Deployment, PodTemplate};
+pub use endpoint_slice::{EndpointSlice, SliceEndpoint};
 pub use pod::{Pod, PodPhase, PodSpec, PodStatus};
 pub use probe::{Probe, ProbeAction};
 pub use service::{ClusterIps, Service, ServicePort, ServiceType};

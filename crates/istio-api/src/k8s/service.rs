@@ -93,10 +93,7 @@ fn read_type(spec: &Fields<'_>) -> ServiceType {
         Some(1) => ServiceType::NodePort,
         Some(2) => ServiceType::LoadBalancer,
         Some(3) => match external.and_then(|host| host.non_empty()) {
-            Some(host) => {
-                item.no_effect();
-                ServiceType::ExternalName(host)
-            }
+            Some(host) => ServiceType::ExternalName(host),
             None => {
                 item.invalid("ExternalName needs externalName".into());
                 ServiceType::ClusterIp

@@ -83,6 +83,8 @@ pub struct DefaultTrafficPolicy {
 pub enum OutboundTrafficPolicy {
     RegistryOnly,
     AllowAny,
+    /// As `AllowAny`; names in plaintext HTTP are resolved by the proxy.
+    AllowAnyDynamicDns,
 }
 
 /// How paths are normalised before they are judged.

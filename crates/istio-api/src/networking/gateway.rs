@@ -2,7 +2,6 @@
 
 use model::{Labels, Protocol, Str};
 
-use crate::codes;
 use crate::reader::{Absent, Fields, Item, Read};
 use crate::schema::macros::{choice, message};
 use crate::schema::rules::CERTIFICATE_SOURCES;
@@ -191,11 +190,10 @@ fn read_server(fields: Fields<'_>) -> Option<Server> {
     let port = port_item.as_ref().and_then(|item| read_port(item, is_socket));
     let tls_item = fields.get("tls");
     let tls = tls_item.as_ref().and_then(ServerTls::read);
-    let mut unsupported = fields.conditions(&["defaultEndpoint"]);
-    if is_socket {
-        unsupported.extend(bind_item.map(|item| item.unsupported_condition()));
-    }
-    unsupported.extend(unsupported_parts(&port, port_item.as_ref(), &tls, tls_item.as_ref()));
+    // Istio does not do anything with it either.
+    fields.no_effect(&["defaultEndpoint"]);
+    let unsupported = bind_item.filter(|_| is_socket).map(|item| item.unsupported_condition());
+    let unsupported = unsupported.into_iter().collect();
     let server = Server {
         name: fields.get("name").and_then(|item| item.str()).filter(|n| !n.is_empty()),
         bind,
@@ -208,29 +206,6 @@ fn read_server(fields: Fields<'_>) -> Option<Server> {
     };
     fields.finish();
     Some(server)
-}
-
-/// What keeps the port of a server closed: any protocol but HTTP, and TLS.
-fn unsupported_parts(
-    port: &Option<GatewayPort>,
-    port_item: Option<&Item<'_>>,
-    tls: &Option<ServerTls>,
-    tls_item: Option<&Item<'_>>,
-) -> Vec<Str> {
-    let mut paths = Vec::new();
-    let mut close = |item: &Item<'_>, what: String| {
-        let message = format!("{what} has no effect yet: this server opens no port");
-        item.report(model::Level::Warning, codes::NO_EFFECT, message);
-        paths.push(item.path());
-    };
-    let Some(port) = port else { return paths };
-    if let (Some(_), Some(item)) = (tls, tls_item) {
-        close(item, "TLS at a gateway".into());
-    }
-    if let Some(item) = port_item.filter(|_| !port.protocol.is_http()) {
-        close(item, format!("a gateway protocol other than HTTP, HTTP2 and GRPC ({:?})", port.protocol));
-    }
-    paths
 }
 
 fn read_port(item: &Item<'_>, is_socket: bool) -> Option<GatewayPort> {

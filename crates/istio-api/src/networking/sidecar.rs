@@ -1,11 +1,13 @@
 //! Sidecar: <https://istio.io/latest/docs/reference/config/networking/sidecar/>.
 
-use model::Str;
+use model::{Level, Str};
 
 use super::connection_pool::ConnectionPool;
 use super::gateway::{ServerTls, TLS};
 use super::http_route::DESTINATION;
 use super::{Destination, WorkloadSelector};
+use crate::codes;
+use crate::reader::{Fields, Item};
 use crate::schema::macros::{choice, message};
 use crate::schema::{choice as one_of, list, object, text, texts, uint32};
 
@@ -85,4 +87,39 @@ choice! {
         "IPTABLES" Iptables,
         "NONE" None,
     }
+}
+
+pub(crate) fn read(spec: Fields<'_>) -> Sidecar {
+    let sidecar = Sidecar::from_fields(&spec);
+    let at = |name: &str| spec.item().each(name);
+    at("egress").iter().for_each(report_socket);
+    at("egress").iter().filter_map(|listener| listener.field("port")).for_each(report_proxy);
+    spec.finish();
+    sidecar
+}
+
+fn report_socket(listener: &Item<'_>) {
+    if let Some(item) = listener.field("bind").filter(|item| item.text().starts_with("unix:")) {
+        let message = "a Unix socket has no effect yet: this listener is not opened";
+        item.report(Level::Warning, codes::NO_EFFECT, message.into());
+    }
+}
+
+fn report_proxy(port: Item<'_>) {
+    if let Some(item) = port.field("protocol").filter(|item| item.text().eq_ignore_ascii_case("http_proxy")) {
+        let message = "HTTP_PROXY has no effect yet: this listener is not opened";
+        item.report(Level::Warning, codes::NO_EFFECT, message.into());
+    }
+}
+
+impl EgressListener {
+    /// Whether it asks for something that cannot be done.
+    pub fn unsupported(&self) -> bool {
+        let proxy = self.port.as_ref().is_some_and(|port| port.protocol.eq_ignore_ascii_case("http_proxy"));
+        is_socket(&self.bind) || proxy
+    }
+}
+
+fn is_socket(address: &Option<Str>) -> bool {
+    address.as_ref().is_some_and(|address| address.starts_with("unix:"))
 }

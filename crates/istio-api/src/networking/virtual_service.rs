@@ -48,14 +48,12 @@ impl VirtualService {
 }
 
 pub(crate) fn read(spec: Fields<'_>) -> VirtualService {
-    spec.no_effect(&["tls", "tcp"]);
-    let cx = spec.item().cx();
     let virtual_service = VirtualService {
         hosts: Absent::from_item(spec.get("hosts")),
         gateways: Absent::from_item(spec.get("gateways")),
         http: spec.get("http").map(|item| http_route::read_all(&item)).unwrap_or_default(),
-        tls: cx.without_effect(|| Absent::from_item(spec.get("tls"))),
-        tcp: cx.without_effect(|| Absent::from_item(spec.get("tcp"))),
+        tls: Absent::from_item(spec.get("tls")),
+        tcp: Absent::from_item(spec.get("tcp")),
         export_to: Absent::from_item(spec.get("exportTo")),
     };
     spec.finish();

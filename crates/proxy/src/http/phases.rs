@@ -128,6 +128,12 @@ fn normalize(ctx: &mut Context) -> Result<(), Stop> {
 fn route(ctx: &mut Context) -> Result<ChosenRoute, Stop> {
     let table = table(ctx).ok_or(Stop::NoRoute)?;
     let selection = ctx.conn.worker.with_dice(|dice| table.select(&ctx.head, dice));
+    if let Selection::Route { vhost, .. } | Selection::NoRoute { vhost } = selection
+        && table.vhost(vhost).require_tls
+        && ctx.head.scheme() != "https"
+    {
+        return Err(to_https(ctx));
+    }
     let Selection::Route { vhost, route } = selection else { return Err(Stop::NoRoute) };
     let chosen = ChosenRoute { table, vhost, route };
     let named = |name: &stdx::Str| (!name.is_empty()).then(|| name.clone());
@@ -169,6 +175,12 @@ async fn filter(ctx: &mut Context) -> Result<(), Stop> {
         }
     }
     Ok(())
+}
+
+/// The same again with TLS.
+fn to_https(ctx: &Context) -> Stop {
+    let location = [b"https://", ctx.head.authority(), ctx.head.path()].concat();
+    Stop::Redirect { status: 301, location, details: "direct_response" }
 }
 
 /// Where a redirect leads, as Envoy composes it.

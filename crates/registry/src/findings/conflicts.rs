@@ -1,15 +1,42 @@
 //! Objects that claim the same host.
 
-use istio_api::networking::VirtualService;
+use istio_api::networking::{Sidecar, VirtualService};
 use model::{Finding, Level, ObjectRef};
 
 use super::finding;
-use crate::{Config, Export, Snapshot, codes, virtual_services};
+use crate::config::Spec;
+use crate::{Config, Export, Snapshot, codes, config, virtual_services};
 
 pub(super) fn find(snapshot: &Snapshot, found: &mut Vec<Finding>) {
     mesh_hosts(snapshot, found);
     services(snapshot, found);
     no_addresses(snapshot, found);
+    sidecars(snapshot, found);
+}
+
+/// Of several Sidecars for the same workloads the oldest counts.
+fn sidecars(snapshot: &Snapshot, found: &mut Vec<Finding>) {
+    let mut all: Vec<Config<Sidecar>> =
+        snapshot.objects_of(Sidecar::KIND).filter_map(|document| Config::of(document)).collect();
+    config::sort(&mut all);
+    for (index, loser) in all.iter().enumerate() {
+        let selector = |config: &Config<Sidecar>| {
+            config.spec.workload_selector.as_ref().map(|selector| selector.labels.clone()).unwrap_or_default()
+        };
+        let same = |other: &&Config<Sidecar>| {
+            other.object.namespace == loser.object.namespace && selector(other) == selector(loser)
+        };
+        let Some(winner) = all.iter().take(index).find(same) else { continue };
+        let (code, field) = match selector(loser).is_empty() {
+            true => (codes::SEVERAL_DEFAULT_SIDECARS, ""),
+            false => (codes::CONFLICTING_SIDECARS, "spec.workloadSelector"),
+        };
+        let message = format!(
+            "{} selects the same workloads and is older or first by name: this one has no effect",
+            winner.object
+        );
+        found.push(finding(snapshot, Level::Error, code, &loser.object, field, message));
+    }
 }
 
 /// Two VirtualServices on `mesh` for one host: sidecars follow the older one only.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use istio_api::PortRef;
 use model::{Labels, Str};
 
-use super::Touched;
+use super::{Touched, slices};
 use crate::snapshot::{OfPort, PortEndpoints};
 use crate::{Delta, Endpoint, Key, NamedEndpoint, Service, ServicePort, Snapshot, Workload};
 
@@ -85,10 +85,17 @@ fn endpoints_of(next: &Snapshot, service: &Service, workloads: &ByPair<&Arc<Work
     let selected = candidates.filter(|workload| service.selects(&workload.labels)).cloned();
     let listed = service.listed.iter().map(|e| Arc::new(Workload::of_listed(e, service, &next.settings)));
     let all: Vec<Arc<Workload>> = selected.chain(listed).collect();
-    service.ports.iter().map(|port| of_port(service, port, &all)).collect()
+    let of_port = |port| of_port(service, port, &all, slices::endpoints_of(next, service, port));
+    service.ports.iter().map(of_port).collect()
 }
 
-fn of_port(service: &Service, port: &ServicePort, workloads: &[Arc<Workload>]) -> OfPort {
+/// `sliced`: what EndpointSlices list; what a workload says of itself goes before it.
+fn of_port(
+    service: &Service,
+    port: &ServicePort,
+    workloads: &[Arc<Workload>],
+    sliced: Vec<Endpoint>,
+) -> OfPort {
     let mut addressed = Vec::new();
     let mut named = Vec::new();
     for workload in workloads {
@@ -103,6 +110,8 @@ fn of_port(service: &Service, port: &ServicePort, workloads: &[Arc<Workload>]) -
             addressed.push(Endpoint { address, port: number, weight, ready, workload });
         }
     }
+    let known: Vec<_> = addressed.iter().map(|endpoint| (endpoint.address, endpoint.port)).collect();
+    addressed.extend(sliced.into_iter().filter(|e| !known.contains(&(e.address, e.port))));
     addressed.sort_by_key(|endpoint| (endpoint.address, endpoint.port));
     OfPort { number: port.number, addressed: Arc::new(addressed), named: Arc::new(named) }
 }

@@ -11,6 +11,9 @@ use model::{Host, Str};
 use super::addresses;
 use crate::{Export, Resolution, Service, ServicePort, ServiceSource, Snapshot};
 
+/// A label for Services and ServiceEntries; its value does not matter.
+const PORTS_AS_THEY_ARE: &str = "experimental.istio.io/disable-gateway-port-translation";
+
 /// The hosts that an object declares.
 pub(super) fn hosts_of(next: &Snapshot, document: &Document) -> Vec<Host> {
     let namespace = &document.object.namespace;
@@ -45,6 +48,8 @@ fn make_service(next: &mut Snapshot, document: &Document, spec: &k8s::Service) -
     let exported: Vec<Str> =
         exported.map(|list| list.split(',').map(|v| v.trim().into()).collect()).unwrap_or_default();
     let headless = spec.cluster_ips == ClusterIps::Headless;
+    // A name with a dot cannot be one of a Service, so this is always the full name.
+    let host = next.resolve(&object.name, &object.namespace);
     let ports = spec.ports.iter().map(|port| ServicePort {
         number: port.port,
         name: port.name.clone(),
@@ -52,10 +57,10 @@ fn make_service(next: &mut Snapshot, document: &Document, spec: &k8s::Service) -
         target_port: port.target_port.clone(),
     });
     Some(Service {
-        // A name with a dot cannot be one of a Service, so this is always the full name.
-        host: next.resolve(&object.name, &object.namespace),
+        host: host.clone(),
         namespace: object.namespace.clone(),
         name: object.name.clone(),
+        aliases: next.aliases.get(&host).map(|all| all.iter().cloned().collect()).unwrap_or_default(),
         addresses,
         blocks: Vec::new(),
         allocated: None,
@@ -67,6 +72,7 @@ fn make_service(next: &mut Snapshot, document: &Document, spec: &k8s::Service) -
         source: ServiceSource::Kubernetes,
         subject_alt_names: Vec::new(),
         export_to: Export::new(&exported, &next.mesh.default_service_export_to, &object.namespace),
+        gateway_ports_as_they_are: document.labels.get(PORTS_AS_THEY_ARE).is_some(),
         created: document.created,
         object: object.clone(),
         listed: Arc::default(),
@@ -108,6 +114,7 @@ fn make_entry(next: &mut Snapshot, document: &Document, spec: &networking::Servi
             host,
             namespace: object.namespace.clone(),
             name: object.name.clone(),
+            aliases: Vec::new(),
             addresses: spec.addresses.iter().filter_map(|a| address(a)).collect(),
             blocks: spec.addresses.iter().filter_map(|a| block(a)).collect(),
             ports: ports.clone(),
@@ -118,6 +125,7 @@ fn make_entry(next: &mut Snapshot, document: &Document, spec: &networking::Servi
             source: ServiceSource::ServiceEntry,
             subject_alt_names: spec.subject_alt_names.clone(),
             export_to: export_to.clone(),
+            gateway_ports_as_they_are: document.labels.get(PORTS_AS_THEY_ARE).is_some(),
             created: document.created,
             object: object.clone(),
             listed: listed.clone(),

@@ -1,9 +1,11 @@
 //! What is derived from pods, Services and ServiceEntries: workloads, services, endpoints.
 
 mod addresses;
+mod aliases;
 mod endpoints;
 mod make;
 mod services;
+mod slices;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use model::{Host, Labels, ObjectRef, Str};
 
 pub(crate) use endpoints::endpoints;
 pub(crate) use services::services;
+pub(crate) use slices::slice;
 
 use crate::{Delta, Key, Snapshot, Workload};
 

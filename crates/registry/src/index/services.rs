@@ -6,7 +6,7 @@ use std::sync::Arc;
 use istio_api::Document;
 use model::{Host, ObjectRef};
 
-use super::{Touched, addresses, leave, make};
+use super::{Touched, addresses, aliases, leave, make};
 use crate::config::precedence;
 use crate::{Delta, Key, Service, Snapshot};
 
@@ -17,7 +17,8 @@ pub(crate) fn services(
     before: &BTreeMap<ObjectRef, Option<Arc<Document>>>,
     delta: &mut Delta,
 ) {
-    let objects = std::mem::take(&mut touched.objects);
+    let mut objects = std::mem::take(&mut touched.objects);
+    aliases::update(next, &mut objects, before);
     addresses::release(next, &objects, before);
     let mut hosts: BTreeSet<Host> = BTreeSet::new();
     for object in &objects {

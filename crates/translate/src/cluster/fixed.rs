@@ -37,6 +37,11 @@ pub fn passthrough(settings: &Settings) -> Cluster {
     }
 }
 
+/// Requests to hosts that nobody declared, under `ALLOW_ANY_DYNAMIC_DNS`: to wherever they were going.
+pub fn dynamic_dns(settings: &Settings) -> Cluster {
+    Cluster { name: names::DYNAMIC_DNS_CLUSTER.into(), ..passthrough(settings) }
+}
+
 /// To the application, on a port that no service exposes.
 pub fn inbound_passthrough(settings: &Settings, address: Option<IpAddr>) -> Cluster {
     Cluster {

@@ -4,6 +4,7 @@ mod balance;
 mod dns;
 pub mod fixed;
 pub mod outbound;
+pub mod passthrough;
 pub mod policy;
 mod pool;
 pub mod transport;

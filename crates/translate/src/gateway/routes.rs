@@ -1,4 +1,4 @@
-//! The route configuration of a gateway's port: a virtual host for each host that both a server
+//! The route configurations of a gateway's port: a virtual host for each host that both a server
 //! of the port and a VirtualService bound to its Gateway name; the routes of all such
 //! VirtualServices in order, those that take everything last.
 
@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use ir::{Route, RouteConfig, VirtualHost};
 use istio_api::networking::VirtualService;
-use model::{Host, Origin};
+use model::{Host, ObjectRef, Origin};
 use registry::{Config, Export, View};
 use stdx::Str;
 
-use super::hosts;
-use super::listener::route_name;
+use super::listener::{route_name, server_route_name};
 use super::servers::{self, Bound, Key};
+use super::{chains, hosts};
 use crate::findings::Findings;
 use crate::names;
 use crate::routes::conditions::takes_everything;
@@ -20,23 +20,48 @@ use crate::routes::virtual_service::{self, Routes};
 use crate::settings::Settings;
 use crate::unit::ScopeKey;
 
-/// The configuration of a port that some server opens.
+/// The configuration that all plain HTTP servers of a port share.
 pub fn build(view: &View<'_>, scope: &ScopeKey, settings: &Settings, key: Key) -> Option<RouteConfig> {
-    // The listener reports what is to be said of the servers.
+    // The plan reports what is to be said of the servers.
     let servers = servers::of(view, scope, &Findings::default());
-    let bound = servers.get(&key)?;
+    let plain: Vec<&Bound> = servers.get(&key)?.iter().filter(|bound| bound.is_plain_http()).collect();
+    of_servers(view, scope, settings, route_name(key), &plain)
+}
+
+/// The configuration of one server that terminates TLS, by its port's name.
+pub fn build_server(
+    view: &View<'_>,
+    scope: &ScopeKey,
+    settings: &Settings,
+    key: Key,
+    gateway: &ObjectRef,
+    server: &str,
+) -> Option<RouteConfig> {
+    let servers = servers::of(view, scope, &Findings::default());
+    let wanted = |bound: &&Bound| {
+        bound.is_https()
+            && bound.gateway.object == *gateway
+            && bound.server().is_some_and(|own| own.port.name == *server)
+    };
+    let found: Vec<&Bound> = servers.get(&key)?.iter().find(wanted).into_iter().collect();
+    of_servers(view, scope, settings, server_route_name(key, gateway, server), &found)
+}
+
+fn of_servers(
+    view: &View<'_>,
+    scope: &ScopeKey,
+    settings: &Settings,
+    name: Str,
+    servers: &[&Bound],
+) -> Option<RouteConfig> {
+    let port = servers.first()?.server()?.port.number;
     let mut merged: BTreeMap<Host, Merged> = BTreeMap::new();
-    for bound in bound {
+    for bound in servers {
         add(&mut merged, bound, view, scope, settings);
+        redirect(&mut merged, bound);
     }
-    let port = bound.first().and_then(Bound::server).map_or(key.1, |server| server.port.number);
     let virtual_hosts = if merged.is_empty() { vec![blackhole(port)] } else { collapse(merged) };
-    Some(RouteConfig {
-        name: route_name(key),
-        virtual_hosts,
-        ignore_port_in_host_matching: true,
-        ..RouteConfig::default()
-    })
+    Some(RouteConfig { name, virtual_hosts, ignore_port_in_host_matching: true, ..RouteConfig::default() })
 }
 
 /// What is known of a host so far.
@@ -44,7 +69,28 @@ struct Merged {
     /// Of the server.
     port: u16,
     routes: Vec<Route>,
+    /// Plaintext is sent to https.
+    require_tls: bool,
     origin: Origin,
+}
+
+/// `httpsRedirect`: for all hosts of the server, those without routes too.
+fn redirect(merged: &mut BTreeMap<Host, Merged>, bound: &Bound) {
+    let Some(server) = bound.server() else { return };
+    if !server.tls.as_ref().is_some_and(|tls| tls.https_redirect) {
+        return;
+    }
+    let covered: Vec<Host> = server.hosts.iter().map(|host| servers::host_of(host)).collect();
+    for host in &covered {
+        merged.entry(host.clone()).or_insert_with(|| Merged {
+            port: server.port.number,
+            routes: Vec::new(),
+            require_tls: true,
+            origin: chains::origin(bound),
+        });
+    }
+    let hosts = merged.iter_mut().filter(|(host, _)| covered.iter().any(|own| own.covers(host)));
+    hosts.for_each(|(_, entry)| entry.require_tls = true);
 }
 
 fn add(
@@ -78,6 +124,7 @@ fn add(
             let entry = merged.entry(host).or_insert_with(|| Merged {
                 port: server.port.number,
                 routes: Vec::new(),
+                require_tls: false,
                 origin: rule.origin(""),
             });
             entry.routes.extend(found.routes.iter().cloned());
@@ -85,7 +132,7 @@ fn add(
     }
 }
 
-fn visible(view: &View<'_>, scope: &ScopeKey, rule: &Config<VirtualService>) -> bool {
+pub fn visible(view: &View<'_>, scope: &ScopeKey, rule: &Config<VirtualService>) -> bool {
     let default = &view.mesh().default_virtual_service_export_to;
     Export::new(&rule.spec.export_to, default, &rule.object.namespace).sees(&scope.namespace)
 }
@@ -112,13 +159,17 @@ fn collapse(merged: BTreeMap<Host, Merged>) -> Vec<VirtualHost> {
         let (last, first): (Vec<Route>, Vec<Route>) =
             entry.routes.into_iter().partition(|route| takes_everything(&route.matches));
         let routes: Vec<Route> = first.into_iter().chain(last).collect();
-        match virtual_hosts.iter_mut().find(|known| known.routes == routes) {
+        match virtual_hosts
+            .iter_mut()
+            .find(|known| known.routes == routes && known.require_tls == entry.require_tls)
+        {
             Some(known) => known.domains.push(host.to_str()),
             None => virtual_hosts.push(VirtualHost {
                 name: names::host_port(host.as_str(), entry.port),
                 domains: vec![host.to_str()],
                 routes,
                 include_request_attempt_count: true,
+                require_tls: entry.require_tls,
                 origin: Some(entry.origin),
                 ..VirtualHost::default()
             }),

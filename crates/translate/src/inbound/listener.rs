@@ -10,10 +10,12 @@ use model::Protocol;
 use registry::View;
 
 use super::chains::{self, Context, Port};
-use super::inspectors;
+use super::ingress::{self, Ingress};
 use super::matches::FOREIGN_TLS;
 use super::targets::{self, Target};
+use super::{inspectors, pool};
 use crate::cluster::{fixed, outbound::service_ref};
+use crate::egress;
 use crate::findings::Findings;
 use crate::names;
 use crate::settings::Settings;
@@ -25,19 +27,27 @@ pub fn build(view: &View<'_>, scope: &ScopeKey, settings: &Settings, findings: &
     let policies = view.authorization(&scope.namespace, &scope.labels);
     let policies: Vec<_> = policies.iter().map(|config| (&config.object, &*config.spec)).collect();
     let cx = Context { settings, data_plane: scope.data_plane, policies: &policies };
-    let targets = targets::of(view, scope, findings);
+    let ingress = ingress::of(view, scope);
+    let targets = targets(view, scope, settings, ingress.as_deref(), findings);
 
     let stats = crate::chains::tcp_stats(scope.data_plane, Reporter::Destination);
     let port = settings.inbound_port;
     let mut chains = vec![crate::chains::blackhole(names::VIRTUAL_INBOUND_BLACKHOLE, port, settings, stats)];
     chains.extend(chains::build(&rest(None), mtls.mode, &cx));
     // Ports that no service exposes can have a mode of their own too.
-    let unexposed = mtls.ports.iter().filter(|(port, _)| !targets.iter().any(|target| target.port == **port));
+    let ingress: Vec<Ingress> = ingress.into_iter().flatten().filter(|port| !port.bound).collect();
+    let exposes = |port: u16| {
+        targets.iter().any(|target| target.port == port) || ingress.iter().any(|own| own.port == port)
+    };
+    let unexposed = mtls.ports.iter().filter(|(port, _)| !exposes(**port));
     for (port, mode) in unexposed {
         chains.extend(chains::build(&rest(Some(*port)), *mode, &cx));
     }
     for target in &targets {
         chains.extend(chains::build(&exposed(target), mtls.on_port(target.port), &cx));
+    }
+    for port in &ingress {
+        chains.extend(ingress::chains(port, mtls.on_port(port.port), &cx, findings));
     }
     let mut listener_filters = vec![ListenerFilter::OriginalDst];
     let inspectors = inspectors::of(&chains);
@@ -48,6 +58,51 @@ pub fn build(view: &View<'_>, scope: &ScopeKey, settings: &Settings, findings: &
     }
     listener_filters.extend(inspectors);
     listener(scope, settings, listener_filters, chains)
+}
+
+/// The ports that services expose. A Sidecar with ports of its own takes their place, as a whole if
+/// not told otherwise.
+fn targets<'v>(
+    view: &View<'v>,
+    scope: &ScopeKey,
+    settings: &Settings,
+    ingress: Option<&[Ingress]>,
+    findings: &Findings,
+) -> Vec<Target<'v>> {
+    match ingress {
+        None => targets::of(view, scope, findings),
+        Some(_) if !settings.features.merge_sidecar_ingress => Vec::new(),
+        Some(own) => {
+            let mut targets = targets::of(view, scope, findings);
+            targets.retain(|target| own.iter().all(|own| own.port != target.port));
+            targets
+        }
+    }
+}
+
+/// The listener of a port that a Sidecar opens without capture.
+pub fn bound(
+    view: &View<'_>,
+    scope: &ScopeKey,
+    settings: &Settings,
+    findings: &Findings,
+    port: u16,
+) -> Option<Listener> {
+    let ingress = ingress::of(view, scope)?.into_iter().find(|own| own.bound && own.port == port)?;
+    let mtls = view.mtls(&scope.namespace, &scope.labels);
+    let policies = view.authorization(&scope.namespace, &scope.labels);
+    let policies: Vec<_> = policies.iter().map(|config| (&config.object, &*config.spec)).collect();
+    let cx = Context { settings, data_plane: scope.data_plane, policies: &policies };
+    let chains = ingress::chains(&ingress, mtls.on_port(port), &cx, findings);
+    let address = ingress.address(scope);
+    let filters = inspectors::of(&chains);
+    Some(Listener {
+        name: names::listener(address, port),
+        address: Address::Socket(SocketAddr::new(address, port)),
+        origin: Some(ingress.config.origin("")),
+        ..listener(scope, settings, filters, chains)
+    })
+    .filter(|listener| !listener.filter_chains.is_empty())
 }
 
 fn listener(
@@ -97,14 +152,20 @@ fn rest(port: Option<u16>) -> Port<'static> {
 /// The clusters towards the application's exposed ports.
 pub fn clusters(view: &View<'_>, scope: &ScopeKey, settings: &Settings) -> Vec<Cluster> {
     // The listener reports what is to be said of the targets.
-    let targets = targets::of(view, scope, &Findings::default());
+    let ingress = ingress::of(view, scope);
+    let targets = targets(view, scope, settings, ingress.as_deref(), &Findings::default());
     let address = scope.addresses.first().copied();
-    targets
-        .iter()
-        .map(|target| {
-            let services = target.services.iter().map(|service| service_ref(service)).collect();
-            let protocol = target.service_port.protocol;
-            fixed::inbound(settings, target.port, protocol, address, services, Some(target.origin()))
-        })
-        .collect()
+    let pool = egress::sidecar(view, scope).and_then(|config| config.spec.inbound_connection_pool.clone());
+    let of_ingress = ingress.iter().flatten().filter_map(|own| ingress::cluster(own, scope, settings));
+    let of_services = targets.iter().map(|target| {
+        let services = target.services.iter().map(|service| service_ref(service)).collect();
+        let protocol = target.service_port.protocol;
+        let origin = Some(target.origin());
+        let mut cluster = fixed::inbound(settings, target.port, protocol, address, services, origin);
+        if let Some(pool) = &pool {
+            pool::apply(pool, &mut cluster);
+        }
+        cluster
+    });
+    of_services.chain(of_ingress).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use istio_api::PortRef;
 use model::{Level, Origin, Protocol};
-use registry::{Service, ServicePort, ServiceSource, View};
+use registry::{Service, ServicePort, View};
 
 use crate::findings::{Findings, INBOUND_CONFLICT};
 use crate::unit::ScopeKey;
@@ -56,12 +56,10 @@ fn target_ports(view: &View<'_>, scope: &ScopeKey, service: &Arc<Service>, port:
             PortRef::Name(name) => named_port(view, scope, name).into_iter().collect(),
         };
     }
-    if service.source == ServiceSource::Kubernetes {
-        return Vec::new();
-    }
     let endpoints = view.endpoints(service, port.number);
     let own = endpoints.iter().filter(|endpoint| scope.addresses.contains(&endpoint.address));
     let mut ports: Vec<u16> = own.map(|endpoint| endpoint.port).collect();
+    ports.sort_unstable();
     ports.dedup();
     ports
 }

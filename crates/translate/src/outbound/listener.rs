@@ -3,50 +3,57 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ir::filter::Reporter;
 use ir::listener::{ListenerFilter, TransportProtocol};
 use ir::{Address, Direction, FilterChain, FilterChainMatch, Listener, Terminal};
-use model::{DataPlane, Host, Origin};
+use model::{Host, Origin};
+use registry::View;
 use stdx::Str;
 
-use super::conflict::{Entry, Key};
+use super::entry::{Entry, Http, Key};
+use super::members;
+use crate::egress::Egress;
+use crate::findings::Findings;
 use crate::names::{self, PLAINTEXT_HTTP_ALPN};
 use crate::settings::Settings;
+use crate::unit::ScopeKey;
 use crate::{chains, hcm};
 
-/// Builds the listener of `key`. `port_of` gives the service port that bytes to a host go to (a
-/// headless service's own port may differ from the pod's), `origin` the object behind a host.
-pub fn build(
-    key: Key,
-    entry: &Entry,
-    settings: &Settings,
-    data_plane: DataPlane,
-    origin: &dyn Fn(&Host) -> Option<Origin>,
-) -> Listener {
-    let (address, port) = key;
-    let mut chains = Vec::new();
-    for host in &entry.tls {
-        let mut chain = bytes_to(host, port, settings, data_plane, origin);
-        chain.matches.server_names = vec![host.to_str()];
-        chains.push(chain);
-    }
-    if entry.http {
-        chains.push(http(key, entry, settings, data_plane, origin));
-    }
-    let everything_else = entry.tcp.as_ref().map(|host| bytes_to(host, port, settings, data_plane, origin));
-    let default = match everything_else {
-        Some(chain) if chains.is_empty() => {
-            chains.push(chain);
+/// What a listener is built from besides its entry.
+pub struct Context<'a, 'v> {
+    pub view: &'a View<'v>,
+    pub scope: &'a ScopeKey,
+    pub settings: &'a Settings,
+    pub findings: &'a Findings,
+    pub egress: &'a Egress,
+    pub key: Key,
+}
+
+/// Builds the listener of the context's key.
+pub fn build(entry: &Entry, cx: &Context<'_, '_>) -> Listener {
+    let (address, port) = cx.key;
+    let members = members::chains(&entry.bytes, cx);
+    let owner = members.first().map(|member| &member.chain).and_then(|chain| chain.origin.clone());
+    let mut all: Vec<FilterChain> = entry.http.iter().map(|it| http(it, cx)).collect();
+    // HTTP without a condition leaves nothing to others that have none either.
+    all.extend(members.into_iter().map(|member| member.chain).filter(|chain| {
+        entry.http.as_ref().is_none_or(|http| http.detected || chain.matches != FilterChainMatch::default())
+    }));
+    let (mut default, mut chains): (Vec<FilterChain>, Vec<FilterChain>) =
+        all.into_iter().partition(|chain| chain.matches == FilterChainMatch::default());
+    // What matches everything is the fallback, so that nothing is lost halfway through the sieve.
+    let default = match default.pop() {
+        Some(only) if chains.is_empty() => {
+            chains.push(only);
             None
         }
         Some(chain) => Some(chain),
-        None => Some(chains::unclaimed(names::PASSTHROUGH_CHAIN, settings, data_plane)),
+        None => Some(chains::unclaimed(names::PASSTHROUGH_CHAIN, cx.settings, cx.scope.data_plane)),
     };
-    let (listener_filters, listener_filters_timeout) = inspectors(entry, settings);
+    let (listener_filters, listener_filters_timeout) = inspectors(&chains, cx.settings);
     Listener {
         name: names::listener(address, port),
         address: Address::Socket(SocketAddr::new(address, port)),
-        bind_to_port: false,
+        bind_to_port: entry.bound,
         use_original_dst: false,
         direction: Direction::Outbound,
         listener_filters,
@@ -54,64 +61,53 @@ pub fn build(
         continue_on_listener_filters_timeout: true,
         filter_chains: chains,
         default_filter_chain: default,
-        access_log: settings.listener_access_log(),
-        origin: entry.tcp.as_ref().filter(|_| !address.is_unspecified()).and_then(origin),
+        access_log: cx.settings.listener_access_log(),
+        origin: owner.filter(|_| !address.is_unspecified()),
     }
 }
 
 /// Without an inspector nothing waits for the client's bytes, so there is nothing to limit.
-fn inspectors(entry: &Entry, settings: &Settings) -> (Vec<ListenerFilter>, Duration) {
+fn inspectors(chains: &[FilterChain], settings: &Settings) -> (Vec<ListenerFilter>, Duration) {
     let mut filters = Vec::new();
-    if !entry.tls.is_empty() {
+    if chains.iter().any(|chain| !chain.matches.server_names.is_empty()) {
         filters.push(ListenerFilter::TlsInspector { disabled_ports: Vec::new() });
     }
-    if !entry.http {
+    if !chains.iter().any(|chain| !chain.matches.application_protocols.is_empty()) {
         return (filters, Duration::ZERO);
     }
     filters.push(ListenerFilter::HttpInspector { disabled_ports: Vec::new() });
     (filters, settings.protocol_detection_timeout)
 }
 
-fn bytes_to(
-    host: &Host,
-    port: u16,
-    settings: &Settings,
-    data_plane: DataPlane,
-    origin: &dyn Fn(&Host) -> Option<Origin>,
-) -> FilterChain {
-    let cluster = names::outbound(port, "", host.as_str());
-    let stats = chains::tcp_stats(data_plane, Reporter::Source);
-    let mut chain = chains::tcp_chain("", stats, chains::tcp_proxy(settings, cluster.clone(), cluster));
-    chain.origin = origin(host);
-    chain
-}
-
-fn http(
-    key: Key,
-    entry: &Entry,
-    settings: &Settings,
-    data_plane: DataPlane,
-    origin: &dyn Fn(&Host) -> Option<Origin>,
-) -> FilterChain {
-    let (address, port) = key;
+fn http(http: &Http, cx: &Context<'_, '_>) -> FilterChain {
+    let (address, port) = cx.key;
     // The listener of one service has routes of its own; all others share those of the port.
-    let own = entry.detected.first().filter(|_| !address.is_unspecified());
+    let own = http.service.as_ref();
     let routes: Str =
         own.map_or_else(|| port.to_string().into(), |host| names::host_port(host.as_str(), port));
     let stat_prefix = format!("outbound_{}", names::listener(address, port)).into();
-    let detects = !entry.detected.is_empty();
-    let manager = hcm::outbound(settings, data_plane, stat_prefix, routes, detects);
+    let manager = hcm::outbound(cx.settings, cx.scope.data_plane, stat_prefix, routes, http.undeclared);
     FilterChain {
         name: Str::default(),
-        matches: FilterChainMatch {
-            transport_protocol: Some(TransportProtocol::RawBuffer),
-            application_protocols: names::strs(&PLAINTEXT_HTTP_ALPN),
-            ..FilterChainMatch::default()
-        },
+        matches: if http.detected { plaintext_http() } else { FilterChainMatch::default() },
         tls: None,
         transport_socket_connect_timeout: None,
         filters: Vec::new(),
         terminal: Terminal::Http(Box::new(manager)),
-        origin: own.and_then(origin),
+        origin: own.and_then(|host| origin(host, cx)),
     }
+}
+
+/// What the HTTP inspector finds to be HTTP.
+pub fn plaintext_http() -> FilterChainMatch {
+    FilterChainMatch {
+        transport_protocol: Some(TransportProtocol::RawBuffer),
+        application_protocols: names::strs(&PLAINTEXT_HTTP_ALPN),
+        ..FilterChainMatch::default()
+    }
+}
+
+fn origin(host: &Host, cx: &Context<'_, '_>) -> Option<Origin> {
+    let service = cx.egress.service(cx.view, host, cx.key.1)?;
+    Some(Origin { object: service.object.clone(), field: Str::default() })
 }

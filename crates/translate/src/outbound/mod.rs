@@ -1,5 +1,7 @@
 //! Everything from the own application towards services.
 
-pub mod conflict;
+pub mod entry;
 pub mod listener;
+mod members;
 pub mod virtual_outbound;
+pub mod wishes;

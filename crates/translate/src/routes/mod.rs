@@ -6,6 +6,6 @@ mod delegates;
 mod headers;
 pub mod policy;
 pub mod sidecar;
-mod standard;
+pub mod standard;
 mod sticky;
 pub mod virtual_service;

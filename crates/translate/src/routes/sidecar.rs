@@ -12,6 +12,7 @@ use stdx::Str;
 
 use super::{standard, sticky, virtual_service};
 use crate::domains::{self, Claimed};
+use crate::egress::Egress;
 use crate::names;
 use crate::settings::Settings;
 use crate::unit::ScopeKey;
@@ -21,12 +22,14 @@ type Rules = Config<VirtualService>;
 
 /// Builds the configuration `PORT`, which all listeners of a port share.
 pub fn of_port(view: &View<'_>, scope: &ScopeKey, settings: &Settings, port: u16) -> RouteConfig {
-    let services = view.services_on_port(&scope.namespace, port);
+    let egress = Egress::of(view, scope);
+    let services = egress.services_on_port(view, port);
     // On port 80 Istio routes hosts that no service stands for too.
-    let rules = match port {
+    let mut rules = match port {
         80 => view.mesh_virtual_services(&scope.namespace),
         _ => rules_for(view, scope, &services),
     };
+    egress.keep_imported(view, port, &mut rules);
     let builder = Builder::new(view, scope, settings, port, &services);
     let mut virtual_hosts = builder.build(&services, &rules);
     virtual_hosts.push(standard::unclaimed(settings));
@@ -42,8 +45,10 @@ pub fn of_service(
     host: &Host,
     port: u16,
 ) -> RouteConfig {
-    let services: Vec<_> = view.service(&scope.namespace, host).into_iter().collect();
-    let rules = rules_for(view, scope, &services);
+    let egress = Egress::of(view, scope);
+    let services: Vec<_> = egress.service(view, host, port).into_iter().collect();
+    let mut rules = rules_for(view, scope, &services);
+    egress.keep_imported(view, port, &mut rules);
     let builder = Builder::new(view, scope, settings, port, &services);
     let own =
         |virtual_host: &VirtualHost| virtual_host.domains.iter().any(|domain| *domain == *host.as_str());
@@ -56,8 +61,10 @@ pub fn of_service(
 
 /// The VirtualServices that route these services, each once, in order of precedence.
 fn rules_for(view: &View<'_>, scope: &ScopeKey, services: &[&Arc<Service>]) -> Vec<Rules> {
-    let mut rules: Vec<Rules> =
-        services.iter().filter_map(|service| view.virtual_service(&scope.namespace, &service.host)).collect();
+    let mut rules: Vec<Rules> = services
+        .iter()
+        .flat_map(|service| view.virtual_services_for(&scope.namespace, &service.host))
+        .collect();
     let order = |rules: &Rules| (rules.created, rules.object.name.clone(), rules.object.namespace.clone());
     rules.sort_by_cached_key(order);
     rules.dedup_by(|a, b| a.object == b.object);
@@ -172,7 +179,10 @@ impl<'a> Builder<'a> {
         let headless = service.resolution == Resolution::Headless;
         let (namespace, domain) = (&self.scope.namespace, &self.scope.domain);
         let addresses = service.addresses_for(self.scope.dns);
-        let domains = domains::of_service(host, &addresses, headless, namespace, domain);
+        let mut domains = domains::of_service(host, &addresses, headless, namespace, domain);
+        for alias in &service.aliases {
+            domains.extend(domains::of_service(alias.as_str(), &[], false, namespace, domain));
+        }
         self.add(host, domains, routes, origin);
     }
 

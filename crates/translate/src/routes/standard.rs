@@ -9,7 +9,7 @@ use stdx::Str;
 
 use super::sticky;
 use crate::names;
-use crate::settings::Settings;
+use crate::settings::{Outbound, Settings};
 
 /// To the service's own cluster, with Istio's retries and no timeout.
 pub fn to_service(
@@ -36,10 +36,14 @@ pub fn to_service(
 
 /// Takes the requests that call no known host.
 pub fn unclaimed(settings: &Settings) -> VirtualHost {
-    let (name, action) = if settings.allow_any {
-        (names::ALLOW_ANY, RouteAction::Forward(unlimited(names::PASSTHROUGH_CLUSTER.into())))
-    } else {
-        (names::BLOCK_ALL, RouteAction::Direct(DirectResponse { status: 502, body: Str::default() }))
+    let to = |cluster: Str| RouteAction::Forward(unlimited(cluster));
+    let (name, action) = match &settings.outbound {
+        Outbound::AllowAny => (names::ALLOW_ANY, to(names::PASSTHROUGH_CLUSTER.into())),
+        Outbound::Through(cluster) => (names::ALLOW_ANY, to(cluster.clone())),
+        Outbound::DynamicDns => (names::ALLOW_ANY_DYNAMIC_DNS, to(names::DYNAMIC_DNS_CLUSTER.into())),
+        Outbound::RegistryOnly => {
+            (names::BLOCK_ALL, RouteAction::Direct(DirectResponse { status: 502, body: Str::default() }))
+        }
     };
     let route = Route {
         name: name.into(),

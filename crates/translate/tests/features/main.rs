@@ -5,9 +5,11 @@ mod common;
 
 mod accepted;
 mod caching;
+mod calls;
 mod clusters;
 mod destination_rules;
 mod docs;
+mod edge;
 mod envoy;
 mod field_reports;
 mod gateways;
@@ -17,4 +19,5 @@ mod outbound;
 mod policies;
 mod routes;
 mod service_entries;
+mod sidecars;
 mod virtual_services;

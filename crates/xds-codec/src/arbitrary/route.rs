@@ -28,15 +28,19 @@ fn virtual_host() -> BoxedStrategy<VirtualHost> {
     let domain =
         prop_oneof![text::name(), Just("*".into()), text::name().prop_map(|it| format!("*.{it}").into())];
     let names = (text::name(), vec(domain, 1..3), text::origin());
-    (names, vec(route(), 0..3), any::<bool>(), any::<bool>(), edits())
-        .prop_map(|((name, domains, origin), routes, request, response, headers)| VirtualHost {
-            name,
-            domains,
-            routes,
-            include_request_attempt_count: request,
-            include_attempt_count_in_response: response,
-            headers,
-            origin,
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (names, vec(route(), 0..3), flags, edits())
+        .prop_map(|((name, domains, origin), routes, (request, response, require_tls), headers)| {
+            VirtualHost {
+                name,
+                domains,
+                routes,
+                include_request_attempt_count: request,
+                include_attempt_count_in_response: response,
+                require_tls,
+                headers,
+                origin,
+            }
         })
         .boxed()
 }

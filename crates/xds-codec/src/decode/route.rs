@@ -101,7 +101,7 @@ fn virtual_host(at: At<'_>, it: pb::VirtualHost) -> VirtualHost {
         metadata: keys,
         route_specifiers,
     } = it;
-    refuse!(at; matcher, require_tls, rate_limits, cors, typed_per_filter_config, retry_policy,
+    refuse!(at; matcher, rate_limits, cors, typed_per_filter_config, retry_policy,
         retry_policy_typed_config, hedge_policy, include_is_timeout_retry_header, per_request_buffer_limit_bytes,
         request_body_buffer_limit, request_mirror_policies, route_specifiers);
     harmless!(Statistics; virtual_clusters);
@@ -121,8 +121,26 @@ fn virtual_host(at: At<'_>, it: pb::VirtualHost) -> VirtualHost {
         routes: routes.into_iter().enumerate().map(route_at).collect(),
         include_request_attempt_count,
         include_attempt_count_in_response,
+        require_tls: tls_requirement(at.field("require_tls"), require_tls),
         headers: edits,
         origin: metadata::keys(keys).origin(),
+    }
+}
+
+/// Which requests come from outside is not known here, so a requirement for those alone is refused.
+fn tls_requirement(at: At<'_>, it: i32) -> bool {
+    use pb::virtual_host::TlsRequirementType;
+    match TlsRequirementType::try_from(it) {
+        Ok(TlsRequirementType::None) => false,
+        Ok(TlsRequirementType::All) => true,
+        Ok(TlsRequirementType::ExternalOnly) => {
+            at.refuse("EXTERNAL_ONLY is not supported");
+            true
+        }
+        Err(_) => {
+            at.refuse(format!("{it} is no TlsRequirementType"));
+            true
+        }
     }
 }
 

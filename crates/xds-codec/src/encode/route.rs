@@ -58,6 +58,12 @@ fn virtual_host(it: &VirtualHost) -> pb::VirtualHost {
         response_headers_to_remove: headers.response_remove,
         include_request_attempt_count: it.include_request_attempt_count,
         include_attempt_count_in_response: it.include_attempt_count_in_response,
+        require_tls: if it.require_tls {
+            pb::virtual_host::TlsRequirementType::All
+        } else {
+            pb::virtual_host::TlsRequirementType::None
+        }
+        .into(),
         metadata: Builder::default().origin(&it.origin).build(),
         ..Default::default()
     }

@@ -51,6 +51,7 @@ pub fn route_config(name: &str, routes: Vec<Route>) -> RouteConfig {
         routes,
         include_request_attempt_count: true,
         include_attempt_count_in_response: false,
+        require_tls: true,
         headers: edits(),
         origin: origin(),
     };

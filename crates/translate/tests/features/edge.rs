@@ -1,0 +1,211 @@
+//! Gateways with TLS, several servers on a port, `tls` and `tcp` rules; and these at sidecars.
+
+use ir::tls::{CertificateSource, RootsSource, TlsVersion};
+use ir::{FilterChain, ResourceType};
+use model::Node;
+
+use crate::calls::check;
+use crate::common::{Proxy, router, service, snapshot};
+
+fn gateway(name: &str, servers: &str) -> String {
+    format!(
+        "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: {name}, namespace: istio-system}}\n\
+         spec: {{selector: {{istio: gw}}, servers: [{servers}]}}\n"
+    )
+}
+
+fn rules(name: &str, spec: &str) -> String {
+    format!(
+        "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: shop}}\nspec: {{{spec}}}\n"
+    )
+}
+
+fn node() -> Node {
+    router("istio-system", "10.1.0.1", "istio=gw")
+}
+
+fn edge(yaml: &str) -> Proxy {
+    let web = service("web", "10.0.0.1", "{port: 80, name: http}, {port: 9000, name: tcp}");
+    Proxy::of(&snapshot(&(web + yaml)), &node())
+}
+
+fn https(name: &str, host: &str, tls: &str) -> String {
+    format!("{{port: {{number: 443, name: {name}, protocol: HTTPS}}, hosts: [\"{host}\"], tls: {{{tls}}}}}")
+}
+
+fn to_web(name: &str, host: &str) -> String {
+    let route = "http: [{route: [{destination: {host: web, port: {number: 80}}}]}]";
+    rules(name, &format!("hosts: [\"{host}\"], gateways: [istio-system/gw], {route}"))
+}
+
+const WEB: &str = "outbound|80||web.shop.svc.cluster.local";
+const TCP: &str = "outbound|9000||web.shop.svc.cluster.local";
+
+fn only(proxy: &Proxy, listener: &str) -> FilterChain {
+    match proxy.listener(listener).filter_chains.as_slice() {
+        [chain] => chain.clone(),
+        chains => panic!("{chains:#?}"),
+    }
+}
+
+#[test]
+fn each_mode_asks_for_its_own_certificates() {
+    for (tls, required, judged) in [
+        ("mode: SIMPLE, credentialName: c", false, None),
+        ("mode: MUTUAL, credentialName: c", true, Some("kubernetes://c-cacert")),
+        ("mode: OPTIONAL_MUTUAL, credentialName: c", false, Some("kubernetes://c-cacert")),
+        ("mode: MUTUAL, credentialName: c, caCertCredentialName: r", true, Some("kubernetes://r")),
+        ("mode: ISTIO_MUTUAL", true, Some("ROOTCA")),
+    ] {
+        let proxy = edge(&(gateway("gw", &https("a", "a.com", tls)) + &to_web("a", "a.com")));
+        let chain = only(&proxy, "0.0.0.0_443");
+        let context = chain.tls.expect("TLS");
+        assert_eq!(context.require_client_certificate, required, "{tls}");
+        let roots = context.common.validation.as_ref().map(|validation| match &validation.roots {
+            RootsSource::Sds(sds) => sds.name.as_str(),
+            RootsSource::Inline(_) => "inline",
+        });
+        assert_eq!(roots, judged, "{tls}");
+        assert_eq!(chain.matches.server_names, ["a.com"]);
+        let client = if required { "mtls=a.com" } else { "tls=a.com" };
+        check(&proxy, &[(format!("gateway 10.1.0.1:443 http a.com {client}").as_str(), WEB)]);
+    }
+}
+
+#[test]
+fn versions_and_names_of_clients_are_kept() {
+    let tls = "mode: MUTUAL, serverCertificate: /c, privateKey: /k, caCertificates: /ca, minProtocolVersion: TLSV1_3, \
+               subjectAltNames: [client.com]";
+    let proxy = edge(&(gateway("gw", &https("a", "*", tls)) + &to_web("a", "a.com")));
+    let context = only(&proxy, "0.0.0.0_443").tls.expect("TLS").common;
+    assert_eq!((context.min_version, context.max_version), (Some(TlsVersion::V1_3), Some(TlsVersion::V1_3)));
+    assert!(matches!(context.certificate, Some(CertificateSource::Inline(_))));
+    assert_eq!(context.validation.expect("a validation").match_sans.len(), 1);
+    let refused = "mode: SIMPLE, credentialName: c, maxProtocolVersion: TLSV1_1";
+    let proxy = edge(&gateway("gw", &https("a", "*", refused)));
+    assert!(proxy.names(ResourceType::Listener).is_empty() && !proxy.findings().is_empty());
+}
+
+#[test]
+fn servers_of_a_port_are_told_apart_by_name() {
+    let simple = "mode: SIMPLE, credentialName: c";
+    let servers =
+        [https("a", "a.com", simple), https("b", "b.com", "mode: PASSTHROUGH"), https("c", "c.com", simple)];
+    let tls = "tls: [{match: [{sniHosts: [b.com], port: 443}], route: [{destination: {host: web, port: {number: 9000}}}]}]";
+    let yaml = gateway("gw", &servers.join(", "))
+        + &to_web("a", "a.com")
+        + &rules("b", &format!("hosts: [b.com], gateways: [istio-system/gw], {tls}"));
+    let proxy = edge(&yaml);
+    check(
+        &proxy,
+        &[
+            ("gateway 10.1.0.1:443 http a.com tls=a.com", WEB),
+            ("gateway 10.1.0.1:443 http b.com tls=b.com", TCP),
+            ("gateway 10.1.0.1:443 http c.com tls=c.com", "no_route"),
+            ("gateway 10.1.0.1:443 http d.com tls=d.com", "no_filter_chain"),
+            ("gateway 10.1.0.1:443 http a.com", "no_filter_chain"),
+        ],
+    );
+}
+
+#[test]
+fn what_excludes_each_other_is_reported() {
+    let simple = "mode: SIMPLE, credentialName: c";
+    let http = "{port: {number: 443, name: h, protocol: HTTP}, hosts: [\"*\"]}";
+    let yaml = gateway("gw", &https("a", "./a.com", simple))
+        + &gateway("later", &format!("{}, {http}", https("a", "a.com", simple)))
+        + &to_web("a", "a.com");
+    let proxy = edge(&yaml);
+    check(&proxy, &[("gateway 10.1.0.1:443 http a.com tls=a.com", "no_route")]);
+    let lost: Vec<&str> = proxy
+        .findings()
+        .iter()
+        .filter(|f| f.code == "LTN0203")
+        .map(|finding| finding.field.as_str())
+        .collect();
+    assert_eq!(lost, ["spec.servers[0]", "spec.servers[1]"], "{:?}", proxy.findings());
+}
+
+#[test]
+fn plaintext_is_sent_to_https() {
+    let server = "{port: {number: 80, name: http, protocol: HTTP}, hosts: [\"a.com\", \"b.com\"], tls: {httpsRedirect: true}}";
+    let proxy = edge(&(gateway("gw", server) + &to_web("a", "a.com")));
+    check(
+        &proxy,
+        &[
+            ("gateway 10.1.0.1:80 http a.com", "tls_redirect"),
+            ("gateway 10.1.0.1:80 http b.com", "tls_redirect"),
+            ("gateway 10.1.0.1:80 http c.com", "no_virtual_host"),
+        ],
+    );
+}
+
+#[test]
+fn bytes_are_routed_by_tcp_rules() {
+    let server = "{port: {number: 9000, name: tcp, protocol: TCP}, hosts: [\"*\"]}, \
+                  {port: {number: 9001, name: tls, protocol: TLS}, hosts: [\"*\"], tls: {mode: SIMPLE, credentialName: c}}, \
+                  {port: {number: 9002, name: none, protocol: TCP}, hosts: [\"*\"]}";
+    let tcp = "tcp: [{match: [{port: 9000}, {port: 9001}], route: [{destination: {host: web, port: {number: 9000}}}]}]";
+    let proxy = edge(
+        &(gateway("gw", server)
+            + &rules("a", &format!("hosts: [\"*\"], gateways: [istio-system/gw], {tcp}"))),
+    );
+    check(
+        &proxy,
+        &[
+            ("gateway 10.1.0.1:9000 tcp", TCP),
+            ("gateway 10.1.0.1:9001 tcp tls=x", TCP),
+            ("gateway 10.1.0.1:9001 tcp", "tls_error"),
+            ("gateway 10.1.0.1:9002 tcp", "no_listener"),
+        ],
+    );
+}
+
+#[test]
+fn mutual_tls_of_the_mesh_passes_by_cluster_name() {
+    let server = "{port: {number: 15443, name: tls, protocol: TLS}, hosts: [\"*.local\"], tls: {mode: AUTO_PASSTHROUGH}}";
+    let proxy = edge(&gateway("gw", server));
+    let name = "outbound_.80_._.web.shop.svc.cluster.local";
+    check(
+        &proxy,
+        &[
+            (format!("gateway 10.1.0.1:15443 tcp mtls={name}").as_str(), name),
+            (format!("gateway 10.1.0.1:15443 tcp tls={name}").as_str(), "no_filter_chain"),
+            ("gateway 10.1.0.1:15443 tcp mtls=web.shop.svc.cluster.local", "no_filter_chain"),
+        ],
+    );
+    assert!(proxy.cluster(name).tls.is_none());
+}
+
+#[test]
+fn credentials_are_for_gateways_that_have_proved_who_they_are() {
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: c, namespace: istio-system}\n\
+                  stringData: {tls.crt: chain, tls.key: key, ca.crt: roots}\n\
+                  ---\napiVersion: v1\nkind: Secret\nmetadata: {name: other, namespace: istio-system}\n\
+                  stringData: {tls.crt: chain, tls.key: key}\n";
+    let yaml = gateway("gw", &https("a", "a.com", "mode: MUTUAL, credentialName: c")) + secret;
+    let mesh = snapshot(&yaml);
+    assert!(Proxy::of(&mesh, &node()).names(ResourceType::Secret).is_empty());
+    let proved = Node { verified: true, ..node() };
+    let names = Proxy::of(&mesh, &proved).names(ResourceType::Secret);
+    assert_eq!(names, ["kubernetes://c", "kubernetes://c-cacert"]);
+    let elsewhere = Node { verified: true, ..router("edge", "10.1.0.2", "istio=gw") };
+    assert!(Proxy::of(&mesh, &elsewhere).names(ResourceType::Secret).is_empty());
+}
+
+#[test]
+fn sidecars_follow_tls_and_tcp_rules() {
+    let mesh = service("web", "10.0.0.1", "{port: 443, name: tls}, {port: 9000, name: tcp}")
+        + &service("v2", "10.0.0.2", "{port: 9000, name: tcp}")
+        + &rules(
+            "web",
+            "hosts: [web, special.com], tls: [{match: [{sniHosts: [special.com]}], route: [{destination: {host: v2}}]}], \
+             tcp: [{match: [{sourceLabels: {app: canary}}], route: [{destination: {host: v2}}]}, \
+             {match: [{destinationSubnets: [10.0.0.0/30], sourceNamespace: other}], route: [{destination: {host: v2}}]}]",
+        );
+    let (web, v2) = ("outbound|9000||web.shop.svc.cluster.local", "outbound|9000||v2.shop.svc.cluster.local");
+    let of = |labels: &str| Proxy::of(&snapshot(&mesh), &crate::common::sidecar("shop", "10.1.0.9", labels));
+    check(&of(""), &[("out 10.0.0.1:9000 tcp", web), ("out 10.0.0.1:443 tcp tls=special.com", v2)]);
+    check(&of("app=canary"), &[("out 10.0.0.1:9000 tcp", v2)]);
+    check(&of(""), &[("out 10.0.0.1:443 tcp tls=web.com", "PassthroughCluster")]);
+}
