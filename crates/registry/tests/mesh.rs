@@ -197,7 +197,10 @@ fn service_entries_list_or_select_their_endpoints() {
     };
     assert_eq!(list("db.example.com", 5432), ["10.0.0.6:5433 x1 ", "10.0.0.7:7000 x3 z"]);
     assert_eq!(list("pods.example.com", 80), ["10.1.0.1:8080 x1 "]);
-    assert!(view.service("shop", &"dns.example.com".into()).is_none(), "has no effect yet");
+    assert_eq!(db.blocks, [("10.8.0.0".parse().unwrap(), 16)]);
+    let dns = view.service("shop", &"dns.example.com".into()).expect("service");
+    assert_eq!(dns.resolution, registry::Resolution::Dns { logical: false });
+    assert!(!dns.lists_endpoints() && dns.allocated.is_some(), "{dns:?}");
 }
 
 #[test]
