@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use crate::proxy::State;
 
-/// How long configuration has to be unchanged until what was freed goes back.
-const QUIET: Duration = Duration::from_secs(1);
+/// How long configuration has to be unchanged until what was freed goes back. Longer than a worker
+/// waits: what that takes is dropped, too.
+const QUIET: Duration = Duration::from_secs(2);
 /// How often pages of the binary are dropped at most. The first requests after that map them again,
 /// which is nothing once, but not after every change of a mesh that always changes.
 const PAGES: Duration = Duration::from_secs(60);
