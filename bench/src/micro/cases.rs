@@ -192,7 +192,7 @@ fn manager(hosts: Value, mut filters: Vec<Value>) -> anyhow::Result<(ir::RouteCo
     let chain = bootstrap.listeners.into_iter().flat_map(|listener| listener.filter_chains).next();
     let Some(ir::Terminal::Http(manager)) = chain.map(|chain| chain.terminal) else { bail!("no manager") };
     let ir::http::RouteSource::Inline(routes) = manager.routes else { bail!("no routes") };
-    Ok((*routes, manager.http_filters))
+    Ok((Arc::unwrap_or_clone(routes), manager.http_filters))
 }
 
 fn bootstrap(resources: Value) -> anyhow::Result<ir::Bootstrap> {

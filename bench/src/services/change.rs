@@ -131,7 +131,10 @@ impl World {
         };
         let clusters = decoded.clusters.into_iter().map(|cluster| Resource::Cluster(Arc::new(cluster)));
         let rest: Vec<Resource> = clusters.chain([Resource::Listener(Arc::new(listener))]).collect();
-        Ok(World { rest: rest.iter().map(encoded).collect::<anyhow::Result<_>>()?, routes: *routes })
+        Ok(World {
+            rest: rest.iter().map(encoded).collect::<anyhow::Result<_>>()?,
+            routes: Arc::unwrap_or_clone(routes),
+        })
     }
 
     fn with(&self, routes: RouteConfig) -> anyhow::Result<Arc<ResourceSet>> {

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use identity::{TRUST_BUNDLE, WORKLOAD_CERTIFICATE};
@@ -162,7 +163,7 @@ fn static_listener(name: &str, stat_prefix: &str, port: u16, path: &str, cluster
     let routes = RouteConfig { name: name.into(), virtual_hosts: vec![host], ..RouteConfig::default() };
     let manager = HttpConnectionManager {
         stat_prefix: stat_prefix.into(),
-        routes: RouteSource::Inline(Box::new(routes)),
+        routes: RouteSource::Inline(Arc::new(routes)),
         ..HttpConnectionManager::default()
     };
     Listener {

@@ -124,6 +124,18 @@ pub enum ClusterDiscovery {
     OriginalDst,
 }
 
+impl ClusterDiscovery {
+    /// The endpoints that are part of the cluster itself.
+    pub fn assignment(&self) -> Option<&LoadAssignment> {
+        match self {
+            ClusterDiscovery::Static(assignment)
+            | ClusterDiscovery::StrictDns(assignment)
+            | ClusterDiscovery::LogicalDns(assignment) => Some(assignment),
+            ClusterDiscovery::Eds { .. } | ClusterDiscovery::OriginalDst => None,
+        }
+    }
+}
+
 /// With [`ClusterDiscovery::OriginalDst`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OriginalDst {

@@ -1,5 +1,6 @@
 //! The HTTP connection manager.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use stdx::Str;
@@ -131,7 +132,7 @@ pub enum CodecType {
 pub enum RouteSource {
     /// By name, over ADS.
     Rds(Str),
-    Inline(Box<RouteConfig>),
+    Inline(Arc<RouteConfig>),
 }
 
 impl RouteSource {

@@ -46,9 +46,11 @@ pub async fn accept(
 fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: SocketAddr) {
     let worker = worker.clone();
     let guard = worker.shared.drain.guard();
+    worker.note_churn();
     tokio::task::spawn_local(async move {
         connection::serve(worker.clone(), Io::from(stream), net::original_dst::unmapped(peer), address).await;
         worker.log_later();
+        worker.note_churn();
         drop(guard);
     });
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ir::Address;
 use stdx::Str;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use xds_client::{Reject, Update};
 
 use crate::config::Config;
@@ -28,7 +28,7 @@ pub struct Manager {
     again: Option<Instant>,
     draining: bool,
     /// Counts what came into effect.
-    pub changes: u64,
+    pub changes: watch::Sender<u64>,
 }
 
 /// A manager that several tasks of the admin thread use. The lock is never held across a wait,
@@ -84,7 +84,14 @@ impl Shared {
 
 impl Manager {
     pub fn new(config: Config, workers: Vec<mpsc::UnboundedSender<Command>>) -> Self {
-        Manager { config, workers, bound: HashMap::new(), again: None, draining: false, changes: 0 }
+        Manager {
+            config,
+            workers,
+            bound: HashMap::new(),
+            again: None,
+            draining: false,
+            changes: watch::Sender::new(0),
+        }
     }
 
     /// Brings into effect what can be, and opens and closes sockets accordingly. What is returned
@@ -93,7 +100,7 @@ impl Manager {
         let now = Instant::now();
         let settled = self.config.settle(now);
         if settled.changed {
-            self.changes += 1;
+            self.changes.send_modify(|changes| *changes += 1);
             self.config.publish();
             self.tell(|| Command::Refresh);
         }

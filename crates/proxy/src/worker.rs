@@ -72,12 +72,17 @@ pub struct Worker {
     draining: Cell<bool>,
     drain_begun: Notify,
     log_written: Notify,
+    /// Connections that came or went.
+    churn: Cell<u64>,
+    churned: Notify,
 }
 
 /// Destinations without an endpoint that are remembered per worker; more are made anew.
 const MAX_ORIGINAL: usize = 4096;
 /// How long a record may wait in a worker's buffer.
 const LOG_DELAY: Duration = Duration::from_millis(50);
+/// How long no connection has to come or go until what they held is given back.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Runs a worker on the current thread until its commands end and its connections are gone.
 pub fn run(
@@ -93,6 +98,7 @@ pub fn run(
         let worker = Worker::new(id, shared, stats, logs);
         tokio::task::spawn_local(flush_logs(worker.clone()));
         tokio::task::spawn_local(http1::write_bursts());
+        tokio::task::spawn_local(give_back(worker.clone()));
         worker.serve(commands).await;
         worker.logs.flush();
     });
@@ -116,6 +122,8 @@ impl Worker {
             draining: Cell::new(false),
             drain_begun: Notify::new(),
             log_written: Notify::new(),
+            churn: Cell::new(0),
+            churned: Notify::new(),
             shared,
         })
     }
@@ -203,6 +211,12 @@ impl Worker {
         }
     }
 
+    /// A connection came or went.
+    pub fn note_churn(&self) {
+        self.churn.set(self.churn.get() + 1);
+        self.churned.notify_one();
+    }
+
     /// A record is in the buffer: have it flushed in a while.
     pub fn log_later(&self) {
         if self.logs.pending() {
@@ -216,6 +230,21 @@ async fn flush_logs(worker: Rc<Worker>) {
         worker.log_written.notified().await;
         tokio::time::sleep(LOG_DELAY).await;
         worker.logs.flush();
+    }
+}
+
+/// Memory of connections that have gone goes back once no others come in their place.
+async fn give_back(worker: Rc<Worker>) {
+    loop {
+        worker.churned.notified().await;
+        loop {
+            let seen = worker.churn.get();
+            tokio::time::sleep(QUIET).await;
+            if worker.churn.get() == seen {
+                break;
+            }
+        }
+        net::memory::collect();
     }
 }
 

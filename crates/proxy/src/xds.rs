@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use identity::ClientTls;
-use ir::tls::SdsVia;
+use ir::tls::{SdsRef, SdsVia};
 use ir::{Address, Cluster, ClusterDiscovery, ResourceType};
 use stdx::Str;
 use xds_client::{AdsClient, AdsConfig, AdsHandle, Handler, Link, NodeInfo, Reject, Service, Target, Update};
 
+use crate::config::Config;
 use crate::config::subscriptions::secret_refs;
 use crate::manager;
 use crate::proxy::State;
@@ -24,7 +25,10 @@ pub struct Streams {
 /// static part works without it.
 pub fn start(state: &Arc<State>) -> Streams {
     let mut streams = Streams::default();
-    let bootstrap = state.manager.lock().config.bootstrap.clone();
+    let (bootstrap, services) = {
+        let manager = state.manager.lock();
+        (manager.config.bootstrap.clone(), secret_services(&manager.config))
+    };
     let node = NodeInfo {
         id: bootstrap.node.id.clone(),
         cluster: bootstrap.node.cluster.clone(),
@@ -34,8 +38,8 @@ pub fn start(state: &Arc<State>) -> Streams {
         user_agent_version: state.version.clone(),
     };
     if !state.secrets_in_process {
-        for (cluster, names) in secret_services(&bootstrap) {
-            let Some(config) = client_config(state, &bootstrap.clusters, &cluster, node.clone()) else {
+        for (cluster, names) in services {
+            let Some(config) = client_config(state, &cluster, node.clone()) else {
                 continue;
             };
             let config = AdsConfig { service: Service::Secrets, ..config };
@@ -45,7 +49,7 @@ pub fn start(state: &Arc<State>) -> Streams {
         }
     }
     if let Some(ads) = &bootstrap.ads
-        && let Some(mut config) = client_config(state, &bootstrap.clusters, &ads.cluster, node)
+        && let Some(mut config) = client_config(state, &ads.cluster, node)
     {
         if !ads.delta {
             tracing::warn!(
@@ -65,22 +69,23 @@ pub fn start(state: &Arc<State>) -> Streams {
 
 /// Secrets that static resources want from a service of their own, by its cluster. What comes by
 /// discovery names the same ones in a mesh: the workload's certificate and trust bundle.
-fn secret_services(bootstrap: &ir::Bootstrap) -> HashMap<Str, HashSet<Str>> {
+fn secret_services(config: &Config) -> HashMap<Str, HashSet<Str>> {
     let mut services: HashMap<Str, HashSet<Str>> = HashMap::new();
-    let clusters = bootstrap.clusters.iter().flat_map(|cluster| {
-        let of_matches = cluster.transport_matches.iter().filter_map(|m| m.tls.as_ref());
-        of_matches.chain(&cluster.tls).map(|tls| &tls.common)
-    });
-    let chains =
-        bootstrap.listeners.iter().flat_map(|l| l.filter_chains.iter().chain(&l.default_filter_chain));
-    for common in clusters.chain(chains.filter_map(|chain| chain.tls.as_ref().map(|tls| &tls.common))) {
-        for secret in secret_refs(common) {
-            if let SdsVia::Cluster(cluster) = secret.via {
-                services.entry(cluster).or_default().insert(secret.name);
-            }
+    let mut note = |secret: &SdsRef| {
+        if let SdsVia::Cluster(cluster) = &secret.via {
+            services.entry(cluster.clone()).or_default().insert(secret.name.clone());
+        }
+    };
+    for cluster in config.clusters.entries.values() {
+        cluster.compiled.needs.all().for_each(&mut note);
+    }
+    for listener in config.listeners.entries.values().map(|entry| &entry.value) {
+        let chains = listener.filter_chains.iter().chain(&listener.default_filter_chain);
+        for tls in chains.filter_map(|chain| chain.tls.as_ref()) {
+            secret_refs(&tls.common).iter().for_each(&mut note);
         }
     }
-    if bootstrap.clusters.iter().any(|cluster| cluster.name == SDS_CLUSTER) {
+    if config.static_cluster(SDS_CLUSTER).is_some() {
         let names = [identity::WORKLOAD_CERTIFICATE, identity::TRUST_BUNDLE];
         services.entry(SDS_CLUSTER.into()).or_default().extend(names.map(Str::from));
     }
@@ -90,12 +95,11 @@ fn secret_services(bootstrap: &ir::Bootstrap) -> HashMap<Str, HashSet<Str>> {
 /// Istio's name for the agent's socket.
 const SDS_CLUSTER: &str = "sds-grpc";
 
-fn client_config(state: &State, clusters: &[Cluster], name: &Str, node: NodeInfo) -> Option<AdsConfig> {
-    let target = clusters
-        .iter()
-        .find(|cluster| cluster.name == *name)
+fn client_config(state: &State, name: &Str, node: NodeInfo) -> Option<AdsConfig> {
+    let cluster = state.manager.lock().config.static_cluster(name);
+    let target = cluster
         .ok_or_else(|| "it is no static cluster".to_owned())
-        .and_then(|cluster| target_of(state, cluster));
+        .and_then(|cluster| target_of(state, &cluster));
     match target {
         Ok(target) => Some(AdsConfig::new(target, node)),
         Err(why) => {

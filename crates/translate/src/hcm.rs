@@ -1,6 +1,7 @@
 //! HTTP connection managers of the three kinds: towards services, towards the own application,
 //! at a gateway.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ir::filter::Reporter;
@@ -58,7 +59,7 @@ pub fn inbound(
     filters.extend([HttpFilter::GrpcStats, HttpFilter::Fault, HttpFilter::Cors]);
     filters.extend(stats(data_plane, Reporter::Destination));
     HttpConnectionManager {
-        routes: RouteSource::Inline(Box::new(routes)),
+        routes: RouteSource::Inline(Arc::new(routes)),
         forward_client_cert: ForwardClientCert::AppendForward,
         client_cert_details: ClientCertDetails {
             subject: true,

@@ -70,7 +70,26 @@ fn unknown_keys_and_wrong_values_have_a_path() {
         &["access_log[0].typed_config: a.B is not supported"],
     );
     check("static_resources: {listeners: {}}", &["static_resources.listeners: must be a list"]);
+    check("static_resources: {}\nstaticResources: {}", &["static_resources: is there twice"]);
+    check_cluster(
+        "type: STATIC, cluster_type: {name: x}",
+        &["type: another field of the oneof cluster_discovery_type is there, too"],
+    );
     check("{", &["line 2 column 1: while parsing a node, did not find expected node content"]);
+}
+
+#[test]
+fn the_type_may_come_last() {
+    let of = |config: String| {
+        let socket = format!(r#"{{"name": "t", "typed_config": {{{config}}}}}"#);
+        let cluster = format!(r#"{{"name": "c", "transport_socket": {socket}}}"#);
+        let text = format!(r#"{{"static_resources": {{"clusters": [{cluster}]}}}}"#);
+        json::bootstrap_from_json(&text).unwrap().bootstrap
+    };
+    let ty = r#""@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext""#;
+    let first = of(format!(r#"{ty}, "sni": "a""#));
+    assert_eq!(first, of(format!(r#""sni": "a", {ty}"#)));
+    assert_eq!(first.clusters[0].tls.as_ref().unwrap().sni.as_deref(), Some("a"));
 }
 
 #[test]

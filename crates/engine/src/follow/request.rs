@@ -22,7 +22,7 @@ pub fn route(
         // A configuration that never comes has no virtual hosts.
         RouteSource::Rds(name) => configuration.routes(name).ok_or(Refusal::NoVirtualHost)?,
         RouteSource::Inline(config) => {
-            inline = RouteTable::compile(Arc::new((**config).clone())).map_err(|_| Refusal::NoVirtualHost)?;
+            inline = RouteTable::compile(config.clone()).map_err(|_| Refusal::NoVirtualHost)?;
             &inline
         }
     };

@@ -11,15 +11,15 @@ use crate::proxy::State;
 
 pub fn answer(state: &State, query: &Query) -> Answer {
     let active = state.manager.lock().config.active().clusters.clone();
-    let mut clusters: Vec<_> = active.values().cloned().collect();
-    clusters.sort_by(|a, b| a.config.name.cmp(&b.config.name));
+    let mut clusters: Vec<_> = active.into_iter().collect();
+    clusters.sort_by(|(a, _), (b, _)| a.cmp(b));
     if query.get("format") == Some("json") {
-        let all: Vec<_> = clusters.iter().map(|cluster| as_json(cluster)).collect();
+        let all: Vec<_> = clusters.iter().map(|(_, cluster)| as_json(&cluster.look())).collect();
         return json_answer(&json!({ "cluster_statuses": all }));
     }
     let mut out = String::new();
-    for cluster in &clusters {
-        let name = &cluster.config.name;
+    for (name, cluster) in &clusters {
+        let cluster = cluster.look();
         let _ = writeln!(out, "{name}::observability_name::{name}");
         for (endpoint, to) in cluster.endpoints.endpoints().iter().zip(&cluster.destinations) {
             let address = &endpoint.address;

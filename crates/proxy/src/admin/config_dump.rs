@@ -1,89 +1,114 @@
 //! `/config_dump` in Envoy's shape, so that `istioctl proxy-config` reads it.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ir::Resource;
+use ir::{Bootstrap, Resource};
 use serde_json::{Value, json};
 use stdx::Str;
 use xds_codec::json::Dump;
 
 use super::Query;
+use super::pieces::Node;
 use crate::config::Table;
+use crate::config::kept::Kept;
 use crate::proxy::State;
 
-/// One part of the dump: what it is for and what is in it.
+/// One part of the dump: what it is for, and what is in it, by field.
 struct Section {
     ty: &'static str,
-    value: Value,
+    fields: Vec<(&'static str, Node)>,
 }
 
 /// The whole dump, or the part that the query asks for.
-pub fn dump(state: &State, query: &Query) -> Value {
-    let dump = Dump::new();
-    let (bootstrap, clusters, listeners, routes, endpoints, statics, inline) = {
-        let manager = state.manager.lock();
-        let config = &manager.config;
-        (
-            config.bootstrap.clone(),
-            of(&config.clusters, |v| Resource::Cluster(v.clone())),
-            of(&config.listeners, |v| Resource::Listener(v.clone())),
-            of(&config.routes, |v| Resource::Route(v.clone())),
-            of(&config.endpoints, |v| Resource::Endpoints(v.clone())),
-            static_endpoints(config.active()),
-            inline_routes(config.active()),
-        )
-    };
-    // From here on without the lock: making JSON takes a while.
+pub fn dump(state: &State, query: &Query) -> Node {
+    // Under the lock only what is shared is counted; JSON is made later, resource by resource.
+    let manager = state.manager.lock();
+    let config = &manager.config;
+    let clusters = of(&config.clusters, |v| Content::Cluster(v.clone()));
+    let listeners = of(&config.listeners, |v| Content::Whole(Resource::Listener(v.clone())));
+    let routes = of(&config.routes, |v| Content::Whole(Resource::Route(v.clone())));
+    let endpoints = of(&config.endpoints, |v| Content::Endpoints(v.clone()));
     let mut all = vec![
-        Section { ty: "BootstrapConfigDump", value: json!({ "bootstrap": dump.bootstrap(&bootstrap) }) },
-        Section { ty: "ClustersConfigDump", value: clusters_dump(&dump, &clusters) },
-        Section { ty: "ListenersConfigDump", value: listeners_dump(&dump, &listeners) },
-        Section { ty: "RoutesConfigDump", value: routes_dump(&dump, &routes, &inline) },
-        Section { ty: "SecretsConfigDump", value: secrets_dump(state) },
+        Section {
+            ty: "BootstrapConfigDump",
+            fields: vec![("bootstrap", bootstrap(&config.bootstrap, &clusters, &listeners))],
+        },
+        clusters_dump(clusters.clone()),
+        listeners_dump(listeners),
+        Section {
+            ty: "RoutesConfigDump",
+            fields: vec![
+                ("static_route_configs", configs(inline_routes(config.active()), "route_config")),
+                ("dynamic_route_configs", configs(routes, "route_config")),
+            ],
+        },
+        secrets_dump(state),
     ];
+    drop(manager);
     if query.get("include_eds").is_some() {
-        let value = json!({
-            "static_endpoint_configs": configs(&dump, &statics, "endpoint_config"),
-            "dynamic_endpoint_configs": configs(&dump, &endpoints, "endpoint_config"),
-        });
-        all.insert(2, Section { ty: "EndpointsConfigDump", value });
+        let fields = vec![
+            ("static_endpoint_configs", static_endpoints(&clusters)),
+            ("dynamic_endpoint_configs", configs(endpoints, "endpoint_config")),
+        ];
+        all.insert(2, Section { ty: "EndpointsConfigDump", fields });
     }
     select(all, query)
 }
 
-fn select(all: Vec<Section>, query: &Query) -> Value {
-    let Some(resource) = query.get("resource") else {
-        let configs: Vec<Value> = all.into_iter().map(typed).collect();
-        return json!({ "configs": configs });
+fn select(all: Vec<Section>, query: &Query) -> Node {
+    let configs = match query.get("resource") {
+        None => Node::List(all.into_iter().map(typed).collect()),
+        Some(resource) => {
+            let mut fields = all.into_iter().flat_map(|section| section.fields);
+            let found = fields.find(|(name, _)| *name == resource);
+            found.map_or_else(|| Node::List(Vec::new()), |(_, node)| node)
+        }
     };
-    let found = all.into_iter().find_map(|mut section| section.value.get_mut(resource).map(Value::take));
-    json!({ "configs": found.unwrap_or_else(|| json!([])) })
+    Node::Map(vec![("configs".to_owned(), configs)])
 }
 
-fn typed(section: Section) -> Value {
-    let mut value = section.value;
-    if let Some(map) = value.as_object_mut() {
-        map.insert("@type".into(), json!(format!("type.googleapis.com/envoy.admin.v3.{}", section.ty)));
-    }
-    value
+fn typed(section: Section) -> Node {
+    let ty = json!(format!("type.googleapis.com/envoy.admin.v3.{}", section.ty));
+    let fields = section.fields.into_iter().map(|(name, node)| (name.to_owned(), node));
+    Node::Map([("@type".to_owned(), Node::value(ty))].into_iter().chain(fields).collect())
 }
 
 /// A resource with what is known of its arrival.
+#[derive(Clone)]
 struct Received {
     name: Str,
-    resource: Option<Resource>,
+    content: Option<Content>,
     version: Str,
     updated: SystemTime,
     fixed: bool,
     error: Option<String>,
 }
 
-fn of<T, C>(table: &Table<T, C>, wrap: impl Fn(&std::sync::Arc<T>) -> Resource) -> Vec<Received> {
+/// A resource, as it is kept.
+#[derive(Clone)]
+enum Content {
+    Whole(Resource),
+    Cluster(Arc<Kept<ir::Cluster>>),
+    Endpoints(Arc<Kept<ir::LoadAssignment>>),
+}
+
+impl Content {
+    fn to_json(&self, dump: &Dump) -> Value {
+        match self {
+            Content::Whole(resource) => dump.resource(resource),
+            Content::Cluster(cluster) => dump.any(&cluster.to_any()),
+            Content::Endpoints(endpoints) => dump.any(&endpoints.to_any()),
+        }
+    }
+}
+
+fn of<T, C>(table: &Table<T, C>, wrap: impl Fn(&Arc<T>) -> Content) -> Vec<Received> {
     let entries = table.entries.iter().filter(|(_, entry)| entry.removed.is_none());
     let mut all: Vec<Received> = entries
         .map(|(name, entry)| Received {
             name: name.clone(),
-            resource: Some(wrap(&entry.value)),
+            content: Some(wrap(&entry.value)),
             version: entry.version.clone(),
             updated: entry.updated,
             fixed: entry.fixed,
@@ -92,31 +117,56 @@ fn of<T, C>(table: &Table<T, C>, wrap: impl Fn(&std::sync::Arc<T>) -> Resource) 
         .collect();
     for (name, error) in table.errors.iter().filter(|(name, _)| !table.entries.contains_key(*name)) {
         let (updated, error) = (SystemTime::now(), Some(error.clone()));
-        all.push(Received {
-            name: name.clone(),
-            resource: None,
-            version: Str::default(),
-            updated,
-            fixed: false,
-            error,
-        });
+        let version = Str::default();
+        all.push(Received { name: name.clone(), content: None, version, updated, fixed: false, error });
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
 
-fn static_endpoints(active: &crate::config::Snapshot) -> Vec<Received> {
-    let clusters = active.clusters.values().map(|cluster| &cluster.config);
-    clusters
-        .filter_map(|cluster| match &cluster.discovery {
-            ir::ClusterDiscovery::Static(assignment) => Some((cluster, assignment)),
-            _ => None,
-        })
-        .map(|(cluster, assignment)| {
-            let assignment = ir::LoadAssignment { cluster_name: cluster.name.clone(), ..assignment.clone() };
-            plain(cluster.name.clone(), Resource::Endpoints(std::sync::Arc::new(assignment)))
-        })
-        .collect()
+/// With the static resources in their places.
+fn bootstrap(rest: &Bootstrap, clusters: &[Received], listeners: &[Received]) -> Node {
+    let mut rest = Dump::new().bootstrap(rest);
+    let secrets = rest.pointer_mut("/static_resources/secrets").map(Value::take);
+    let plain = |all: &[Received]| {
+        let fixed = all.iter().filter(|received| received.fixed).filter_map(|it| it.content.clone());
+        Node::List(fixed.map(|content| item(move |dump| untyped(content.to_json(dump)))).collect())
+    };
+    let mut resources =
+        vec![("clusters".to_owned(), plain(clusters)), ("listeners".to_owned(), plain(listeners))];
+    resources.extend(secrets.map(|secrets| ("secrets".to_owned(), Node::value(secrets))));
+    let mut fields = Node::fields(untyped(rest));
+    fields.retain(|(name, _)| name != "static_resources");
+    fields.push(("static_resources".to_owned(), Node::Map(resources)));
+    Node::Map(fields)
+}
+
+fn item(make: impl FnOnce(&Dump) -> Value + Send + 'static) -> Node {
+    Node::Item(Box::new(make))
+}
+
+fn untyped(mut value: Value) -> Value {
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("@type");
+    }
+    value
+}
+
+/// Of clusters that have their endpoints in them.
+fn static_endpoints(clusters: &[Received]) -> Node {
+    let one = |received: &Received| {
+        let Some(Content::Cluster(kept)) = &received.content else { return None };
+        let (kept, updated) = (kept.clone(), received.updated);
+        kept.value().discovery.assignment()?;
+        Some(item(move |dump| {
+            let cluster = kept.value();
+            let assignment = cluster.discovery.assignment().cloned().unwrap_or_default();
+            let assignment = ir::LoadAssignment { cluster_name: cluster.name.clone(), ..assignment };
+            let config = dump.resource(&Resource::Endpoints(Arc::new(assignment)));
+            json!({ "last_updated": timestamp(updated), "endpoint_config": config })
+        }))
+    };
+    Node::List(clusters.iter().filter_map(one).collect())
 }
 
 fn inline_routes(active: &crate::config::Snapshot) -> Vec<Received> {
@@ -126,75 +176,73 @@ fn inline_routes(active: &crate::config::Snapshot) -> Vec<Received> {
             crate::config::snapshot::Terminal::Http(hcm) => hcm.inline_routes.as_ref(),
             crate::config::snapshot::Terminal::Tcp(_) => None,
         })
-        .map(|table| plain(table.config().name.clone(), Resource::Route(table.config().clone())))
+        .map(|table| Received {
+            name: table.config().name.clone(),
+            content: Some(Content::Whole(Resource::Route(table.config().clone()))),
+            version: Str::default(),
+            updated: SystemTime::now(),
+            fixed: true,
+            error: None,
+        })
         .collect()
 }
 
-fn plain(name: Str, resource: Resource) -> Received {
-    let (version, updated) = (Str::default(), SystemTime::now());
-    Received { name, resource: Some(resource), version, updated, fixed: true, error: None }
-}
-
 /// `{version_info, <key>: …, last_updated, error_state}` per resource.
-fn configs(dump: &Dump, all: &[Received], key: &str) -> Vec<Value> {
-    let one = |received: &Received| {
-        let mut value = json!({ "last_updated": timestamp(received.updated) });
-        if !received.version.is_empty() {
-            value["version_info"] = json!(received.version.as_str());
-        }
-        if let Some(resource) = &received.resource {
-            value[key] = dump.resource(resource);
-        }
-        if let Some(error) = &received.error {
-            value["error_state"] = json!({ "details": error });
-        }
-        value
-    };
-    all.iter().map(one).collect()
+fn configs(all: Vec<Received>, key: &'static str) -> Node {
+    Node::List(all.into_iter().map(|received| item(move |dump| config(dump, &received, key))).collect())
 }
 
-fn split(all: &[Received]) -> (Vec<&Received>, Vec<&Received>) {
-    all.iter().partition(|received| received.fixed)
+fn config(dump: &Dump, received: &Received, key: &str) -> Value {
+    let mut value = json!({ "last_updated": timestamp(received.updated) });
+    if !received.version.is_empty() {
+        value["version_info"] = json!(received.version.as_str());
+    }
+    if let Some(content) = &received.content {
+        value[key] = content.to_json(dump);
+    }
+    if let Some(error) = &received.error {
+        value["error_state"] = json!({ "details": error });
+    }
+    value
 }
 
-fn clusters_dump(dump: &Dump, all: &[Received]) -> Value {
+fn split(all: Vec<Received>) -> (Vec<Received>, Vec<Received>) {
+    all.into_iter().partition(|received| received.fixed)
+}
+
+fn clusters_dump(all: Vec<Received>) -> Section {
     let (fixed, dynamic) = split(all);
-    let of = |all: Vec<&Received>| -> Vec<Value> {
-        all.into_iter().flat_map(|r| configs(dump, std::slice::from_ref(r), "cluster")).collect()
-    };
-    json!({ "static_clusters": of(fixed), "dynamic_active_clusters": of(dynamic) })
+    let fields = vec![
+        ("static_clusters", configs(fixed, "cluster")),
+        ("dynamic_active_clusters", configs(dynamic, "cluster")),
+    ];
+    Section { ty: "ClustersConfigDump", fields }
 }
 
-fn listeners_dump(dump: &Dump, all: &[Received]) -> Value {
+fn listeners_dump(all: Vec<Received>) -> Section {
     let (fixed, dynamic) = split(all);
-    let statics: Vec<Value> =
-        fixed.into_iter().flat_map(|r| configs(dump, std::slice::from_ref(r), "listener")).collect();
-    let dynamics: Vec<Value> = dynamic
-        .into_iter()
-        .map(|received| {
+    let one = |received: Received| {
+        item(move |dump| {
             let mut value = json!({ "name": received.name.as_str() });
-            let mut state = configs(dump, std::slice::from_ref(received), "listener").remove(0);
+            let mut state = config(dump, &received, "listener");
             if let Some(error) = state.as_object_mut().and_then(|map| map.remove("error_state")) {
                 value["error_state"] = error;
             }
-            if received.resource.is_some() {
+            if received.content.is_some() {
                 value["active_state"] = state;
             }
             value
         })
-        .collect();
-    json!({ "static_listeners": statics, "dynamic_listeners": dynamics })
-}
-
-fn routes_dump(dump: &Dump, dynamic: &[Received], inline: &[Received]) -> Value {
-    json!({
-        "static_route_configs": configs(dump, inline, "route_config"),
-        "dynamic_route_configs": configs(dump, dynamic, "route_config"),
-    })
+    };
+    let fields = vec![
+        ("static_listeners", configs(fixed, "listener")),
+        ("dynamic_listeners", Node::List(dynamic.into_iter().map(one).collect())),
+    ];
+    Section { ty: "ListenersConfigDump", fields }
 }
 
 /// Names and validity. Keys are not shown, nor could they be.
-fn secrets_dump(state: &State) -> Value {
+fn secrets_dump(state: &State) -> Section {
     let secrets = state.secrets.certificates().into_iter().map(|(name, certificate)| {
         let chain = certificate.chain_pem();
         json!({
@@ -222,7 +270,7 @@ fn secrets_dump(state: &State) -> Value {
             },
         }));
     }
-    json!({ "dynamic_active_secrets": all })
+    Section { ty: "SecretsConfigDump", fields: vec![("dynamic_active_secrets", Node::value(json!(all)))] }
 }
 
 fn base64_of(text: &str) -> String {

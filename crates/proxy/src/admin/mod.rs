@@ -2,6 +2,7 @@
 
 mod clusters;
 mod config_dump;
+mod pieces;
 pub mod stats;
 
 use std::convert::Infallible;
@@ -10,7 +11,8 @@ use std::sync::atomic::Ordering;
 
 use ::http::{Method, Request, Response, StatusCode, header};
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
@@ -18,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::proxy::State;
+use pieces::Pieces;
 
 /// The server's task; it ends when this is dropped.
 pub struct Server(JoinHandle<()>);
@@ -56,7 +59,7 @@ pub(crate) fn serve(state: Arc<State>, socket: std::net::TcpListener) -> std::io
     })))
 }
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Answer, Infallible> {
     let query = Query::of(request.uri().query().unwrap_or(""));
@@ -66,7 +69,9 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Answer,
         "/ready" => ready(&state),
         "/stats" => stats::answer(&state, &query),
         "/stats/prometheus" => typed(PROMETHEUS, stats::prometheus(&state)),
-        "/config_dump" => json_answer(&config_dump::dump(&state, &query)),
+        "/config_dump" => {
+            respond(StatusCode::OK, JSON, Pieces::new(config_dump::dump(&state, &query)).boxed_unsync())
+        }
         "/clusters" => clusters::answer(&state, &query),
         "/server_info" => json_answer(&server_info(&state)),
         "/quitquitquit" => match *request.method() {
@@ -90,6 +95,7 @@ const HELP: &str = "  /clusters: upstream cluster status
   /stats/prometheus: print server stats in Prometheus format
 ";
 
+const JSON: &str = "application/json";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 fn ready(state: &State) -> Answer {
@@ -126,19 +132,19 @@ fn server_info(state: &State) -> serde_json::Value {
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    respond(status, "text/plain; charset=UTF-8", body.into())
+    respond(status, "text/plain; charset=UTF-8", Full::new(body.into()).boxed_unsync())
 }
 
 fn typed(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    respond(StatusCode::OK, content_type, body.into())
+    respond(StatusCode::OK, content_type, Full::new(body.into()).boxed_unsync())
 }
 
 fn json_answer(value: &serde_json::Value) -> Answer {
-    typed("application/json", serde_json::to_vec_pretty(value).unwrap_or_default())
+    typed(JSON, serde_json::to_vec_pretty(value).unwrap_or_default())
 }
 
-fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer {
-    let mut response = Response::new(Full::new(body));
+fn respond(status: StatusCode, content_type: &'static str, body: UnsyncBoxBody<Bytes, Infallible>) -> Answer {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
     response.headers_mut().insert("x-content-type-options", header::HeaderValue::from_static("nosniff"));

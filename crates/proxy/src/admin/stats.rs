@@ -21,19 +21,19 @@ fn samples(state: &State) -> Vec<Sample> {
     let connections =
         all.iter().filter(|s| matches!(s.scope, Scope::Listener(_)) && s.name == "downstream_cx_active");
     let connections = connections.map(|s| s.value).sum();
-    let clusters: Vec<_> = state.manager.lock().config.active().clusters.values().cloned().collect();
-    for cluster in &clusters {
-        let gauge = |name, value: usize| Sample {
-            scope: Scope::Cluster(cluster.config.name.clone()),
+    let clusters = state.manager.lock().config.active().clusters.clone();
+    for (scope, cluster) in &clusters {
+        let gauge = |name, value: u32| Sample {
+            scope: Scope::Cluster(scope.clone()),
             name,
             kind: Kind::Gauge,
-            value: value as u64,
+            value: u64::from(value),
         };
-        let endpoints = cluster.endpoints.endpoints();
-        let unhealthy = |e: &&ir::Endpoint| matches!(e.health, ir::Health::Unhealthy | ir::Health::Draining);
-        all.push(gauge("membership_total", endpoints.len()));
-        all.push(gauge("membership_healthy", endpoints.len() - endpoints.iter().filter(unhealthy).count()));
-        all.push(gauge("upstream_cx_active", cluster.state.connections() as usize));
+        let members = cluster.membership();
+        let connections = cluster.used().map_or(0, |used| used.state.connections());
+        all.push(gauge("membership_total", members.total));
+        all.push(gauge("membership_healthy", members.healthy));
+        all.push(gauge("upstream_cx_active", connections));
     }
     // Connections belong to the pools, which are asked above.
     let mut seen = std::collections::HashSet::new();

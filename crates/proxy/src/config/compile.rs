@@ -11,9 +11,7 @@ use identity::{ClientTls, SecretStore, ServerTls};
 use ir::filter::Reporter;
 use ir::http::RouteSource;
 use ir::listener::ListenerFilter;
-use ir::{
-    Address, ClusterDiscovery, Direction, FilterChain, HttpConnectionManager, LoadAssignment, UpstreamTls,
-};
+use ir::{Address, Direction, FilterChain, HttpConnectionManager, LoadAssignment, UpstreamTls};
 use stdx::Str;
 
 use super::snapshot::{
@@ -149,7 +147,7 @@ fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Prob
         }
     }
     let inline_routes = match &config.routes {
-        RouteSource::Inline(routes) => Some(Arc::new(self::routes(&Arc::new((**routes).clone()))?)),
+        RouteSource::Inline(routes) => Some(Arc::new(self::routes(routes)?)),
         RouteSource::Rds(_) => None,
     };
     Ok(Hcm {
@@ -187,17 +185,7 @@ pub fn cluster(
     secrets: &SecretStore,
     registry: &upstream::Registry,
 ) -> Result<Cluster, Problem> {
-    let matches = config.transport_matches.iter().enumerate();
-    let mut transports: Vec<Transport> = matches
-        .map(|(i, m)| transport(m.tls.as_ref(), secrets, &format!("transport_socket_matches[{i}]")))
-        .collect::<Result<_, _>>()?;
-    transports.push(transport(config.tls.as_ref(), secrets, "transport_socket")?);
-    let endpoints = match &config.discovery {
-        ClusterDiscovery::Static(assignment)
-        | ClusterDiscovery::StrictDns(assignment)
-        | ClusterDiscovery::LogicalDns(assignment) => EndpointSet::compile(assignment),
-        ClusterDiscovery::Eds { .. } | ClusterDiscovery::OriginalDst => EndpointSet::default(),
-    };
+    let (transports, endpoints) = (transports(config, secrets)?, own_endpoints(config));
     Ok(with_destinations(Cluster {
         config: config.clone(),
         balance: Balance::new(config, &endpoints, &[]),
@@ -207,6 +195,42 @@ pub fn cluster(
         state: registry.cluster(&config.name),
         destinations: Vec::new(),
     }))
+}
+
+/// Whether [`cluster`] would succeed, without its state.
+///
+/// # Errors
+/// As [`cluster`].
+pub fn check_cluster(config: &ir::Cluster, secrets: &SecretStore) -> Result<(), Problem> {
+    transports(config, secrets)?;
+    Ok(())
+}
+
+/// A cluster that no request can be sent to.
+pub fn without_endpoints(config: &Arc<ir::Cluster>, registry: &upstream::Registry) -> Cluster {
+    Cluster {
+        config: config.clone(),
+        balance: Balance::new(config, &EndpointSet::default(), &[]),
+        endpoints: Arc::default(),
+        transports: vec![Transport { tls: None, key: 0, mutual: false }],
+        default_transport: 0,
+        state: registry.cluster(&config.name),
+        destinations: Vec::new(),
+    }
+}
+
+/// As `transport_matches`, and last the default.
+fn transports(config: &ir::Cluster, secrets: &SecretStore) -> Result<Vec<Transport>, Problem> {
+    let matches = config.transport_matches.iter().enumerate();
+    let mut transports: Vec<Transport> = matches
+        .map(|(i, m)| transport(m.tls.as_ref(), secrets, &format!("transport_socket_matches[{i}]")))
+        .collect::<Result<_, _>>()?;
+    transports.push(transport(config.tls.as_ref(), secrets, "transport_socket")?);
+    Ok(transports)
+}
+
+fn own_endpoints(config: &ir::Cluster) -> EndpointSet {
+    config.discovery.assignment().map(EndpointSet::compile).unwrap_or_default()
 }
 
 fn transport(tls: Option<&UpstreamTls>, secrets: &SecretStore, field: &str) -> Result<Transport, Problem> {

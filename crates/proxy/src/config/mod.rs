@@ -4,6 +4,8 @@
 //! before break); what was removed lives on while something active names it.
 
 pub mod compile;
+pub mod kept;
+pub mod lazy;
 mod retire;
 pub mod snapshot;
 mod store;
@@ -27,6 +29,8 @@ use xds_client::{AdsHandle, Reject, Update};
 pub use snapshot::Snapshot;
 pub use store::{FETCH_TIMEOUT, Table};
 
+use kept::Kept;
+use lazy::{Checked, Context, Membership, Needs};
 use store::Missing;
 use subscriptions::Subscriptions;
 
@@ -59,13 +63,15 @@ impl Published {
 
 /// All configuration of a proxy.
 pub struct Config {
-    pub clusters: Table<ir::Cluster, snapshot::Cluster>,
-    pub endpoints: Table<ir::LoadAssignment, ()>,
+    pub clusters: Table<Kept<ir::Cluster>, Checked>,
+    pub endpoints: Table<Kept<ir::LoadAssignment>, Membership>,
     pub listeners: Table<ir::Listener, snapshot::Listener>,
     pub routes: Table<ir::RouteConfig, engine::route::RouteTable>,
+    /// Without its clusters and listeners, which are in the tables.
     pub bootstrap: Bootstrap,
-    secrets: SecretStore,
-    registry: Arc<upstream::Registry>,
+    context: Arc<Context>,
+    /// Of the cluster that came last.
+    needs: Arc<Needs>,
     missing: Missing<(ResourceType, Str)>,
     subscriptions: Subscriptions,
     /// What was named when things were settled last.
@@ -84,14 +90,14 @@ impl Config {
     ///
     /// # Errors
     /// A static resource that cannot be compiled, by name.
-    pub fn new(bootstrap: Bootstrap, secrets: SecretStore) -> Result<Self, String> {
+    pub fn new(mut bootstrap: Bootstrap, secrets: SecretStore) -> Result<Self, String> {
         let mut config = Config {
             clusters: Table::default(),
             endpoints: Table::default(),
             listeners: Table::default(),
             routes: Table::default(),
-            secrets,
-            registry: Arc::default(),
+            context: Arc::new(Context { secrets, registry: Arc::default() }),
+            needs: Arc::default(),
             missing: Missing::default(),
             subscriptions: Subscriptions::default(),
             route_names: HashSet::new(),
@@ -104,12 +110,15 @@ impl Config {
         };
         for secret in &bootstrap.secrets {
             config
+                .context
                 .secrets
                 .apply(secret)
                 .map_err(|e| format!("static_resources.secrets {}: {e}", secret.name))?;
         }
-        let clusters = bootstrap.clusters.iter().map(|c| Resource::Cluster(Arc::new(c.clone())));
-        let listeners = bootstrap.listeners.iter().map(|l| Resource::Listener(Arc::new(l.clone())));
+        let clusters = std::mem::take(&mut bootstrap.clusters);
+        let clusters = clusters.into_iter().map(|cluster| Resource::Cluster(Arc::new(cluster)));
+        let listeners = std::mem::take(&mut bootstrap.listeners);
+        let listeners = listeners.into_iter().map(|listener| Resource::Listener(Arc::new(listener)));
         for resource in clusters.chain(listeners) {
             let (kind, name) = (resource.ty().short(), resource.name());
             config
@@ -127,6 +136,12 @@ impl Config {
     /// What is in effect.
     pub fn active(&self) -> &Snapshot {
         &self.active
+    }
+
+    /// A cluster of the bootstrap.
+    pub fn static_cluster(&self, name: &str) -> Option<Arc<ir::Cluster>> {
+        let entry = self.clusters.entries.get(name).filter(|entry| entry.fixed)?;
+        Some(entry.value.value())
     }
 
     /// Where subscriptions by name are told.
@@ -153,7 +168,7 @@ impl Config {
             match update.ty {
                 ResourceType::Cluster => self.clusters.remove(name, now),
                 ResourceType::Listener => self.listeners.remove(name, now),
-                ResourceType::Secret => self.secrets.remove(name),
+                ResourceType::Secret => self.context.secrets.remove(name),
                 // Kept while something names them: a server that has none says so by an empty one.
                 ResourceType::Endpoints | ResourceType::Route | ResourceType::NameTable => {}
             }
@@ -171,23 +186,27 @@ impl Config {
 
     fn put(&mut self, resource: Resource, version: Str, fixed: bool) -> Result<(), String> {
         let name = resource.name();
-        let (secrets, registry) = (&self.secrets, &self.registry);
+        let secrets = &self.context.secrets;
         match resource {
-            Resource::Cluster(value) => self.clusters.put(name, &value, version, fixed, |value, old| {
-                let new = compile::cluster(value, secrets, registry).map_err(|p| p.to_string())?;
-                Ok(match old {
-                    Some(old) => compile::carry_over(new, old),
-                    None => new,
+            Resource::Cluster(value) => {
+                let (context, needs) = (&self.context, &mut self.needs);
+                self.clusters.put(name, &Arc::new(Kept::new(&value)), version, fixed, |_, _| {
+                    let checked = Checked::new(&value, context, needs).map_err(|p| p.to_string())?;
+                    *needs = checked.needs.clone();
+                    Ok(checked)
                 })
-            }),
-            Resource::Endpoints(value) => self.endpoints.put(name, &value, version, fixed, |_, _| Ok(())),
+            }
+            Resource::Endpoints(value) => {
+                let kept = Arc::new(Kept::new(&value));
+                self.endpoints.put(name, &kept, version, fixed, |_, _| Ok(Membership::of(&value)))
+            }
             Resource::Listener(value) => self.listeners.put(name, &value, version, fixed, |value, _| {
                 compile::listener(value, secrets).map_err(|p| p.to_string())
             }),
             Resource::Route(value) => self.routes.put(name, &value, version, fixed, |value, _| {
                 compile::routes(value).map_err(|p| p.to_string())
             }),
-            Resource::Secret(secret) => self.secrets.apply(&secret).map_err(|e| e.to_string()),
+            Resource::Secret(secret) => secrets.apply(&secret).map_err(|e| e.to_string()),
             Resource::NameTable(_) => Ok(()),
         }
     }
@@ -214,7 +233,7 @@ impl Config {
     /// Frees replaced snapshots that no worker holds any more.
     pub fn sweep(&mut self) {
         self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
-        self.registry.collect();
+        self.context.registry.collect();
     }
 
     /// Whether some replaced snapshot may still be held.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use stdx::Str;
 
-use super::warm::{Settled, eds_name};
+use super::warm::Settled;
 use super::{Config, FETCH_TIMEOUT, compile};
 
 impl Config {
@@ -40,8 +40,7 @@ impl Config {
         }
         self.route_names = named;
         let clusters = self.clusters.entries.iter();
-        let named: HashSet<Str> =
-            clusters.filter_map(|(name, entry)| eds_name(name, &entry.value).cloned()).collect();
+        let named: HashSet<Str> = clusters.filter_map(|(_, entry)| entry.compiled.eds.clone()).collect();
         for name in self.endpoint_names.difference(&named) {
             self.endpoints.entries.remove(name);
         }

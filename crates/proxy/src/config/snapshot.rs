@@ -13,6 +13,7 @@ use ir::{Direction, FilterChain, HttpConnectionManager, TcpProxy};
 use stdx::Str;
 use upstream::{ClusterState, Destination};
 
+use super::lazy::LazyCluster;
 use crate::access_log::AccessLog;
 use crate::balance::Balance;
 
@@ -28,10 +29,15 @@ pub struct Snapshot {
     /// Names of listeners by address, bound or not; a wildcard address is a key like any other.
     pub by_address: Map<SocketAddr, Arc<Listener>>,
     pub routes: Map<Str, Arc<RouteTable>>,
-    pub clusters: Map<Str, Arc<Cluster>>,
+    pub clusters: Map<Str, Arc<LazyCluster>>,
 }
 
 impl Snapshot {
+    /// A cluster, for a request.
+    pub fn cluster(&self, name: &Str) -> Option<&Arc<Cluster>> {
+        self.clusters.get(name).map(|cluster| cluster.get())
+    }
+
     /// The listener that takes a connection handed over for `destination`: the exact address,
     /// else the wildcard address of its family.
     pub fn listener_for(&self, destination: SocketAddr) -> Option<&Arc<Listener>> {

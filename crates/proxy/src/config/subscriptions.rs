@@ -7,9 +7,11 @@ use ir::tls::{CertificateSource, CommonTls, RootsSource, SdsVia};
 use stdx::Str;
 use xds_client::AdsHandle;
 
+use super::compile;
+use super::kept::Kept;
+use super::lazy::Checked;
 use super::snapshot::{self, Snapshot};
-use super::store::Table;
-use super::{compile, warm};
+use super::store::{Entry, Table};
 
 /// Names subscribed to over ADS.
 #[derive(Default)]
@@ -28,19 +30,17 @@ impl Subscriptions {
     /// Asks for what is named now, gives up what is not.
     pub fn sync(
         &mut self,
-        clusters: &Table<ir::Cluster, snapshot::Cluster>,
+        clusters: &Table<Kept<ir::Cluster>, Checked>,
         listeners: &Table<ir::Listener, snapshot::Listener>,
         active: &Snapshot,
     ) {
         let Some(ads) = &self.ads else { return };
         let mut endpoints = HashSet::new();
         let mut secrets = HashSet::new();
-        for (name, entry) in &clusters.entries {
-            endpoints.extend(warm::eds_name(name, &entry.value).cloned());
-            let of_matches = entry.value.transport_matches.iter().filter_map(|m| m.tls.as_ref());
-            for tls in of_matches.chain(&entry.value.tls) {
-                secrets.extend(ads_secrets(&tls.common));
-            }
+        for Entry { compiled: checked, .. } in clusters.entries.values() {
+            endpoints.extend(checked.eds.clone());
+            let over_ads = checked.needs.all().filter(|secret| secret.via == SdsVia::Ads);
+            secrets.extend(over_ads.map(|secret| secret.name.clone()));
         }
         let mut routes = HashSet::new();
         let wanted = listeners.entries.values().map(|entry| &entry.value);

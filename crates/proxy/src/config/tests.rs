@@ -105,7 +105,7 @@ fn reachable(config: &Config, host: &str) -> Option<Vec<u16>> {
     active.listeners.get("l")?;
     let table = active.routes.get("80")?;
     let vhost = table.config().virtual_hosts.iter().find(|vhost| &*vhost.name == host)?;
-    let cluster = active.clusters.get(&super::compile::clusters_of(vhost)[0])?;
+    let cluster = active.cluster(&super::compile::clusters_of(vhost)[0])?;
     let port = |e: &Endpoint| match e.address {
         Address::Socket(address) => address.port(),
         _ => 0,

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ir::{Address, ClusterDiscovery, ResourceType, RouteConfig};
+use ir::{Address, LoadAssignment, ResourceType, RouteConfig};
 use stdx::Str;
 
-use super::snapshot::{Cluster, Listener};
+use super::kept::Kept;
+use super::lazy::{LazyCluster, Membership};
+use super::snapshot::Listener;
 use super::{Config, compile};
 
 /// What settling did.
@@ -48,7 +50,7 @@ impl Config {
     }
 
     fn forget_what_came(&mut self) {
-        let (active, endpoints, secrets) = (&self.active, &self.endpoints, &self.secrets);
+        let (active, endpoints, secrets) = (&self.active, &self.endpoints, &self.context.secrets);
         self.missing.retain(|(ty, name)| match ty {
             ResourceType::Cluster => !active.clusters.contains_key(name),
             ResourceType::Route => !active.routes.contains_key(name),
@@ -62,10 +64,10 @@ impl Config {
         // An assignment belongs to every cluster that names it.
         let changed: HashSet<Str> = self.endpoints.take_open().into_iter().collect();
         if !changed.is_empty() {
-            let named = |name: &Str, cluster: &ir::Cluster| {
-                eds_name(name, cluster).is_some_and(|eds| changed.contains(eds))
-            };
-            let users = self.clusters.entries.iter().filter(|(name, entry)| named(name, &entry.value));
+            let users =
+                self.clusters.entries.iter().filter(|(_, entry)| {
+                    entry.compiled.eds.as_ref().is_some_and(|eds| changed.contains(eds))
+                });
             self.clusters.open.extend(users.map(|(name, _)| name.clone()));
         }
         for name in self.clusters.take_open() {
@@ -82,30 +84,27 @@ impl Config {
     }
 
     /// The cluster as it takes effect now; `None`: it has to wait, or it was removed.
-    fn warm_cluster(&mut self, name: &Str, now: Instant, settled: &mut Settled) -> Option<Arc<Cluster>> {
+    fn warm_cluster(&mut self, name: &Str, now: Instant, settled: &mut Settled) -> Option<Arc<LazyCluster>> {
         let entry = self.clusters.entries.get(name).filter(|entry| entry.removed.is_none())?;
-        let compiled = entry.compiled.clone();
-        let transports = compiled.transports.iter().filter_map(|transport| transport.tls.as_ref());
-        let secrets: Vec<Str> = transports.flat_map(|tls| tls.missing()).collect();
-        let assignment = match eds_name(name, &entry.value) {
+        let (settings, checked) = (entry.value.clone(), entry.compiled.clone());
+        let secrets = checked.needs.missing(&self.context.secrets);
+        let assignment = match &checked.eds {
             None => None,
             Some(eds) => match self.endpoints.entries.get(eds) {
-                Some(entry) => Some(entry.value.clone()),
+                Some(entry) => Some((entry.value.clone(), *entry.compiled)),
                 None if self.has_discovery()
                     && self.missing.wait((ResourceType::Endpoints, eds.clone()), now) =>
                 {
                     return None;
                 }
-                None => Some(Arc::default()),
+                None => Some((Arc::new(Kept::new(&Arc::<LoadAssignment>::default())), Membership::default())),
             },
         };
         if self.wait_for_secrets(secrets, now, settled) {
             return None;
         }
-        Some(match assignment {
-            None => compiled,
-            Some(assignment) => Arc::new(compile::with_endpoints(&compiled, &assignment)),
-        })
+        let before = self.active.clusters.get(name).map(|before| &**before);
+        Some(Arc::new(LazyCluster::new(settings, checked, assignment, self.context.clone(), before)))
     }
 
     /// Whether a cluster that is not there may still come. At the start, one that the first
@@ -224,17 +223,6 @@ impl Config {
         let contexts = listener.chains.iter().filter_map(|chain| chain.tls.as_ref());
         let secrets = contexts.flat_map(|tls| tls.missing()).collect();
         self.wait_for_secrets(secrets, now, settled) | wait
-    }
-}
-
-/// The name under which a cluster's endpoints are asked for.
-pub fn eds_name<'a>(name: &'a Str, cluster: &'a ir::Cluster) -> Option<&'a Str> {
-    match &cluster.discovery {
-        ClusterDiscovery::Eds { service_name } => Some(service_name.as_ref().unwrap_or(name)),
-        ClusterDiscovery::Static(_)
-        | ClusterDiscovery::StrictDns(_)
-        | ClusterDiscovery::LogicalDns(_)
-        | ClusterDiscovery::OriginalDst => None,
     }
 }
 

@@ -150,7 +150,7 @@ fn route(ctx: &mut Context) -> Result<ChosenRoute, Stop> {
 fn choose_cluster(ctx: &mut Context, forward: &ir::route::Forward) {
     let found = ctx.conn.worker.with_dice(|dice| engine::route::cluster(forward, dice));
     let Some(found) = found else { return };
-    let Some(cluster) = ctx.snapshot.clusters.get(found.name).cloned() else { return };
+    let Some(cluster) = ctx.snapshot.cluster(found.name).cloned() else { return };
     ctx.cluster_edits = found.headers.filter(|edits| !edits.is_empty()).cloned().map(Box::new);
     ctx.record.cluster = Some(cluster.config.name.clone());
     ctx.service = cluster.config.services.first().cloned();

@@ -109,7 +109,7 @@ impl TcpSession {
     async fn connect(&mut self) -> Option<Connected> {
         let name = self.choose()?;
         self.record.cluster = Some(name.clone());
-        let Some(cluster) = self.worker.snapshot().clusters.get(&name).cloned() else {
+        let Some(cluster) = self.worker.snapshot().cluster(&name).cloned() else {
             self.stats.cx_no_route.inc();
             self.record.flag(Flag::NC);
             return None;

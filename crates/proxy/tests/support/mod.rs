@@ -108,7 +108,7 @@ impl Setup {
         };
         let mut hcm = self.hcm.clone();
         if matches!(&hcm.routes, RouteSource::Rds(name) if name.is_empty()) {
-            hcm.routes = RouteSource::Inline(Box::new(routes));
+            hcm.routes = RouteSource::Inline(std::sync::Arc::new(routes));
         }
         hcm.access_log = vec![log.clone()];
         let terminal = match self.terminal.clone() {

@@ -2,6 +2,7 @@
 //! original destination and keeps what nobody serves.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ir::filter::Reporter;
 use ir::http::RouteSource;
@@ -45,7 +46,7 @@ pub fn build(wildcard: IpAddr, settings: &Settings, data_plane: DataPlane) -> Li
 fn requests(settings: &Settings, data_plane: DataPlane) -> FilterChain {
     let name = names::ALLOW_ANY_DYNAMIC_DNS;
     let mut manager = hcm::outbound(settings, data_plane, name.into(), name.into(), false);
-    manager.routes = RouteSource::Inline(Box::new(RouteConfig {
+    manager.routes = RouteSource::Inline(Arc::new(RouteConfig {
         name: name.into(),
         virtual_hosts: vec![standard::unclaimed(settings)],
         ..RouteConfig::default()

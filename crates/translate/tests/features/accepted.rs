@@ -55,7 +55,7 @@ fn with_routes(proxy: &Proxy, listener: &Listener) -> Listener {
         let Terminal::Http(manager) = &mut chain.terminal else { continue };
         if let RouteSource::Rds(name) = &manager.routes {
             let routes = proxy.routes(name).clone();
-            manager.routes = RouteSource::Inline(Box::new(routes));
+            manager.routes = RouteSource::Inline(routes.into());
         }
     }
     listener

@@ -172,7 +172,7 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
     let codec = prop_oneof![Just(CodecType::Auto), Just(CodecType::Http1), Just(CodecType::Http2)];
     let routes = prop_oneof![
         3 => text::name().prop_map(RouteSource::Rds),
-        1 => route_config().prop_map(|it| RouteSource::Inline(Box::new(it))),
+        1 => route_config().prop_map(|it| RouteSource::Inline(std::sync::Arc::new(it))),
     ];
     let names = (text::maybe_empty(), codec, routes, option::of(text::name()));
     let lists = (vec(http_filter(), 0..4), access_logs(), vec(text::name(), 0..2));

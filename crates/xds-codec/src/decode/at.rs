@@ -22,6 +22,13 @@ impl Sink {
         sorted(self.problems)
     }
 
+    /// Adds what another one collected.
+    #[cfg(feature = "json")]
+    pub fn add(&self, other: Sink) {
+        self.problems.borrow_mut().append(&mut other.problems.into_inner());
+        self.ignored.borrow_mut().append(&mut other.ignored.into_inner());
+    }
+
     /// The problems, and what has no effect here but does no harm.
     #[cfg(feature = "json")]
     pub fn into_parts(self) -> (Vec<Problem>, Vec<Problem>) {
@@ -74,6 +81,12 @@ impl<'a> At<'a> {
 
     fn step<'b>(&'b self, step: Step<'b>) -> At<'b> {
         At { parent: Some(self), step, sink: self.sink }
+    }
+
+    /// How many problems there are so far, wherever; counted up to a limit.
+    #[cfg(feature = "json")]
+    pub fn problems(&self) -> usize {
+        self.sink.problems.borrow().len()
     }
 
     /// Something here cannot be honoured.

@@ -2,6 +2,7 @@
 
 use ir::Bootstrap;
 use ir::bootstrap::{AdsConfig, BootstrapNode};
+use prost::Message;
 
 use super::at::{self, At};
 use super::strict::{harmless, is_set, refuse};
@@ -16,6 +17,45 @@ macro_rules! ignore {
     };
 }
 
+/// `static_resources`, taken one by one.
+#[derive(Default)]
+pub(crate) struct StaticResources {
+    listeners: Vec<ir::Listener>,
+    clusters: Vec<ir::Cluster>,
+    secrets: Vec<ir::Secret>,
+}
+
+impl StaticResources {
+    /// The element `index` of `static_resources.<field>`. `at` is the bootstrap's place.
+    pub fn take(&mut self, at: At<'_>, field: &str, index: usize, bytes: &[u8]) {
+        let at_static = at.field("static_resources");
+        let at_resource = at_static.index(field, index);
+        match field {
+            "listeners" => {
+                let it = listener::listener(at_resource, named(message(at_resource, bytes)));
+                self.listeners.push(it);
+            }
+            "clusters" => self.clusters.push(cluster::cluster(at_resource, message(at_resource, bytes))),
+            "secrets" => self.secrets.push(secret::secret(at_resource, message(at_resource, bytes))),
+            _ => at_resource.refuse("is not supported"),
+        }
+    }
+
+    /// Puts them where they belong.
+    pub fn into(self, bootstrap: &mut Bootstrap) {
+        let StaticResources { listeners, clusters, secrets } = self;
+        (bootstrap.listeners, bootstrap.clusters, bootstrap.secrets) = (listeners, clusters, secrets);
+    }
+}
+
+fn message<M: Message + Default>(at: At<'_>, bytes: &[u8]) -> M {
+    M::decode(bytes).unwrap_or_else(|error| {
+        at.refuse(format!("cannot be read: {error}"));
+        M::default()
+    })
+}
+
+/// Everything but the static resources.
 pub(crate) fn bootstrap(at: At<'_>, it: pb::Bootstrap) -> Bootstrap {
     let pb::Bootstrap {
         node: who,
@@ -71,17 +111,14 @@ pub(crate) fn bootstrap(at: At<'_>, it: pb::Bootstrap) -> Bootstrap {
         perf_tracing_file_path, application_log_config, grpc_async_client_manager_config,
         memory_allocator_manager, enable_worker_cpu_affinity, stats_flush, stats_eviction);
     let nested::StaticResources { listeners, clusters, secrets } = static_resources.unwrap_or_default();
-    let static_at = at.field("static_resources");
+    debug_assert!(listeners.is_empty() && clusters.is_empty() && secrets.is_empty(), "taken one by one");
     let discovery = dynamic(at.field("dynamic_resources"), dynamic_resources.unwrap_or_default());
-    let listener_at = |(index, it)| listener::listener(static_at.index("listeners", index), named(it));
-    let cluster_at = |(index, it)| cluster::cluster(static_at.index("clusters", index), it);
-    let secret_at = |(index, it)| secret::secret(static_at.index("secrets", index), it);
     Bootstrap {
         node: node(at.field("node"), who.unwrap_or_default()),
         admin: admin_server.and_then(|it| admin(at.field("admin"), it)),
-        listeners: listeners.into_iter().enumerate().map(listener_at).collect(),
-        clusters: clusters.into_iter().enumerate().map(cluster_at).collect(),
-        secrets: secrets.into_iter().enumerate().map(secret_at).collect(),
+        listeners: Vec::new(),
+        clusters: Vec::new(),
+        secrets: Vec::new(),
         ads: discovery.ads,
         lds_over_ads: discovery.lds,
         cds_over_ads: discovery.cds,

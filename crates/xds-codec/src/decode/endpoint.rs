@@ -31,7 +31,7 @@ pub(super) fn load_assignment(at: At<'_>, it: pb::ClusterLoadAssignment) -> Load
     let one = |(index, it)| locality_endpoints(at.index("endpoints", index), it);
     LoadAssignment {
         cluster_name: cluster_name.into(),
-        localities: endpoints.into_iter().enumerate().map(one).collect(),
+        localities: wire::exact(endpoints.into_iter().enumerate().map(one)),
         overprovisioning_factor,
     }
 }
@@ -71,7 +71,7 @@ fn locality_endpoints(at: At<'_>, it: pb::LocalityLbEndpoints) -> LocalityEndpoi
         locality: locality(place),
         weight: weight(at, load_balancing_weight),
         priority,
-        endpoints: lb_endpoints.into_iter().enumerate().map(one).collect(),
+        endpoints: wire::exact(lb_endpoints.into_iter().enumerate().map(one)),
     }
 }
 

@@ -26,11 +26,11 @@ pub(super) fn edits(at: At<'_>, it: Edits) -> HeaderEdits {
 }
 
 pub(super) fn additions(at: At<'_>, name: &str, all: Vec<core::HeaderValueOption>) -> Vec<HeaderValue> {
-    all.into_iter().enumerate().map(|(index, it)| header_value(at.index(name, index), it)).collect()
+    wire::exact(all.into_iter().enumerate().map(|(index, it)| header_value(at.index(name, index), it)))
 }
 
 pub(super) fn removals(at: At<'_>, name: &str, all: Vec<String>) -> Vec<Str> {
-    all.into_iter().enumerate().map(|(index, it)| header_name(at.index(name, index), it)).collect()
+    wire::exact(all.into_iter().enumerate().map(|(index, it)| header_name(at.index(name, index), it)))
 }
 
 fn header_value(at: At<'_>, it: core::HeaderValueOption) -> HeaderValue {

@@ -167,7 +167,7 @@ fn route_source(at: At<'_>, it: Option<nested::RouteSpecifier>) -> RouteSource {
             return RouteSource::Rds(wire::required(at.field("route_config_name"), route_config_name));
         }
         Some(nested::RouteSpecifier::RouteConfig(it)) => {
-            return RouteSource::Inline(Box::new(route::inline(at.field("route_config"), it)));
+            return RouteSource::Inline(std::sync::Arc::new(route::inline(at.field("route_config"), it)));
         }
         Some(nested::RouteSpecifier::ScopedRoutes(_)) => at.unsupported("scoped_routes"),
         None => at.field("rds").refuse("rds or route_config is required"),

@@ -78,7 +78,7 @@ pub(super) fn listener(at: At<'_>, it: pb::Listener) -> Listener {
             listener_filters_timeout,
         ),
         continue_on_listener_filters_timeout,
-        filter_chains: filter_chains.into_iter().enumerate().map(chain_at).collect(),
+        filter_chains: wire::exact(filter_chains.into_iter().enumerate().map(chain_at)),
         default_filter_chain: default_filter_chain
             .map(|it| chain::filter_chain(at.field("default_filter_chain"), direction, it)),
         access_log: access_log::access_logs(&at, logs),

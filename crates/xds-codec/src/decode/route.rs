@@ -59,7 +59,7 @@ fn route_config(at: At<'_>, it: pb::RouteConfiguration, validated: bool) -> Rout
     let host_at = |(index, it)| virtual_host(at.index("virtual_hosts", index), it);
     RouteConfig {
         name: name.into(),
-        virtual_hosts: virtual_hosts.into_iter().enumerate().map(host_at).collect(),
+        virtual_hosts: wire::exact(virtual_hosts.into_iter().enumerate().map(host_at)),
         ignore_port_in_host_matching,
         validate_clusters: wire::flag(validate_clusters, validated),
         headers: headers::edits(
@@ -118,7 +118,7 @@ fn virtual_host(at: At<'_>, it: pb::VirtualHost) -> VirtualHost {
     VirtualHost {
         name: wire::required(at.field("name"), name),
         domains: some_domains(at.field("domains"), domains),
-        routes: routes.into_iter().enumerate().map(route_at).collect(),
+        routes: wire::exact(routes.into_iter().enumerate().map(route_at)),
         include_request_attempt_count,
         include_attempt_count_in_response,
         require_tls: tls_requirement(at.field("require_tls"), require_tls),

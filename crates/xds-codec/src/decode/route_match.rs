@@ -28,7 +28,7 @@ pub(super) fn route_match(at: At<'_>, it: pb::RouteMatch) -> RouteMatch {
         path: path(at, path_specifier),
         case_sensitive: wire::flag(case_sensitive, true),
         headers: matcher::headers(&at, "headers", headers),
-        query: query_parameters.into_iter().enumerate().map(query_at).collect(),
+        query: wire::exact(query_parameters.into_iter().enumerate().map(query_at)),
         grpc: grpc.is_some_and(|pb::route_match::GrpcRouteMatchOptions {}| true),
         runtime_fraction: runtime_fraction
             .map(|it| matcher::runtime_fraction(at.field("runtime_fraction"), it)),

@@ -43,7 +43,15 @@ pub(super) fn optional_text(text: String) -> Option<Str> {
 }
 
 pub(super) fn texts(texts: Vec<String>) -> Vec<Str> {
-    texts.into_iter().map(Str::from).collect()
+    exact(texts.into_iter().map(Str::from))
+}
+
+/// A list that is as long as it has to be. `collect` from a `Vec` of messages would build the list
+/// within that: memory of Envoy's messages, which have some KiB each, for as long as it lives.
+pub(super) fn exact<T>(all: impl ExactSizeIterator<Item = T>) -> Vec<T> {
+    let mut list = Vec::with_capacity(all.len());
+    list.extend(all);
+    list
 }
 
 /// A name that must be there.

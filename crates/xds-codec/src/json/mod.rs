@@ -3,18 +3,21 @@
 //! The descriptors that this takes cost some MiB while they are unpacked, so they are unpacked for
 //! a file or a dump and freed after it.
 
-mod check;
 mod pool;
+mod transcode;
 mod yaml;
+
+use std::sync::mpsc;
 
 use ir::{Bootstrap, Resource};
 use prost::Message;
-use prost_reflect::DynamicMessage;
+use serde::Deserializer;
 use serde_json::Value;
 
 use crate::decode::at::{At, Sink};
 use crate::{Any, DecodeError, Problem, decode, encode, pb};
 use pool::Pool;
+use transcode::Output;
 
 /// The longest bootstrap file, in bytes.
 pub const MAX_BYTES: usize = 64 << 20;
@@ -27,14 +30,17 @@ pub struct ReadBootstrap {
     pub ignored: Vec<Problem>,
 }
 
-/// Reads Envoy's v3 bootstrap from JSON.
+/// Reads Envoy's v3 bootstrap from JSON, one static resource after the other.
 ///
 /// # Errors
 /// Syntax errors (line and column in the message), unknown keys and everything not honoured, by path.
 pub fn bootstrap_from_json(text: &str) -> Result<ReadBootstrap, DecodeError> {
     bounded(text)?;
-    let value = serde_json::from_str(text).map_err(|error| whole(error.to_string()))?;
-    bootstrap_from_value(&value)
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = read(&mut json);
+    // Whatever was wrong before, a text that is not JSON is that above all.
+    json.end().map_err(|error| whole(error.to_string()))?;
+    read
 }
 
 /// Reads Envoy's v3 bootstrap from YAML (of which JSON is a part).
@@ -43,8 +49,7 @@ pub fn bootstrap_from_json(text: &str) -> Result<ReadBootstrap, DecodeError> {
 /// As [`bootstrap_from_json`].
 pub fn bootstrap_from_yaml(text: &str) -> Result<ReadBootstrap, DecodeError> {
     bounded(text)?;
-    let value = yaml::read(text).map_err(whole)?;
-    bootstrap_from_value(&value)
+    read(yaml::read(text).map_err(whole)?)
 }
 
 /// Reads Envoy's v3 bootstrap from a JSON value.
@@ -52,27 +57,67 @@ pub fn bootstrap_from_yaml(text: &str) -> Result<ReadBootstrap, DecodeError> {
 /// # Errors
 /// As [`bootstrap_from_json`], save for syntax.
 pub fn bootstrap_from_value(value: &Value) -> Result<ReadBootstrap, DecodeError> {
-    let message = parse_bootstrap(value)?;
+    read(value)
+}
+
+/// How many resources may be on their way from the one thread to the other.
+const AHEAD: usize = 64;
+
+/// A resource lives as JSON, as protobuf and as Envoy's message only until it is `ir`: a proxy that
+/// knows thousands of services should not have needed many times their memory for a moment.
+///
+/// A thread of its own turns JSON into protobuf. The descriptors for that take some 20 MiB in small
+/// pieces, and what stays would otherwise lie scattered among them, in pages that nobody can free.
+fn read<'de, D>(from: D) -> Result<ReadBootstrap, DecodeError>
+where
+    D: Deserializer<'de, Error = serde_json::Error> + Send,
+{
     let sink = Sink::default();
-    let bootstrap = decode::bootstrap::bootstrap(At::root(&sink), message);
+    let root = At::root(&sink);
+    let mut resources = decode::bootstrap::StaticResources::default();
+    let (sender, receiver) = mpsc::sync_channel::<(String, usize, Vec<u8>)>(AHEAD);
+    let read = std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().name("bootstrap".to_owned()).stack_size(STACK);
+        let reader = reader.spawn_scoped(scope, move || {
+            to_bytes(from, &mut |field, index, bytes| {
+                // The other side takes all of them.
+                let _ = sender.send((field.to_owned(), index, bytes.to_vec()));
+            })
+        })?;
+        for (field, index, bytes) in receiver {
+            resources.take(root, &field, index, &bytes);
+        }
+        reader.join().map_err(|_| std::io::Error::other("the reader panicked"))
+    });
+    let (bytes, found) = read.map_err(|error| whole(format!("no thread to read it: {error}")))?;
+    let bytes = bytes.map_err(|error| whole(error.to_string()))?;
+    let mut bootstrap = Bootstrap::default();
+    let readable = At::root(&found).problems() == 0;
+    sink.add(found);
+    if readable {
+        let message = pb::bootstrap::Bootstrap::decode(bytes.as_slice());
+        let message = message.map_err(|error| whole(error.to_string()))?;
+        bootstrap = decode::bootstrap::bootstrap(root, message);
+    }
+    resources.into(&mut bootstrap);
     let (problems, ignored) = sink.into_parts();
     if problems.is_empty() { Ok(ReadBootstrap { bootstrap, ignored }) } else { Err(refused(problems)) }
 }
 
-/// JSON to Envoy's message. The descriptors live in here only.
-fn parse_bootstrap(value: &Value) -> Result<pb::bootstrap::Bootstrap, DecodeError> {
-    let pool = Pool::new();
-    let descriptor = pool.bootstrap();
+/// As much as a main thread has: a text may be nested up to 128 levels.
+const STACK: usize = 8 << 20;
+
+/// The bootstrap without its static resources, which are given to `take`, and what was wrong.
+fn to_bytes<'de>(
+    from: impl Deserializer<'de, Error = serde_json::Error>,
+    take: transcode::TakeResource<'_>,
+) -> (Result<Vec<u8>, serde_json::Error>, Sink) {
     let sink = Sink::default();
-    check::message(At::root(&sink), &descriptor, value);
-    let problems = sink.problems();
-    if !problems.is_empty() {
-        return Err(refused(problems));
-    }
-    let message = DynamicMessage::deserialize(descriptor, value).map_err(|error| whole(error.to_string()))?;
-    let bytes = message.encode_to_vec();
-    drop((message, pool));
-    pb::bootstrap::Bootstrap::decode(bytes.as_slice()).map_err(|error| whole(error.to_string()))
+    let mut out = Output::new(take);
+    // The descriptors live in here only.
+    let pool = Pool::new();
+    let read = transcode::message(At::root(&sink), &pool.bootstrap(), &mut out, from);
+    (read.map(|()| out.into_bytes()), sink)
 }
 
 fn bounded(text: &str) -> Result<(), DecodeError> {

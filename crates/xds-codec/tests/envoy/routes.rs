@@ -66,7 +66,7 @@ pub fn route_config(name: &str, routes: Vec<Route>) -> RouteConfig {
 
 /// The sidecar with these routes in place of RDS.
 pub fn with_routes(routes: Vec<Route>) -> Bootstrap {
-    let source = RouteSource::Inline(Box::new(route_config("all", routes)));
+    let source = RouteSource::Inline(std::sync::Arc::new(route_config("all", routes)));
     let terminal = Terminal::Http(Box::new(manager(source, vec![HttpFilter::Fault])));
     let chains = vec![chain("all", FilterChainMatch::default(), terminal)];
     let listener =

@@ -264,7 +264,10 @@ fn inbound() -> Listener {
         application_protocols: vec!["istio".into(), "istio-http/1.1".into(), "istio-h2".into()],
     };
     let rules = HttpFilter::Rbac { stat_prefix: "istio".into(), rules: rbac() };
-    let routes = RouteSource::Inline(Box::new(route_config("inbound|9080||", vec![route("inbound|9080||")])));
+    let routes = RouteSource::Inline(std::sync::Arc::new(route_config(
+        "inbound|9080||",
+        vec![route("inbound|9080||")],
+    )));
     let terminal = Terminal::Http(Box::new(manager(routes, vec![rules, HttpFilter::Fault])));
     let tls = DownstreamTls { common: common_tls(Vec::new()), require_client_certificate: true };
     let secure = FilterChain {
