@@ -20,10 +20,31 @@ pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
     &bytes[start..end]
 }
 
+/// A one in each byte of a word, and each byte's highest bit.
+const ONES: u64 = u64::MAX / 255;
+const HIGH: u64 = ONES * 0x80;
+
 /// `tchar` of RFC 9110, section 5.6.2.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     const TCHAR: [bool; 256] = tchars();
-    !bytes.is_empty() && bytes.iter().all(|b| TCHAR[usize::from(*b)])
+    let all = |bytes: &[u8]| bytes.iter().all(|b| TCHAR[usize::from(*b)]);
+    let word = |word: &[u8; 8]| are_plain(*word) || all(word);
+    match bytes.last_chunk::<8>() {
+        // The last word begins within the one before.
+        Some(last) => bytes.as_chunks::<8>().0.iter().all(word) && word(last),
+        None => !bytes.is_empty() && all(bytes),
+    }
+}
+
+/// Lower-case letters, digits and hyphens, as in nearly all names. All eight at once: of bytes below
+/// 0x80 none carries into the next one here.
+fn are_plain(bytes: [u8; 8]) -> bool {
+    let word = u64::from_ne_bytes(bytes);
+    let at_least = |least: u8| word.wrapping_add(ONES * u64::from(0x80 - least));
+    let letters = at_least(b'a') & !at_least(b'z' + 1);
+    let digits = at_least(b'0') & !at_least(b'9' + 1);
+    let hyphens = at_least(b'-') & !at_least(b'-' + 1);
+    word & HIGH == 0 && (letters | digits | hyphens) & HIGH == HIGH
 }
 
 const fn tchars() -> [bool; 256] {
@@ -98,8 +119,6 @@ pub(crate) fn known_by(of: u32, name: &[u8]) -> Known {
 
 /// Whether there may be control characters: looks at eight bytes at a time, and takes a tab for one.
 pub(crate) fn may_have_controls(bytes: &[u8]) -> bool {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGH: u64 = ONES * 0x80;
     // Bytes below `n` borrow from their high bit.
     let below = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word & HIGH != 0;
     let bad = |word: u64| below(word, 0x20) || below(word ^ (ONES * 0x7f), 1);
@@ -154,6 +173,19 @@ mod tests {
         ] {
             assert_eq!(has_token(list.as_bytes(), "close"), found, "{list}");
         }
+    }
+
+    #[test]
+    fn knows_tokens_byte_by_byte() {
+        let tchar = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        for (len, at) in [(1, 0), (7, 3), (8, 0), (8, 7), (9, 8), (16, 9), (19, 18)] {
+            for byte in 0..=255 {
+                let mut name = vec![b'x'; len];
+                name[at] = byte;
+                assert_eq!(is_token(&name), tchar(byte), "{len} {at} {byte}");
+            }
+        }
+        assert!(!is_token(b""));
     }
 
     #[test]
