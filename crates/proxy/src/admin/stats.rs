@@ -33,6 +33,7 @@ fn samples(state: &State) -> Vec<Sample> {
         let unhealthy = |e: &&ir::Endpoint| matches!(e.health, ir::Health::Unhealthy | ir::Health::Draining);
         all.push(gauge("membership_total", endpoints.len()));
         all.push(gauge("membership_healthy", endpoints.len() - endpoints.iter().filter(unhealthy).count()));
+        all.extend(super::breakers::samples(cluster));
         all.push(gauge("upstream_cx_active", cluster.state.connections() as usize));
     }
     // Connections belong to the pools, which are asked above.

@@ -4,6 +4,7 @@
 //! before break); what was removed lives on while something active names it.
 
 pub mod compile;
+mod refuse;
 mod retire;
 pub mod snapshot;
 mod store;

@@ -85,7 +85,7 @@ fn count(plan: &Plan, result: &Result<Response<Attempt>, Ended>) {
                 }
             }
             Failure::Reset(_) | Failure::Refused | Failure::Closed => stats.rq_rx_reset.inc(),
-            Failure::Overflow(Breaker::Connections) => stats.cx_overflow.inc(),
+            Failure::Overflow(Breaker::Connections) => {}
             Failure::Overflow(_) => stats.rq_pending_overflow.inc(),
             Failure::Protocol | Failure::RequestBody(_) | Failure::Unsendable(_) => {}
         },

@@ -7,10 +7,11 @@ pub(crate) use exchange::Exchange;
 pub(crate) use pool::{Idle, Pool};
 
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use crate::dial::{Dialed, dial};
 use crate::send::{Call, Inner};
-use crate::{Body, BodyKind, Breaker, Failure, Limits, RequestHead, Response, SendError};
+use crate::{Body, BodyKind, Breaker, ClusterState, Failure, Limits, RequestHead, Response, SendError};
 
 /// Sends on a connection of the pool, else on a new one. `fresh` is one that stands already.
 pub(crate) async fn send<B: Body>(
@@ -21,33 +22,25 @@ pub(crate) async fn send<B: Body>(
     mut fresh: Option<Dialed>,
 ) -> Result<Response<B>, SendError> {
     let head = head.to_h1().map_err(|why| SendError::new(Failure::Unsendable(why)))?;
-    let mut may_reuse = fresh.is_none();
+    let mut may_reuse = fresh.is_none() && !call.options.fresh;
     loop {
         let pooled = if may_reuse { inner.h1.borrow_mut().take(&call.key) } else { None };
         let (conn, reused) = match (pooled, fresh.take()) {
             (Some(conn), _) => (conn, true),
             (None, Some(dialed)) => (Box::new(Idle::new(dialed, call)), false),
             (None, None) => {
-                let limits = Limits::of(&call.to.config, call.priority());
-                let overflow = || SendError::new(Failure::Overflow(Breaker::Pending));
-                let _pending = call.to.cluster.start_pending(&limits).ok_or_else(overflow)?;
                 // In a box: most requests find a connection, and all would have room for this.
-                let dialed = Box::pin(dial(call.to, call.alpn(), call.fallback(), call.priority())).await?;
-                (Box::new(Idle::new(dialed, call)), false)
+                Box::pin(connect(inner, call)).await?
             }
         };
         let mut exchange = Exchange::start(conn, inner, call, &head, body);
         let error = match std::future::poll_fn(|cx| exchange.poll_head(cx)).await {
             Ok(head) => return Ok(exchange.respond(head, reused)),
-            Err(error) => error,
+            Err(error) => SendError { reused, ..error },
         };
         body = exchange.into_request_body();
         // The endpoint closed an idle connection just as we took it.
-        if reused
-            && lost_before_answer(&error)
-            && body.kind() == BodyKind::None
-            && is_idempotent(head.method())
-        {
+        if reused && error.may_be_sent_again(head.method()) && body.kind() == BodyKind::None {
             may_reuse = false;
             continue;
         }
@@ -55,11 +48,53 @@ pub(crate) async fn send<B: Body>(
     }
 }
 
-fn lost_before_answer(error: &SendError) -> bool {
-    matches!(error.failure, Failure::Closed) && !error.response_started
+/// A new connection; where no more are allowed, the first that is done with its request. Whether it
+/// was used before.
+async fn connect(inner: &Rc<Inner>, call: &Call<'_>) -> Result<(Box<Idle>, bool), SendError> {
+    let cluster = &call.to.cluster;
+    let limits = Limits::of(&call.to.config, call.priority());
+    let overflow = || SendError::new(Failure::Overflow(Breaker::Pending));
+    let _pending = cluster.start_pending(&limits).ok_or_else(overflow)?;
+    let _waiting = match dial(call.to, call.options, call.fallback()).await {
+        Err(SendError { failure: Failure::Overflow(_), .. }) => Waiting::new(inner, cluster),
+        dialed => return Ok((Box::new(Idle::new(dialed?, call)), false)),
+    };
+    loop {
+        // Asked for before looking, or what is freed in between would be missed.
+        let freed = cluster.freed();
+        if let Some(idle) = inner.h1.borrow_mut().take(&call.key) {
+            return Ok((idle, true));
+        }
+        match dial(call.to, call.options, call.fallback()).await {
+            Err(SendError { failure: Failure::Overflow(_), .. }) => freed.await,
+            dialed => return Ok((Box::new(Idle::new(dialed?, call)), false)),
+        }
+    }
+}
+
+/// Counts who waits, here and in the cluster: connections are not kept idle meanwhile, unless
+/// somebody of the same worker can take them.
+struct Waiting<'a> {
+    inner: &'a Inner,
+    cluster: &'a ClusterState,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(inner: &'a Inner, cluster: &'a ClusterState) -> Self {
+        inner.h1.borrow_mut().waiting += 1;
+        cluster.starved.fetch_add(1, Ordering::Relaxed);
+        Waiting { inner, cluster }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.inner.h1.borrow_mut().waiting -= 1;
+        self.cluster.starved.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// May be sent again without asking (RFC 9110, section 9.2.2).
-pub(crate) fn is_idempotent(method: &[u8]) -> bool {
+pub fn is_idempotent(method: &[u8]) -> bool {
     matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"TRACE")
 }
