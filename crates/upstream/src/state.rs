@@ -10,7 +10,6 @@ use ir::cluster::Thresholds;
 use ir::route::RoutingPriority;
 use ir::{Address, OutlierDetection};
 use stdx::Str;
-use tokio::sync::Notify;
 
 use crate::health::{Health, now};
 
@@ -69,9 +68,6 @@ pub struct ClusterState {
     health: OnceLock<Box<Health>>,
     /// How often no connection could be made because of `max_connections`.
     pub overflowed: AtomicU64,
-    /// Requests that wait because of that.
-    pub(crate) starved: AtomicU32,
-    freed: Notify,
     endpoints: Mutex<HashMap<Address, Arc<EndpointState>>>,
 }
 
@@ -83,8 +79,6 @@ impl ClusterState {
             high: OnceLock::new(),
             health: OnceLock::new(),
             overflowed: AtomicU64::new(0),
-            starved: AtomicU32::new(0),
-            freed: Notify::new(),
             endpoints: Mutex::default(),
         }
     }
@@ -119,11 +113,6 @@ impl ClusterState {
     /// The detector, if there ever was outlier detection.
     pub fn health(&self) -> Option<&Health> {
         self.health.get().map(|health| &**health)
-    }
-
-    /// Resolves when a connection has ended or is idle, from now on.
-    pub(crate) fn freed(&self) -> impl Future<Output = ()> {
-        self.freed.notified()
     }
 
     pub(crate) fn counts(&self, priority: RoutingPriority) -> &Counts {
@@ -319,24 +308,9 @@ impl InFlight {
     }
 }
 
-impl InFlight {
-    /// Somebody waits for a connection of the cluster.
-    pub(crate) fn is_starved(&self) -> bool {
-        self.cluster.starved.load(Ordering::Relaxed) > 0
-    }
-
-    /// Wakes those who wait for a connection.
-    pub(crate) fn freed(&self) {
-        if self.is_starved() {
-            self.cluster.freed.notify_waiters();
-        }
-    }
-}
-
 impl Drop for InFlight {
     fn drop(&mut self) {
         (self.counter)(self.cluster.counts(self.priority)).0.fetch_sub(1, Ordering::Relaxed);
-        self.freed();
     }
 }
 

@@ -7,11 +7,10 @@ pub(crate) use exchange::Exchange;
 pub(crate) use pool::{Idle, Pool};
 
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 
 use crate::dial::{Dialed, dial};
 use crate::send::{Call, Inner};
-use crate::{Body, BodyKind, Breaker, ClusterState, Failure, Limits, RequestHead, Response, SendError};
+use crate::{Body, BodyKind, Breaker, Failure, Limits, RequestHead, Response, SendError};
 
 /// Sends on a connection of the pool, else on a new one. `fresh` is one that stands already.
 pub(crate) async fn send<B: Body>(
@@ -30,7 +29,7 @@ pub(crate) async fn send<B: Body>(
             (None, Some(dialed)) => (Box::new(Idle::new(dialed, call)), false),
             (None, None) => {
                 // In a box: most requests find a connection, and all would have room for this.
-                Box::pin(connect(inner, call)).await?
+                (Box::pin(connect(call)).await?, false)
             }
         };
         let mut exchange = Exchange::start(conn, inner, call, &head, body);
@@ -48,50 +47,13 @@ pub(crate) async fn send<B: Body>(
     }
 }
 
-/// A new connection; where no more are allowed, the first that is done with its request. Whether it
-/// was used before.
-async fn connect(inner: &Rc<Inner>, call: &Call<'_>) -> Result<(Box<Idle>, bool), SendError> {
-    let cluster = &call.to.cluster;
+/// A new connection. The request counts as pending until it stands.
+async fn connect(call: &Call<'_>) -> Result<Box<Idle>, SendError> {
     let limits = Limits::of(&call.to.config, call.priority());
     let overflow = || SendError::new(Failure::Overflow(Breaker::Pending));
-    let _pending = cluster.start_pending(&limits).ok_or_else(overflow)?;
-    let _waiting = match dial(call.to, call.options, call.fallback()).await {
-        Err(SendError { failure: Failure::Overflow(_), .. }) => Waiting::new(inner, cluster),
-        dialed => return Ok((Box::new(Idle::new(dialed?, call)), false)),
-    };
-    loop {
-        // Asked for before looking, or what is freed in between would be missed.
-        let freed = cluster.freed();
-        if let Some(idle) = inner.h1.borrow_mut().take(&call.key) {
-            return Ok((idle, true));
-        }
-        match dial(call.to, call.options, call.fallback()).await {
-            Err(SendError { failure: Failure::Overflow(_), .. }) => freed.await,
-            dialed => return Ok((Box::new(Idle::new(dialed?, call)), false)),
-        }
-    }
-}
-
-/// Counts who waits, here and in the cluster: connections are not kept idle meanwhile, unless
-/// somebody of the same worker can take them.
-struct Waiting<'a> {
-    inner: &'a Inner,
-    cluster: &'a ClusterState,
-}
-
-impl<'a> Waiting<'a> {
-    fn new(inner: &'a Inner, cluster: &'a ClusterState) -> Self {
-        inner.h1.borrow_mut().waiting += 1;
-        cluster.starved.fetch_add(1, Ordering::Relaxed);
-        Waiting { inner, cluster }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.inner.h1.borrow_mut().waiting -= 1;
-        self.cluster.starved.fetch_sub(1, Ordering::Relaxed);
-    }
+    let _pending = call.to.cluster.start_pending(&limits).ok_or_else(overflow)?;
+    let dialed = dial(call.to, call.options, call.fallback()).await?;
+    Ok(Box::new(Idle::new(dialed, call)))
 }
 
 /// May be sent again without asking (RFC 9110, section 9.2.2).

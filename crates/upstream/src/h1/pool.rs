@@ -22,8 +22,6 @@ use crate::state::{EndpointState, InFlight};
 pub(crate) struct Pool {
     #[allow(clippy::vec_box, reason = "they move from hand to hand with every request")]
     idle: HashMap<Key, Vec<Box<Idle>>, RandomState>,
-    /// Requests that wait until another one is done with its connection.
-    pub(super) waiting: usize,
 }
 
 /// A connection and what it is good for.
@@ -111,12 +109,6 @@ impl Pool {
     /// Keeps a connection. `cx` is woken when the endpoint closes it.
     pub(crate) fn put(&mut self, mut idle: Box<Idle>, cx: &mut Context<'_>) {
         idle.since = Instant::now();
-        if idle.counted.is_starved() {
-            if self.waiting == 0 {
-                return; // Its end lets another worker connect.
-            }
-            idle.counted.freed();
-        }
         if idle.is_good(idle.since, cx) {
             self.idle.entry(idle.key.clone()).or_default().push(idle);
         }
