@@ -16,6 +16,7 @@ pub mod matcher;
 pub mod outlier;
 pub mod path;
 pub mod problem;
+pub mod proxy_protocol;
 pub mod rbac;
 pub mod regex;
 pub mod request;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ir::retry::{RetryOn, RetryPolicy};
+use ir::retry::{RateLimitedBackOff, ResetFormat, RetryOn, RetryPolicy};
 
 use crate::{Dice, dice};
 
@@ -68,8 +68,27 @@ impl<'a> Retries<'a> {
             return Decision::Exhausted;
         }
         self.done += 1;
-        Decision::Retry { after: back_off(policy, self.done, dice) }
+        let base = policy.base_interval.unwrap_or(Duration::from_millis(25));
+        Decision::Retry { after: back_off(base, policy.max_interval, self.done, dice) }
     }
+}
+
+/// How long a response asks us to stay away, in one of the policy's headers. `header` gives a value of
+/// the response, `now` is the time since 1970.
+pub fn reset_time(
+    policy: &RateLimitedBackOff,
+    header: impl Fn(&str) -> Option<u64>,
+    now: Duration,
+) -> Option<Duration> {
+    let max = policy.max_interval.unwrap_or(Duration::from_secs(300));
+    policy.reset_headers.iter().find_map(|(name, format)| {
+        let value = Duration::from_secs(header(name)?);
+        let time = match format {
+            ResetFormat::Seconds => value,
+            ResetFormat::UnixTimestamp => value.checked_sub(now)?,
+        };
+        (time <= max).then_some(time)
+    })
 }
 
 /// Whether a condition of the policy covers the outcome.
@@ -121,10 +140,10 @@ fn grpc_condition(status: u32) -> Option<RetryOn> {
     })
 }
 
-/// Exponential with full jitter: below `base * (2^n - 1)`, at most `max`.
-fn back_off(policy: &RetryPolicy, retry: u32, dice: &mut dyn Dice) -> Duration {
-    let base = policy.base_interval.unwrap_or(Duration::from_millis(25));
-    let max = policy.max_interval.unwrap_or(base.saturating_mul(10));
+/// Exponential with full jitter: below `base * (2^retry - 1)`, at most `max`, by default ten times the
+/// base.
+pub fn back_off(base: Duration, max: Option<Duration>, retry: u32, dice: &mut dyn Dice) -> Duration {
+    let max = max.unwrap_or(base.saturating_mul(10));
     let factor = 1u32.checked_shl(retry).map_or(u32::MAX, |p| p - 1);
     let bound = base.saturating_mul(factor).min(max);
     Duration::from_nanos(dice::below(dice, u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX)))
@@ -164,6 +183,26 @@ mod tests {
         let unavailable = Outcome::Response { status: 200, grpc_status: Some(14), rate_limited: false };
         check(RetryOn::GrpcUnavailable, unavailable, true);
         check(RetryOn::GrpcInternal, unavailable, false);
+    }
+
+    #[test]
+    fn a_response_says_when_to_come_back() {
+        let policy = RateLimitedBackOff {
+            reset_headers: vec![
+                ("retry-after".into(), ResetFormat::Seconds),
+                ("x-reset".into(), ResetFormat::UnixTimestamp),
+            ],
+            max_interval: Some(Duration::from_secs(60)),
+        };
+        let now = Duration::from_secs(1_000);
+        let ask = |name: &'static str, value| {
+            reset_time(&policy, |asked| (asked == name).then_some(value), now).map(|it| it.as_secs())
+        };
+        assert_eq!(ask("retry-after", 5), Some(5));
+        assert_eq!(ask("retry-after", 61), None, "too long to be believed");
+        assert_eq!(ask("x-reset", 1_010), Some(10));
+        assert_eq!(ask("x-reset", 990), None, "in the past");
+        assert_eq!(ask("other", 1), None);
     }
 
     #[test]

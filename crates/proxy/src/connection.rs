@@ -52,13 +52,38 @@ async fn begin(
     let bound = worker.snapshot().by_address.get(&address).cloned()?;
     let local = io.local_addr()?;
     let local = if bound.inspect.original_dst { original(&io).unwrap_or(local) } else { local };
+    let direct_remote = remote;
+    let mut io = io;
+    let (mut remote, mut local) = (remote, local);
+    if bound.inspect.proxy_protocol.is_some() {
+        match protocol::proxy_protocol(&bound.inspect, &mut io).await {
+            Ok(addresses) => (remote, local) = addresses.unwrap_or((remote, local)),
+            Err(error) => {
+                let stats = worker.stats.listener(&bound.stat_prefix);
+                stats.cx_total.inc();
+                stats.cx_destroy.inc();
+                match error {
+                    protocol::SniffError::Timeout => stats.pre_cx_timeout.inc(),
+                    protocol::SniffError::Failed => stats.proxy_protocol_error.inc(),
+                }
+                return None;
+            }
+        }
+    }
     let listener = owner(&worker, bound, local);
     let stats = worker.stats.listener(&listener.stat_prefix);
     stats.cx_total.inc();
     stats.cx_active.inc();
     let count = Closing(stats.clone());
-    let open = open(&worker, listener, &stats, io, remote, local).await?;
+    let open = open(&worker, listener, &stats, io, Addresses { remote, direct_remote, local }).await?;
     Some((owned(worker, open), count))
+}
+
+/// The client and where it was going, and who has connected to us.
+struct Addresses {
+    remote: SocketAddr,
+    direct_remote: SocketAddr,
+    local: SocketAddr,
 }
 
 /// A connection that its chain takes.
@@ -88,15 +113,16 @@ async fn open(
     listener: Arc<Listener>,
     stats: &ListenerStats,
     mut io: Io,
-    remote: SocketAddr,
-    local: SocketAddr,
+    addresses: Addresses,
 ) -> Option<Open> {
+    let Addresses { remote, direct_remote, local } = addresses;
     let mut record = Record::new();
     let sniffed = sniff(&listener, &mut io, local, stats).await?;
     let mut info = ConnInfo {
         id: worker.next_connection_id(),
         local,
         remote,
+        direct_remote,
         listener: listener.config.name.clone(),
         chain: Str::default(),
         sni: sniffed.server_name.clone(),
@@ -146,7 +172,7 @@ fn authorize(worker: &Worker, chain: &Chain, info: &ConnInfo) -> Result<(), Str>
         let certificate = info.certificate();
         let peer = engine::rbac::Peer {
             remote: info.remote.ip(),
-            direct_remote: info.remote.ip(),
+            direct_remote: info.direct_remote.ip(),
             local: info.local,
             server_name: info.sni.as_deref().unwrap_or(""),
             certificate: certificate.as_ref(),

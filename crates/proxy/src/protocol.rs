@@ -2,10 +2,12 @@
 
 use std::io;
 
+use engine::proxy_protocol::{self, Addresses, Verdict};
 use net::{HttpVerdict, Inspected, Io, TlsVerdict};
 use stdx::Str;
+use tokio::io::AsyncReadExt;
 
-use crate::config::snapshot::Inspect;
+use crate::config::snapshot::{Inspect, ProxyProtocolFilter};
 
 /// What the listener filters found.
 #[derive(Debug, Default)]
@@ -40,6 +42,46 @@ impl From<io::Error> for SniffError {
 
 /// Most bytes that are looked at for HTTP: a request line may be long.
 const MAX_HTTP: usize = 64 * 1024;
+
+/// Reads the PROXY protocol's header, within the listener filters' timeout. `None`: there is none, or
+/// it names nobody.
+///
+/// # Errors
+/// What came is no header, or not one that is allowed.
+pub async fn proxy_protocol(filters: &Inspect, io: &mut Io) -> Result<Option<Addresses>, SniffError> {
+    let Some(filter) = &filters.proxy_protocol else { return Ok(None) };
+    let reading = read_proxy_protocol(filter, io);
+    match filters.timeout {
+        None => reading.await,
+        Some(limit) => match tokio::time::timeout(limit, reading).await {
+            Ok(result) => result,
+            Err(_) if filters.continue_on_timeout && filter.optional => Ok(None),
+            Err(_) => Err(SniffError::Timeout),
+        },
+    }
+}
+
+async fn read_proxy_protocol(
+    filter: &ProxyProtocolFilter,
+    io: &mut Io,
+) -> Result<Option<Addresses>, SniffError> {
+    let judge = |bytes: &[u8]| match proxy_protocol::parse(bytes) {
+        Verdict::NeedMore => None,
+        verdict => Some(verdict),
+    };
+    let absent = if filter.optional { Ok(None) } else { Err(SniffError::Failed) };
+    match net::inspect(io, proxy_protocol::MAX, judge).await? {
+        Inspected::Decided(Verdict::Header { version, length, addresses }) => {
+            if filter.disallowed.contains(&version) {
+                return absent;
+            }
+            io.read_exact(&mut vec![0; length]).await?;
+            Ok(addresses)
+        }
+        Inspected::Decided(Verdict::None) => absent,
+        _ => Err(SniffError::Failed),
+    }
+}
 
 /// Runs the listener filters. On their timeout what is known so far counts, if the listener says
 /// so: a server that speaks first must not wait for its client's bytes.

@@ -2,17 +2,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use engine::proxy_protocol;
 use identity::{TlsError, TlsInfo};
 use ir::Address;
 use ir::cluster::TcpKeepalive;
-use ir::route::RoutingPriority;
 use net::{ConnectError, ConnectOptions, Io, Keepalive, Target};
 use stdx::Str;
+use tokio::io::AsyncWriteExt;
 
 use crate::state::InFlight;
-use crate::{Breaker, Destination, Failure, Limits, SendError};
+use crate::{Breaker, Destination, Failure, Limits, SendError, SendOptions};
 
 /// Envoy's default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,26 +27,31 @@ pub(crate) struct Dialed {
     pub(crate) counted: InFlight,
 }
 
-/// Connects within the cluster's connect timeout, TLS included. `alpn` is offered instead of the
-/// transport's; `fallback` where neither says anything.
+/// Connects within the cluster's connect timeout, TLS included. The options' ALPN is offered instead
+/// of the transport's; `fallback` where neither says anything.
 pub(crate) async fn dial(
     to: &Destination,
-    alpn: Option<&[Str]>,
+    options: &SendOptions,
     fallback: &[Str],
-    priority: RoutingPriority,
 ) -> Result<Dialed, SendError> {
-    let limits = Limits::of(&to.config, priority);
-    let counted = to
-        .cluster
-        .start_connection(&limits)
-        .ok_or_else(|| SendError::new(Failure::Overflow(Breaker::Connections)))?;
+    let limits = Limits::of(&to.config, options.priority);
+    let overflow = || {
+        to.cluster.overflowed.fetch_add(1, Ordering::Relaxed);
+        SendError::new(Failure::Overflow(Breaker::Connections))
+    };
+    let counted = to.cluster.start_connection(&limits).ok_or_else(overflow)?;
     let timeout = to.config.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     let connecting = async {
-        let io = connect(to, timeout).await?;
+        let mut io = connect(to, timeout).await?;
         let local = io.local_addr();
+        if let Some(version) = to.proxy_protocol {
+            let header = proxy_protocol::write(version, options.client);
+            io.write_all(&header).await.map_err(|error| broken(&error, local))?;
+            io.flush().await.map_err(|error| broken(&error, local))?;
+        }
         let Some(tls) = &to.tls else { return Ok(Dialed { io, tls: None, local, counted }) };
         let configured = tls.alpn();
-        let alpn = alpn.or(if configured.is_empty() { Some(fallback) } else { None });
+        let alpn = options.alpn.as_deref().or(if configured.is_empty() { Some(fallback) } else { None });
         let handshake = tls.connect(io, identity::ConnectOptions { alpn }).await;
         let (stream, info) = handshake.map_err(|error| tls_failed(&error, local))?;
         Ok(Dialed { io: stream.into(), tls: Some(Arc::new(info)), local, counted })
@@ -106,6 +113,12 @@ fn keepalive(settings: TcpKeepalive) -> Keepalive {
 
 fn timed_out() -> SendError {
     SendError::new(Failure::Connect { timeout: true, tls: false })
+}
+
+/// While the PROXY protocol's header was written.
+fn broken(error: &std::io::Error, local: Option<SocketAddr>) -> SendError {
+    let failure = Failure::Connect { timeout: false, tls: false };
+    SendError { detail: error.to_string(), local, ..SendError::new(failure) }
 }
 
 fn tls_failed(error: &TlsError, local: Option<SocketAddr>) -> SendError {

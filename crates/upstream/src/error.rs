@@ -4,7 +4,7 @@ use std::fmt;
 
 use engine::retry::Outcome;
 
-use crate::{BodyError, Breaker};
+use crate::{BodyError, Breaker, is_idempotent};
 
 /// An attempt that yielded no response head.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct SendError {
     pub request_started: bool,
     /// Some byte of a response was read.
     pub response_started: bool,
+    /// The connection had served others before.
+    pub reused: bool,
     /// What `%UPSTREAM_TRANSPORT_FAILURE_REASON%` and response bodies show.
     pub detail: String,
     /// The connection's local address, if there was a connection.
@@ -47,6 +49,7 @@ impl SendError {
             failure,
             request_started: false,
             response_started: false,
+            reused: false,
             detail: String::new(),
             local: None,
         }
@@ -62,6 +65,14 @@ impl SendError {
             Failure::Protocol => "UPE",
             Failure::RequestBody(_) | Failure::Unsendable(_) => "",
         }
+    }
+
+    /// The endpoint closed a connection that it had kept, just as it was used again: what it did not
+    /// get may be sent again, and what it may have got if that changes nothing (RFC 9110, section
+    /// 9.2.2). The caller knows whether it still has the body.
+    pub fn may_be_sent_again(&self, method: &[u8]) -> bool {
+        let lost = self.reused && matches!(self.failure, Failure::Closed) && !self.response_started;
+        lost && (!self.request_started || is_idempotent(method))
     }
 
     /// As [`engine::retry`] sees it; `None`: not to be retried.

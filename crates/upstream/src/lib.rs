@@ -23,6 +23,7 @@ mod sweep;
 mod tunnel;
 
 pub use error::{Failure, SendError};
+pub use h1::is_idempotent;
 pub use head::{RequestHead, ResponseHead, h2_trailers, trailers_of_h2};
 pub use http1::{Body, BodyError, BodyKind, Empty, Frame, Full, Trailers};
 pub use keepalive::keepalive;

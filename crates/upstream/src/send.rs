@@ -1,12 +1,15 @@
 //! Sending a request, and connecting for TCP.
 
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use engine::proxy_protocol::Addresses;
 use identity::{ClientTls, TlsInfo};
 use ir::HttpProtocol;
+use ir::cluster::ProxyProtocol;
 use ir::route::RoutingPriority;
 use net::Io;
 use stdx::Str;
@@ -28,6 +31,8 @@ pub struct Destination {
     pub tls: Option<Arc<ClientTls>>,
     /// Stands for the transport's settings: connections of different ones are not shared.
     pub transport_key: u64,
+    /// What connections begin with. They are not shared between clients then.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// How one request is sent.
@@ -41,6 +46,10 @@ pub struct SendOptions {
     pub interim: Option<Rc<dyn Interim>>,
     /// Whose circuit breakers count.
     pub priority: RoutingPriority,
+    /// On a new connection: one that was kept has just turned out to be closed.
+    pub fresh: bool,
+    /// The client's connection, for the PROXY protocol: its source and its destination.
+    pub client: Option<Addresses>,
 }
 
 /// A worker's connections to endpoints. Needs a `tokio::task::LocalSet` around it.
@@ -55,6 +64,7 @@ pub(crate) struct Inner {
     pub(crate) closed: Cell<bool>,
     /// Lists of protocols that connections were made with; pools know them by their index.
     alpn: RefCell<Vec<Arc<[Str]>>>,
+    hasher: RandomState,
 }
 
 /// Connections with the same key can stand in for each other.
@@ -70,7 +80,7 @@ pub(crate) struct Key {
 pub(crate) struct Call<'a> {
     pub(crate) to: &'a Destination,
     pub(crate) key: Key,
-    options: &'a SendOptions,
+    pub(crate) options: &'a SendOptions,
     protocol: Protocol,
 }
 
@@ -107,6 +117,7 @@ impl Upstream {
             sweeper: Sweeper::default(),
             closed: Cell::new(false),
             alpn: RefCell::default(),
+            hasher: RandomState::default(),
         }))
     }
 
@@ -156,7 +167,7 @@ impl Upstream {
         to: &Destination,
         options: &SendOptions,
     ) -> Result<(Io, Option<Arc<TlsInfo>>, crate::InFlight), SendError> {
-        let dialed = dial(to, options.alpn.as_deref(), &[], options.priority).await?;
+        let dialed = dial(to, options, &[]).await?;
         Ok((dialed.io, dialed.tls, dialed.counted))
     }
 
@@ -197,7 +208,7 @@ async fn send_auto<B: Body>(
     if inner.h1.borrow().has(&call.key) {
         return h1::send(inner, call, head, body, None).await;
     }
-    let dialed = Box::pin(dial(call.to, call.alpn(), call.fallback(), call.priority())).await?;
+    let dialed = Box::pin(dial(call.to, call.options, call.fallback())).await?;
     match dialed.io.alpn() {
         Some(b"h2") => h2c::send(inner, call, head, body, Some(dialed)).await,
         _ => h1::send(inner, call, head, body, Some(dialed)).await,
@@ -222,7 +233,11 @@ impl Inner {
             Some(list) if to.tls.is_some() => self.alpn_index(list),
             _ => 0,
         };
-        Key { endpoint: to.endpoint.id, transport: to.transport_key, alpn }
+        let mut transport = to.transport_key;
+        if to.proxy_protocol.is_some() {
+            transport ^= self.hasher.hash_one(options.client);
+        }
+        Key { endpoint: to.endpoint.id, transport, alpn }
     }
 
     fn alpn_index(&self, list: &Arc<[Str]>) -> u32 {
@@ -237,11 +252,6 @@ impl Inner {
 }
 
 impl Call<'_> {
-    /// What is offered instead of the transport's protocols.
-    pub(crate) fn alpn(&self) -> Option<&[Str]> {
-        self.options.alpn.as_deref()
-    }
-
     /// What is offered where neither the request nor the transport says anything.
     pub(crate) fn fallback(&self) -> &'static [Str] {
         static PROTOCOLS: LazyLock<[Str; 2]> = LazyLock::new(|| [Str::new("h2"), Str::new("http/1.1")]);

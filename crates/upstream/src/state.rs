@@ -66,6 +66,8 @@ pub struct ClusterState {
     /// Of routes with the priority HIGH, of which most clusters have none.
     high: OnceLock<Box<Counts>>,
     health: OnceLock<Box<Health>>,
+    /// How often no connection could be made because of `max_connections`.
+    pub overflowed: AtomicU64,
     endpoints: Mutex<HashMap<Address, Arc<EndpointState>>>,
 }
 
@@ -76,6 +78,7 @@ impl ClusterState {
             default: Counts::default(),
             high: OnceLock::new(),
             health: OnceLock::new(),
+            overflowed: AtomicU64::new(0),
             endpoints: Mutex::default(),
         }
     }

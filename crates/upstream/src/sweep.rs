@@ -123,7 +123,14 @@ mod tests {
             let config = ir::Cluster::new("a", ir::ClusterDiscovery::OriginalDst);
             let cluster = registry.cluster(&config.name);
             let endpoint = cluster.endpoint(&address);
-            let to = Destination { config: Arc::new(config), cluster, endpoint, tls: None, transport_key: 0 };
+            let to = Destination {
+                config: Arc::new(config),
+                cluster,
+                endpoint,
+                tls: None,
+                transport_key: 0,
+                proxy_protocol: None,
+            };
             let head = RequestHead::new("GET", "http", "a", "/");
             drop(upstream.send(&to, &head, Empty, &SendOptions::default()).await.unwrap());
             let look = || upstream.inner().sweep(true, &mut Context::from_waker(Waker::noop()));

@@ -51,19 +51,6 @@ impl Cause {
         Cause::LocalOriginFailurePercentage,
     ];
 
-    /// As in Envoy's `outlier_detection.ejections_enforced_…`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Cause::Consecutive5xx => "consecutive_5xx",
-            Cause::ConsecutiveGatewayFailure => "consecutive_gateway_failure",
-            Cause::ConsecutiveLocalOriginFailure => "consecutive_local_origin_failure",
-            Cause::SuccessRate => "success_rate",
-            Cause::LocalOriginSuccessRate => "local_origin_success_rate",
-            Cause::FailurePercentage => "failure_percentage",
-            Cause::LocalOriginFailurePercentage => "local_origin_failure_percentage",
-        }
-    }
-
     /// Percent of the cases that are carried out.
     fn enforcing(self, config: &OutlierDetection) -> u32 {
         match self {

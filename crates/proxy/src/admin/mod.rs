@@ -1,5 +1,6 @@
 //! The administration interface, as Envoy has it.
 
+mod breakers;
 mod clusters;
 mod config_dump;
 mod pieces;

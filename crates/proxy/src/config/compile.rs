@@ -8,15 +8,17 @@ use engine::Problem;
 use engine::balance::EndpointSet;
 use engine::route::RouteTable;
 use identity::{ClientTls, SecretStore, ServerTls};
+use ir::cluster::ProxyProtocol;
 use ir::filter::Reporter;
 use ir::http::RouteSource;
 use ir::listener::ListenerFilter;
 use ir::{Address, Direction, FilterChain, HttpConnectionManager, LoadAssignment, UpstreamTls};
 use stdx::Str;
 
+use super::refuse;
 use super::snapshot::{
-    AlpnOverride, Chain, Cluster, Hcm, HttpFilter, Inspect, Listener, NetworkFilter, Tcp, Terminal,
-    Transport, chain_name, transport_index,
+    AlpnOverride, Chain, Cluster, Hcm, HttpFilter, Inspect, Listener, NetworkFilter, ProxyProtocolFilter,
+    Tcp, Terminal, Transport, chain_name, transport_index,
 };
 use crate::access_log;
 use crate::balance::Balance;
@@ -68,7 +70,10 @@ fn inspect(config: &ir::Listener) -> Inspect {
             ListenerFilter::OriginalDst => inspect.original_dst = true,
             ListenerFilter::TlsInspector { disabled_ports } => inspect.tls = Some(disabled_ports.clone()),
             ListenerFilter::HttpInspector { disabled_ports } => inspect.http = Some(disabled_ports.clone()),
-            ListenerFilter::ProxyProtocol { .. } => {}
+            ListenerFilter::ProxyProtocol { optional, disallowed } => {
+                let disallowed = disallowed.clone();
+                inspect.proxy_protocol = Some(ProxyProtocolFilter { optional: *optional, disallowed });
+            }
         }
     }
     inspect
@@ -173,6 +178,7 @@ fn alpn(protocols: &[Str]) -> Arc<[Str]> {
 /// # Errors
 /// What cannot be compiled, by field.
 pub fn routes(config: &Arc<ir::RouteConfig>) -> Result<RouteTable, Problem> {
+    refuse::routes(config)?;
     RouteTable::compile(config.clone())
 }
 
@@ -185,6 +191,7 @@ pub fn cluster(
     secrets: &SecretStore,
     registry: &upstream::Registry,
 ) -> Result<Cluster, Problem> {
+    refuse::cluster(config)?;
     let (transports, endpoints) = (transports(config, secrets)?, own_endpoints(config));
     Ok(with_destinations(Cluster {
         config: config.clone(),
@@ -202,8 +209,8 @@ pub fn cluster(
 /// # Errors
 /// As [`cluster`].
 pub fn check_cluster(config: &ir::Cluster, secrets: &SecretStore) -> Result<(), Problem> {
-    transports(config, secrets)?;
-    Ok(())
+    refuse::cluster(config)?;
+    transports(config, secrets).map(drop)
 }
 
 /// A cluster that no request can be sent to.
@@ -212,7 +219,7 @@ pub fn without_endpoints(config: &Arc<ir::Cluster>, registry: &upstream::Registr
         config: config.clone(),
         balance: Balance::new(config, &EndpointSet::default(), &[]),
         endpoints: Arc::default(),
-        transports: vec![Transport { tls: None, key: 0, mutual: false }],
+        transports: vec![Transport { tls: None, key: 0, mutual: false, proxy_protocol: None }],
         default_transport: 0,
         state: registry.cluster(&config.name),
         destinations: Vec::new(),
@@ -223,9 +230,11 @@ pub fn without_endpoints(config: &Arc<ir::Cluster>, registry: &upstream::Registr
 fn transports(config: &ir::Cluster, secrets: &SecretStore) -> Result<Vec<Transport>, Problem> {
     let matches = config.transport_matches.iter().enumerate();
     let mut transports: Vec<Transport> = matches
-        .map(|(i, m)| transport(m.tls.as_ref(), secrets, &format!("transport_socket_matches[{i}]")))
+        .map(|(i, m)| {
+            transport(m.tls.as_ref(), m.proxy_protocol, secrets, &format!("transport_socket_matches[{i}]"))
+        })
         .collect::<Result<_, _>>()?;
-    transports.push(transport(config.tls.as_ref(), secrets, "transport_socket")?);
+    transports.push(transport(config.tls.as_ref(), config.proxy_protocol, secrets, "transport_socket")?);
     Ok(transports)
 }
 
@@ -233,11 +242,22 @@ fn own_endpoints(config: &ir::Cluster) -> EndpointSet {
     config.discovery.assignment().map(EndpointSet::compile).unwrap_or_default()
 }
 
-fn transport(tls: Option<&UpstreamTls>, secrets: &SecretStore, field: &str) -> Result<Transport, Problem> {
-    let Some(tls) = tls else { return Ok(Transport { tls: None, key: 0, mutual: false }) };
+fn transport(
+    tls: Option<&UpstreamTls>,
+    proxy_protocol: Option<ProxyProtocol>,
+    secrets: &SecretStore,
+    field: &str,
+) -> Result<Transport, Problem> {
+    // Connections of different settings are not shared.
+    let key = match (tls, proxy_protocol) {
+        (None, None) => 0,
+        (Some(tls), None) => stdx::digest(tls).0 as u64 | 1,
+        both => stdx::digest(&both).0 as u64 | 1,
+    };
+    let Some(tls) = tls else { return Ok(Transport { tls: None, key, mutual: false, proxy_protocol }) };
     let mutual = tls.common.certificate.is_some() && tls.common.validation.is_some();
     let client = ClientTls::new(tls, secrets).map_err(|e| Problem::new(field, e.to_string()))?;
-    Ok(Transport { tls: Some(Arc::new(client)), key: stdx::digest(tls).0 as u64 | 1, mutual })
+    Ok(Transport { tls: Some(Arc::new(client)), key, mutual, proxy_protocol })
 }
 
 /// The same cluster with other endpoints. TLS settings and their sessions are shared.

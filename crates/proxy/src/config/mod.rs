@@ -6,6 +6,7 @@
 pub mod compile;
 pub mod kept;
 pub mod lazy;
+mod refuse;
 mod retire;
 pub mod snapshot;
 mod store;

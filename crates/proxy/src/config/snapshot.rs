@@ -8,6 +8,7 @@ use std::time::Duration;
 use engine::balance::EndpointSet;
 use engine::route::RouteTable;
 use identity::{ClientTls, ServerTls};
+use ir::cluster::ProxyProtocol;
 use ir::filter::Reporter;
 use ir::{Direction, FilterChain, HttpConnectionManager, TcpProxy};
 use stdx::Str;
@@ -69,12 +70,20 @@ pub struct Listener {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inspect {
     pub original_dst: bool,
+    pub proxy_protocol: Option<ProxyProtocolFilter>,
     /// `None`: no such filter; else the ports it is switched off for.
     pub tls: Option<Vec<u16>>,
     pub http: Option<Vec<u16>>,
     /// `None`: no limit.
     pub timeout: Option<Duration>,
     pub continue_on_timeout: bool,
+}
+
+/// [`ir::listener::ListenerFilter::ProxyProtocol`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyProtocolFilter {
+    pub optional: bool,
+    pub disallowed: Vec<ProxyProtocol>,
 }
 
 impl Listener {
@@ -177,6 +186,7 @@ pub struct Transport {
     pub key: u64,
     /// We present a certificate, and check the server's.
     pub mutual: bool,
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 impl Cluster {
@@ -194,6 +204,7 @@ impl Cluster {
             endpoint: self.state.endpoint(address),
             tls: transport.tls.clone(),
             transport_key: transport.key,
+            proxy_protocol: transport.proxy_protocol,
         }
     }
 

@@ -11,8 +11,10 @@ pub struct ConnInfo {
     pub id: u64,
     /// Where the client was going (the original destination).
     pub local: SocketAddr,
-    /// The TCP peer.
+    /// The client: the TCP peer, or who that said it is (PROXY protocol).
     pub remote: SocketAddr,
+    /// The TCP peer.
+    pub direct_remote: SocketAddr,
     /// Name of the listener that serves it, and of the chain in it.
     pub listener: Str,
     pub chain: Str,
@@ -50,6 +52,7 @@ impl ConnInfo {
             id: 1,
             local: local.parse().unwrap(),
             remote: remote.parse().unwrap(),
+            direct_remote: remote.parse().unwrap(),
             listener: "l".into(),
             chain: "c".into(),
             sni: None,

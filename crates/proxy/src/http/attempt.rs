@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use engine::outlier;
 use engine::retry::Outcome;
-use upstream::{Breaker, Destination, Failure, Response, SendError};
+use upstream::{Destination, Failure, Response, SendError};
 
 use super::body::{Attempt, number};
 use super::context::Context;
@@ -85,7 +85,6 @@ fn count(plan: &Plan, result: &Result<Response<Attempt>, Ended>) {
                 }
             }
             Failure::Reset(_) | Failure::Refused | Failure::Closed => stats.rq_rx_reset.inc(),
-            Failure::Overflow(Breaker::Connections) => stats.cx_overflow.inc(),
             Failure::Overflow(_) => stats.rq_pending_overflow.inc(),
             Failure::Protocol | Failure::RequestBody(_) | Failure::Unsendable(_) => {}
         },

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use engine::grpc;
 use engine::retry::{Decision, Outcome, Retries};
@@ -12,7 +12,7 @@ use ir::{Address, ClusterDiscovery, HttpProtocol};
 use upstream::{Destination, Interim, Limits as BreakerLimits, Response, SendOptions};
 
 use super::attempt::{Ended, attempt, outcome_of};
-use super::body::{Attempt, RequestBody};
+use super::body::{Attempt, RequestBody, number};
 use super::context::Context;
 use super::limits::Limits;
 use super::outgoing::Outgoing;
@@ -43,10 +43,10 @@ pub(super) struct Plan {
 
 /// Sends a request to the cluster that its route names.
 pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Answer, Stop> {
-    let plan = plan(ctx, forward, body)?;
+    let mut plan = plan(ctx, forward, body)?;
     let policy = forward.retry.as_ref();
     let mut retries = Retries::new(policy);
-    if retries.possible() || plan.may_be_refused {
+    if retries.possible() || plan.may_be_refused || upstream::is_idempotent(ctx.head.method()) {
         plan.body.keep(&ctx.conn.kept);
     }
     let cluster = plan.cluster.clone();
@@ -71,6 +71,11 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
             replays += 1;
             continue;
         }
+        let lost = matches!(&sent, Err(Ended::Failed(error)) if error.may_be_sent_again(ctx.head.method()));
+        if lost && !plan.options.fresh && plan.body.is_kept() {
+            plan.options.fresh = true;
+            continue;
+        }
         let decision = match outcome {
             Some(outcome) if plan.body.replayable() => {
                 ctx.conn.worker.with_dice(|dice| retries.decide(outcome, dice))
@@ -88,17 +93,32 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
                 return settle(ctx, &plan, sent, false, retries.done() > 1);
             }
             plan.stats.rq_retry.inc();
-            plan.stats.rq_retry_backoff_exponential.inc();
+            let asked = asked_to_wait(policy, &sent);
+            match asked {
+                Some(_) => plan.stats.rq_retry_backoff_ratelimited.inc(),
+                None => plan.stats.rq_retry_backoff_exponential.inc(),
+            }
             if policy.is_some_and(|policy| policy.avoid_previous_hosts) {
                 tried.push(to.endpoint.address.clone());
             }
             drop(sent);
-            wait(&plan, after).await?;
+            wait(&plan, asked.unwrap_or(after)).await?;
             continue;
         }
         plan.body.forget();
         return settle(ctx, &plan, sent, decision == Decision::Exhausted, retries.done() > 0);
     }
+}
+
+/// How long the response that is thrown away asks us to stay away.
+fn asked_to_wait(
+    policy: Option<&ir::RetryPolicy>,
+    sent: &Result<Response<Attempt>, Ended>,
+) -> Option<Duration> {
+    let (limited, Ok(response)) = (policy?.rate_limited.as_ref()?, sent) else { return None };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let header = |name: &str| response.head.get(name).and_then(number).map(u64::from);
+    engine::retry::reset_time(limited, header, now)
 }
 
 fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan, Stop> {
@@ -121,13 +141,21 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
         ctx.stream_idle = (!limit.is_zero()).then_some(limit);
     }
     let hash = hash(ctx, forward, &cluster);
+    let client = (ctx.conn.info.remote, ctx.conn.info.local);
     Ok(Plan {
         hash,
         priority: forward.priority,
         stats: ctx.conn.worker.stats.cluster(&cluster.config.name),
         cluster,
         body,
-        options: SendOptions { alpn, downstream_http2: ctx.is_http2, interim, priority: forward.priority },
+        options: SendOptions {
+            alpn,
+            downstream_http2: ctx.is_http2,
+            interim,
+            priority: forward.priority,
+            client: Some(client),
+            fresh: false,
+        },
         may_be_refused,
         limits: Limits {
             response: times.response,

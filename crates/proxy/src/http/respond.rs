@@ -74,12 +74,14 @@ struct Reply {
     body: Cow<'static, str>,
     grpc_status: Option<u32>,
     location: Option<Vec<u8>>,
+    /// A circuit breaker said no.
+    overloaded: bool,
 }
 
 impl Reply {
     fn new(status: u16, flag: Option<Flag>, details: impl Into<Cow<'static, str>>) -> Self {
         let (details, body) = (details.into(), Cow::Borrowed(""));
-        Reply { status, flag, details, body, grpc_status: None, location: None }
+        Reply { status, flag, details, body, grpc_status: None, location: None, overloaded: false }
     }
 
     fn body(self, body: impl Into<Cow<'static, str>>) -> Self {
@@ -126,6 +128,9 @@ pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
             head.set("content-length", content.len().to_string());
             head.set("content-type", "text/plain");
         }
+    }
+    if reply.overloaded {
+        head.set("x-envoy-overloaded", "true");
     }
     if let Some(location) = reply.location {
         head.set("location", location);
@@ -221,8 +226,9 @@ fn upstream(ctx: &mut Context, error: &SendError, retried: bool) -> Reply {
         return Reply::new(502, Some(Flag::UPE), format!("unsendable{{{why}}}")).body(why);
     }
     if let Failure::Overflow(_) = error.failure {
-        return Reply::new(503, flag, "upstream_reset_before_response_started{overflow}")
-            .body("upstream connect error or disconnect/reset before headers. reset reason: overflow");
+        let reply = Reply::new(503, flag, "upstream_reset_before_response_started{overflow}");
+        let text = "upstream connect error or disconnect/reset before headers. reset reason: overflow";
+        return Reply { overloaded: true, ..reply.body(text) };
     }
     let status = if matches!(error.failure, Failure::Protocol) { 502 } else { 503 };
     let mut details = reason.to_owned();

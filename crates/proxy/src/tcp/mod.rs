@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::outlier;
 use ir::tcp::TcpClusters;
@@ -45,6 +45,7 @@ struct Connected {
 
 /// Serves a connection to its end. A push never closes it; a drain waits for it.
 pub async fn serve(worker: Rc<Worker>, tcp: Arc<Tcp>, info: Rc<ConnInfo>, mut client: Io, record: Record) {
+    let begin = Instant::now();
     let stats = worker.stats.tcp(&tcp.config.stat_prefix);
     stats.cx_total.inc();
     stats.cx_active.inc();
@@ -70,6 +71,7 @@ pub async fn serve(worker: Rc<Worker>, tcp: Arc<Tcp>, info: Rc<ConnInfo>, mut cl
     }
     let idle = session.tcp.config.idle_timeout.unwrap_or(IDLE_TIMEOUT);
     let idle = (!idle.is_zero()).then_some(idle);
+    let max_duration = session.tcp.config.max_downstream_connection_duration.map(|max| begin + max);
     let TcpSession { record, series, stats, .. } = &mut session;
     let (mut up, mut down) = (0, 0);
     let moved = |direction, bytes| {
@@ -85,6 +87,12 @@ pub async fn serve(worker: Rc<Worker>, tcp: Arc<Tcp>, info: Rc<ConnInfo>, mut cl
     let end = tokio::select! {
         (_, end) = net::copy_bidirectional(&mut client, &mut server.io, idle, moved) => Some(end),
         () = forced.forced() => None,
+        () = over(max_duration) => {
+            stats.max_duration.inc();
+            record.termination = Some("max_connection_duration".into());
+            record.flag(Flag::DT);
+            None
+        }
     };
     (record.bytes_received, record.bytes_sent) = (up, down);
     match end {
@@ -104,6 +112,14 @@ pub async fn serve(worker: Rc<Worker>, tcp: Arc<Tcp>, info: Rc<ConnInfo>, mut cl
     }
 }
 
+/// Resolves at that time; never without one.
+async fn over(end: Option<Instant>) {
+    match end {
+        Some(end) => tokio::time::sleep_until(end.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
 impl TcpSession {
     /// Tries endpoints until one takes the connection, at most `max_connect_attempts` times.
     async fn connect(&mut self) -> Option<Connected> {
@@ -117,7 +133,10 @@ impl TcpSession {
         self.service = cluster.config.services.first().cloned();
         let counters = self.worker.stats.cluster(&name);
         let mut tried = Vec::new();
-        for _ in 0..self.tcp.config.max_connect_attempts.max(1) {
+        let client = Some((self.info.remote, self.info.local));
+        let options = SendOptions { client, ..SendOptions::default() };
+        for attempt in 0..self.tcp.config.max_connect_attempts.max(1) {
+            self.back_off(attempt).await;
             let Some((to, workload)) = self.pick(&cluster, &tried) else {
                 counters.cx_none_healthy.inc();
                 self.record.flag(Flag::UH);
@@ -127,7 +146,7 @@ impl TcpSession {
             self.record.upstream_host = Some(to.endpoint.address.clone());
             self.workload = workload;
             counters.cx_total.inc();
-            match self.worker.upstream.connect(&to, &SendOptions::default()).await {
+            match self.worker.upstream.connect(&to, &options).await {
                 Ok((io, tls, in_flight)) => {
                     self.record.upstream_local = io.local_addr();
                     let peer = tls.as_ref().and_then(|tls| tls.peer.as_ref());
@@ -141,9 +160,6 @@ impl TcpSession {
                 Err(error) => {
                     counters.cx_connect_fail.inc();
                     let overflow = matches!(error.failure, Failure::Overflow(_));
-                    if overflow {
-                        counters.cx_overflow.inc();
-                    }
                     self.report(
                         &cluster,
                         &to,
@@ -160,6 +176,14 @@ impl TcpSession {
             self.record.flag(Flag::URX);
         }
         None
+    }
+
+    /// Waits before another attempt, where the configuration says so.
+    async fn back_off(&self, attempt: u32) {
+        if let Some((base, max)) = self.tcp.config.connect_back_off.filter(|_| attempt > 0) {
+            let time = self.worker.with_dice(|dice| engine::retry::back_off(base, max, attempt, dice));
+            tokio::time::sleep(time).await;
+        }
     }
 
     fn report(&self, cluster: &Cluster, to: &Destination, outcome: Option<outlier::Outcome>) {

@@ -74,7 +74,6 @@ group! {
         counter cx_connect_timeout "upstream_cx_connect_timeout",
         counter cx_destroy "upstream_cx_destroy",
         counter cx_none_healthy "upstream_cx_none_healthy",
-        counter cx_overflow "upstream_cx_overflow",
         counter cx_tx_bytes "upstream_cx_tx_bytes_total",
         counter cx_rx_bytes "upstream_cx_rx_bytes_total",
         counter rq_total "upstream_rq_total",
@@ -151,6 +150,7 @@ group! {
         counter cx_destroy "downstream_cx_destroy",
         counter no_filter_chain_match "no_filter_chain_match",
         counter pre_cx_timeout "downstream_pre_cx_timeout",
+        counter proxy_protocol_error "downstream_proxy_proto_error",
         counter ssl_handshake "ssl.handshake",
         counter ssl_connection_error "ssl.connection_error",
         counter ssl_fail_verify_no_cert "ssl.fail_verify_no_cert",
@@ -168,6 +168,7 @@ group! {
         counter cx_rx_bytes "downstream_cx_rx_bytes_total",
         counter cx_tx_bytes "downstream_cx_tx_bytes_total",
         counter idle_timeout "idle_timeout",
+        counter max_duration "max_downstream_connection_duration",
         counter rbac_allowed "rbac.allowed",
         counter rbac_denied "rbac.denied",
     }

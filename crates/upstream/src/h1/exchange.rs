@@ -149,7 +149,7 @@ impl<B: Body> Exchange<B> {
             None => (false, false, None),
         };
         self.conn = None;
-        SendError { failure, request_started, response_started, detail, local }
+        SendError { request_started, response_started, detail, local, ..SendError::new(failure) }
     }
 
     /// To try again with.

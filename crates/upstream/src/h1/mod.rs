@@ -21,33 +21,25 @@ pub(crate) async fn send<B: Body>(
     mut fresh: Option<Dialed>,
 ) -> Result<Response<B>, SendError> {
     let head = head.to_h1().map_err(|why| SendError::new(Failure::Unsendable(why)))?;
-    let mut may_reuse = fresh.is_none();
+    let mut may_reuse = fresh.is_none() && !call.options.fresh;
     loop {
         let pooled = if may_reuse { inner.h1.borrow_mut().take(&call.key) } else { None };
         let (conn, reused) = match (pooled, fresh.take()) {
             (Some(conn), _) => (conn, true),
             (None, Some(dialed)) => (Box::new(Idle::new(dialed, call)), false),
             (None, None) => {
-                let limits = Limits::of(&call.to.config, call.priority());
-                let overflow = || SendError::new(Failure::Overflow(Breaker::Pending));
-                let _pending = call.to.cluster.start_pending(&limits).ok_or_else(overflow)?;
                 // In a box: most requests find a connection, and all would have room for this.
-                let dialed = Box::pin(dial(call.to, call.alpn(), call.fallback(), call.priority())).await?;
-                (Box::new(Idle::new(dialed, call)), false)
+                (Box::pin(connect(call)).await?, false)
             }
         };
         let mut exchange = Exchange::start(conn, inner, call, &head, body);
         let error = match std::future::poll_fn(|cx| exchange.poll_head(cx)).await {
             Ok(head) => return Ok(exchange.respond(head, reused)),
-            Err(error) => error,
+            Err(error) => SendError { reused, ..error },
         };
         body = exchange.into_request_body();
         // The endpoint closed an idle connection just as we took it.
-        if reused
-            && lost_before_answer(&error)
-            && body.kind() == BodyKind::None
-            && is_idempotent(head.method())
-        {
+        if reused && error.may_be_sent_again(head.method()) && body.kind() == BodyKind::None {
             may_reuse = false;
             continue;
         }
@@ -55,11 +47,16 @@ pub(crate) async fn send<B: Body>(
     }
 }
 
-fn lost_before_answer(error: &SendError) -> bool {
-    matches!(error.failure, Failure::Closed) && !error.response_started
+/// A new connection. The request counts as pending until it stands.
+async fn connect(call: &Call<'_>) -> Result<Box<Idle>, SendError> {
+    let limits = Limits::of(&call.to.config, call.priority());
+    let overflow = || SendError::new(Failure::Overflow(Breaker::Pending));
+    let _pending = call.to.cluster.start_pending(&limits).ok_or_else(overflow)?;
+    let dialed = dial(call.to, call.options, call.fallback()).await?;
+    Ok(Box::new(Idle::new(dialed, call)))
 }
 
 /// May be sent again without asking (RFC 9110, section 9.2.2).
-pub(crate) fn is_idempotent(method: &[u8]) -> bool {
+pub fn is_idempotent(method: &[u8]) -> bool {
     matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE" | b"TRACE")
 }

@@ -20,13 +20,8 @@ pub(super) struct StreamError {
 
 impl StreamError {
     pub(super) fn into_send_error(self, local: Option<SocketAddr>) -> SendError {
-        SendError {
-            failure: self.failure,
-            request_started: self.started,
-            response_started: false,
-            detail: self.detail,
-            local,
-        }
+        let request_started = self.started;
+        SendError { request_started, detail: self.detail, local, ..SendError::new(self.failure) }
     }
 
     /// The request did not get into the connection.

@@ -87,7 +87,7 @@ fn connecting(inner: &Rc<Inner>, call: &Call<'_>) -> Connecting {
 
 async fn connect(inner: &std::rc::Weak<Inner>, call: &OwnedCall) -> Result<Rc<Connection>, SendError> {
     let call = call.borrow();
-    let dialed = dial(call.to, call.alpn(), call.fallback(), call.priority()).await;
+    let dialed = dial(call.to, call.options, call.fallback()).await;
     let Some(inner) = inner.upgrade() else { return Err(SendError::new(Failure::Closed)) };
     let opened = match dialed {
         Ok(dialed) => connection::open(&inner, dialed, &call).await,

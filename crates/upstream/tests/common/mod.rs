@@ -31,7 +31,14 @@ pub fn destination(address: SocketAddr, edit: impl FnOnce(&mut ir::Cluster)) -> 
     edit(&mut config);
     let cluster = Registry::default().cluster(&config.name);
     let endpoint = cluster.endpoint(&ir::Address::Socket(address));
-    Destination { config: Arc::new(config), cluster, endpoint, tls: None, transport_key: 0 }
+    Destination {
+        config: Arc::new(config),
+        cluster,
+        endpoint,
+        tls: None,
+        transport_key: 0,
+        proxy_protocol: None,
+    }
 }
 
 pub fn http2(config: &mut ir::Cluster) {

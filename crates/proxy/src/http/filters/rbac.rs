@@ -10,7 +10,7 @@ pub fn decide(ctx: &mut Context, rules: &Rbac) -> Result<(), Stop> {
     let info = &ctx.conn.info;
     let peer = Peer {
         remote: ctx.record.remote.unwrap_or(info.remote).ip(),
-        direct_remote: info.remote.ip(),
+        direct_remote: info.direct_remote.ip(),
         local: info.local,
         server_name: info.sni.as_deref().unwrap_or(""),
         certificate: ctx.conn.certificate(),
