@@ -209,3 +209,56 @@ fn sidecars_follow_tls_and_tcp_rules() {
     check(&of("app=canary"), &[("out 10.0.0.1:9000 tcp", v2)]);
     check(&of(""), &[("out 10.0.0.1:443 tcp tls=web.com", "PassthroughCluster")]);
 }
+
+#[test]
+fn rules_hold_at_the_gateways_they_name() {
+    let server = "{port: {number: 9000, name: tcp, protocol: TCP}, hosts: [\"*\"]}";
+    let tcp = |condition: &str| {
+        let weighted = "{destination: {host: web, port: {number: 9000}}, weight: 100}, {destination: {host: none}, weight: 0}";
+        let spec =
+            "hosts: [\"*\"], gateways: [istio-system/gw], tcp: [{match: [{CONDITION}], route: [ROUTE]}]";
+        let spec = spec.replace("CONDITION", condition).replace("ROUTE", weighted);
+        edge(&(gateway("gw", server) + &rules("a", &spec)))
+    };
+    let call = "gateway 10.1.0.1:9000 tcp";
+    check(&tcp("gateways: [istio-system/gw]"), &[(call, TCP)]);
+    check(&tcp("gateways: [istio-system/other]"), &[(call, "no_listener")]);
+    check(&tcp("sourceSubnet: 192.0.2.0/24"), &[(call, TCP)]);
+    check(&tcp("sourceSubnet: 198.51.100.0/24"), &[(call, "no_filter_chain")]);
+    check(&tcp("destinationSubnets: [10.2.0.0/16]"), &[(call, "no_filter_chain")]);
+}
+
+#[test]
+fn servers_may_have_addresses_of_their_own() {
+    let server = |bind: &str, name: &str| {
+        format!(
+            "{{name: {name}, bind: {bind}, port: {{number: 443, name: {name}, protocol: HTTPS}}, hosts: [a.com], \
+                 tls: {{mode: SIMPLE, credentialName: {name}}}}}"
+        )
+    };
+    let yaml = gateway("gw", &format!("{}, {}", server("10.1.0.1", "x"), server("10.1.0.2", "y")))
+        + &to_web("a", "a.com");
+    let proxy = edge(&yaml);
+    assert_eq!(proxy.names(ResourceType::Listener), ["10.1.0.1_443", "10.1.0.2_443"]);
+    let ir::Terminal::Http(manager) = only(&proxy, "10.1.0.1_443").terminal else { panic!() };
+    assert_eq!(manager.stat_prefix, "x");
+    check(
+        &proxy,
+        &[
+            ("gateway 10.1.0.2:443 http a.com tls=a.com", WEB),
+            ("gateway 10.1.0.3:443 http a.com tls=a.com", "no_listener"),
+        ],
+    );
+}
+
+#[test]
+fn the_first_of_several_certificates_is_presented() {
+    let proxy = edge(&gateway("gw", &https("a", "a.com", "mode: SIMPLE, credentialNames: [rsa, ecdsa]")));
+    let certificate = only(&proxy, "0.0.0.0_443").tls.expect("TLS").common.certificate;
+    assert!(matches!(certificate, Some(CertificateSource::Sds(sds)) if sds.name == "kubernetes://rsa"));
+    let files = "mode: SIMPLE, tlsCertificates: [{serverCertificate: /a, privateKey: /b}, {serverCertificate: /c, privateKey: /d}]";
+    let proxy = edge(&gateway("gw", &https("a", "a.com", files)));
+    let certificate = only(&proxy, "0.0.0.0_443").tls.expect("TLS").common.certificate;
+    let Some(CertificateSource::Inline(pair)) = certificate else { panic!("{certificate:?}") };
+    assert_eq!(pair.chain, ir::tls::DataSource::File("/a".into()));
+}
