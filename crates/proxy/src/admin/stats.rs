@@ -34,7 +34,7 @@ fn samples(state: &State) -> Vec<Sample> {
         all.push(gauge("membership_total", members.total));
         all.push(gauge("membership_healthy", members.healthy));
         all.push(gauge("upstream_cx_active", connections));
-        all.extend(cluster.used().map(super::breakers::samples).into_iter().flatten());
+        all.extend(cluster.used().into_iter().flat_map(|used| super::breakers::samples(used)));
     }
     // Connections belong to the pools, which are asked above.
     let mut seen = std::collections::HashSet::new();
