@@ -1,7 +1,5 @@
 //! From a request to its cluster.
 
-use std::sync::Arc;
-
 use ir::RouteAction;
 use ir::http::RouteSource;
 

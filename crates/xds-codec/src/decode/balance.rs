@@ -126,7 +126,7 @@ fn maglev(at: At<'_>, it: MaglevLbConfig) -> Maglev {
 
 /// For numbers up to [`MAX_MAGLEV`].
 fn is_prime(n: u64) -> bool {
-    n >= 2 && (2..n).take_while(|d| d * d <= n).all(|d| n % d != 0)
+    n >= 2 && (2..n).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
 }
 
 fn original_dst(at: At<'_>, it: OriginalDstLbConfig) -> ir::cluster::OriginalDst {

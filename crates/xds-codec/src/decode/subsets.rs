@@ -50,7 +50,7 @@ fn selector(at: At<'_>, it: LbSubsetSelector) -> SubsetSelector {
     let policy = wire::enumeration(at.field("fallback_policy"), fallback_policy);
     let by_keys = policy == LbSubsetSelectorFallbackPolicy::KeysSubset;
     let fits = !subset.is_empty() && subset.is_subset(&keys) && subset != keys;
-    if by_keys != !subset.is_empty() || (by_keys && !fits) {
+    if by_keys == subset.is_empty() || (by_keys && !fits) {
         at.field("fallback_keys_subset").refuse("goes with KEYS_SUBSET, and is a part of the keys");
     }
     let fallback = match policy {
