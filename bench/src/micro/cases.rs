@@ -147,7 +147,8 @@ fn policies(count: usize) -> anyhow::Result<Call> {
     let host = json!({ "name": "all", "domains": ["*"], "routes": [
         { "match": { "prefix": "/" }, "direct_response": { "status": 200 } }] });
     let (_, filters) = manager(json!([host]), vec![filter])?;
-    let Some(ir::HttpFilter::Rbac { rules, .. }) = filters.into_iter().next() else {
+    let Some(ir::HttpFilter::Rbac(ir::RbacFilter { rules: Some(rules), .. })) = filters.into_iter().next()
+    else {
         bail!("no RBAC filter")
     };
     let rbac = Rbac::compile(&rules).map_err(|problem| anyhow::anyhow!("{problem:?}"))?;

@@ -10,7 +10,7 @@ use identity::{TRUST_BUNDLE, WORKLOAD_CERTIFICATE};
 use ir::bootstrap::{AdsConfig, BootstrapNode};
 use ir::cluster::{TcpKeepalive, Thresholds};
 use ir::http::RouteSource;
-use ir::route::{Forward, HeaderEdits, RouteMatch};
+use ir::route::{Forward, RouteMatch};
 use ir::tls::{CertificateSource, CommonTls, RootsSource, SanKind, SanMatcher, SdsRef, SdsVia, Validation};
 use ir::{
     Address, Bootstrap, Cluster, ClusterDiscovery, Endpoint, FilterChain, FilterChainMatch,
@@ -145,15 +145,7 @@ fn address(text: &str) -> Address {
 
 /// One path of the proxy's, sent on to one cluster.
 fn static_listener(name: &str, stat_prefix: &str, port: u16, path: &str, cluster: &str) -> Listener {
-    let route = Route {
-        name: Str::default(),
-        matches: RouteMatch::prefix(path),
-        action: RouteAction::Forward(Forward::to(cluster)),
-        fault: None,
-        headers: HeaderEdits::default(),
-        decorator: None,
-        origin: None,
-    };
+    let route = Route::new(RouteMatch::prefix(path), RouteAction::Forward(Forward::to(cluster)));
     let host = VirtualHost {
         name: "backend".into(),
         domains: vec!["*".into()],

@@ -6,6 +6,7 @@
 
 pub mod balance;
 pub mod chain;
+pub mod cors;
 pub mod dice;
 pub mod fault;
 pub mod follow;
@@ -14,13 +15,17 @@ pub mod hash;
 pub mod headers;
 pub mod matcher;
 pub mod outlier;
+pub mod overrides;
 pub mod path;
 pub mod problem;
 pub mod proxy_protocol;
+pub mod rate_limit;
 pub mod rbac;
+pub mod redirect;
 pub mod regex;
 pub mod request;
 pub mod retry;
+pub mod rewrite;
 pub mod route;
 pub mod timeouts;
 pub mod xfcc;

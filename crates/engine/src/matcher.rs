@@ -1,11 +1,9 @@
 //! Compiled matchers of strings and headers.
 
-use std::borrow::Cow;
-
 use ir::matcher::HeaderMatch;
 use stdx::Str;
 
-use crate::request::value;
+use crate::request::any_value;
 use crate::{Problem, Request, regex::Regex};
 
 /// A compiled [`ir::StringMatcher`].
@@ -99,24 +97,25 @@ impl Header {
         })
     }
 
-    /// Whether the request's header is what is asked for. As in Envoy, a missing header matches
-    /// neither a value nor its inversion, unless it counts as empty.
+    /// Whether the request's header is what is asked for: one of its values, where there are several.
+    /// Joined they would be none of them, and a rule that denies one could be passed by adding another.
+    /// As in Envoy, a missing header matches neither a value nor its inversion, unless it counts as empty.
     pub fn matches<R: Request + ?Sized>(&self, request: &R) -> bool {
-        let found = value(request, &self.name);
+        let mut fits = |text: &[u8]| match &self.kind {
+            HeaderKind::Value(matcher) => matcher.matches(text),
+            HeaderKind::Range(start, end) => {
+                integer(text).is_some_and(|number| (*start..*end).contains(&number))
+            }
+            HeaderKind::Present(_) => true,
+        };
+        let found = any_value(request, &self.name, &mut fits);
         if let HeaderKind::Present(wanted) = self.kind {
             return (found.is_some() == wanted) != self.invert;
         }
-        let text = match found {
-            Some(text) => text,
-            None if self.missing_is_empty => Cow::Borrowed(&b""[..]),
+        let matched = match found {
+            Some(matched) => matched,
+            None if self.missing_is_empty => fits(b""),
             None => return false,
-        };
-        let matched = match &self.kind {
-            HeaderKind::Value(matcher) => matcher.matches(&text),
-            HeaderKind::Range(start, end) => {
-                integer(&text).is_some_and(|number| (*start..*end).contains(&number))
-            }
-            HeaderKind::Present(_) => false,
         };
         matched != self.invert
     }
@@ -179,5 +178,16 @@ mod tests {
         check(HeaderMatch::Range { start: 1, end: 3 }, false, false, Some("2"), true);
         check(HeaderMatch::Range { start: 1, end: 3 }, false, false, Some("3"), false);
         check(HeaderMatch::Range { start: 1, end: 3 }, false, false, Some("x"), false);
+        let two = PlainRequest::get("a", "/").with("x", "1").with("x", "2");
+        let of = |invert| {
+            let matcher = ir::HeaderMatcher {
+                name: "x".into(),
+                matches: exact(),
+                invert,
+                treat_missing_as_empty: false,
+            };
+            Header::compile(&matcher).unwrap().matches(&two)
+        };
+        assert!(of(false) && !of(true));
     }
 }

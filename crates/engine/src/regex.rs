@@ -20,6 +20,18 @@ impl Regex {
     /// # Errors
     /// A sentence: the syntax is wrong, is not RE2's, or the program would be too large.
     pub fn new(pattern: &str) -> Result<Self, String> {
+        Self::compile(pattern, |translated| format!(r"\A(?:{translated})\z"))
+    }
+
+    /// Compiles `pattern` for [`Regex::each_match`]: it may match anywhere.
+    ///
+    /// # Errors
+    /// As [`Regex::new`].
+    pub fn search(pattern: &str) -> Result<Self, String> {
+        Self::compile(pattern, str::to_owned)
+    }
+
+    fn compile(pattern: &str, whole: impl FnOnce(&str) -> String) -> Result<Self, String> {
         let tree = ast::parse::ParserBuilder::new()
             .nest_limit(100)
             .build()
@@ -34,14 +46,40 @@ impl Regex {
         meta::Builder::new()
             .configure(config)
             .syntax(syntax)
-            .build(&format!(r"\A(?:{translated})\z"))
+            .build(&whole(&translated))
             .map(Regex)
             .map_err(|error| format!("{pattern:?} cannot be compiled: {error}"))
+    }
+
+    /// How many groups it captures, without the whole.
+    pub fn groups(&self) -> usize {
+        self.0.captures_len() - 1
+    }
+
+    /// Every match in `text`, from left to right; none overlaps another.
+    pub fn each_match(&self, text: &[u8], mut see: impl FnMut(&Match<'_>)) {
+        for captures in self.0.captures_iter(text) {
+            see(&Match(&captures));
+        }
     }
 
     /// Whether the whole of `text` matches.
     pub fn is_match(&self, text: &[u8]) -> bool {
         self.0.is_match(text)
+    }
+}
+
+/// Where an expression matched.
+pub struct Match<'a>(&'a regex_automata::util::captures::Captures);
+
+impl Match<'_> {
+    pub fn whole(&self) -> std::ops::Range<usize> {
+        self.0.get_match().map_or(0..0, |found| found.range())
+    }
+
+    /// A group; 0 is the whole. `None`: it took no part.
+    pub fn group(&self, index: usize) -> Option<std::ops::Range<usize>> {
+        self.0.get_group(index).map(|span| span.start..span.end)
     }
 }
 

@@ -14,6 +14,24 @@ pub trait Request {
     fn path(&self) -> &[u8];
     /// The value of a header (`name` in lower case); several values joined by `,`.
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+    /// Whether one of the values of a header (`name` in lower case) is wanted; `None`: there is none.
+    fn any_value(&self, name: &str, wanted: &mut dyn FnMut(&[u8]) -> bool) -> Option<bool> {
+        self.header(name).map(|value| wanted(&value))
+    }
+}
+
+/// Whether one of the values of a header or pseudo-header is wanted; `None`: there is none.
+pub(crate) fn any_value<R: Request + ?Sized>(
+    request: &R,
+    name: &str,
+    wanted: &mut dyn FnMut(&[u8]) -> bool,
+) -> Option<bool> {
+    match name {
+        ":method" | ":scheme" | ":authority" | "host" | ":path" => {
+            value(request, name).map(|value| wanted(&value))
+        }
+        name => request.any_value(name, wanted),
+    }
 }
 
 /// A header or pseudo-header by name.
@@ -47,6 +65,15 @@ pub fn query_parameter<'a>(path: &'a [u8], name: &str) -> Option<&'a [u8]> {
         let split = pair.iter().position(|b| *b == b'=');
         let (key, value) = split.map_or((pair, &b""[..]), |at| (&pair[..at], &pair[at + 1..]));
         (key == name.as_bytes()).then_some(value)
+    })
+}
+
+/// The value of a cookie; the first of that name, without quotes.
+pub fn cookie<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    header.split(|b| *b == b';').find_map(|pair| {
+        let pair = pair.trim_ascii();
+        let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        Some(value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value))
     })
 }
 
@@ -90,6 +117,11 @@ impl PlainRequest {
 }
 
 impl Request for PlainRequest {
+    fn any_value(&self, name: &str, wanted: &mut dyn FnMut(&[u8]) -> bool) -> Option<bool> {
+        let values = self.headers.iter().filter(|(n, _)| n == name).map(|(_, v)| wanted(v.as_bytes()));
+        values.reduce(|any, this| any || this)
+    }
+
     fn method(&self) -> &[u8] {
         self.method.as_bytes()
     }

@@ -6,10 +6,13 @@
 mod hosts;
 mod paths;
 
-use ir::route::{Forward, HeaderEdits, RouteClusters};
+use std::borrow::Cow;
+
+use ir::route::{CookieMatcher, Forward, QueryMatch, QueryMatcher, RouteClusters, WeightedCluster};
 use stdx::Str;
 
-use crate::request::{host_of, path_only, query_parameter};
+use crate::overrides::{Action, Overrides};
+use crate::request::{cookie, host_of, path_only, query_parameter, value};
 use crate::{Dice, Problem, Request, dice, matcher, regex::Regex};
 
 use hosts::HostTable;
@@ -22,12 +25,14 @@ type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 #[derive(Debug)]
 pub struct RouteTable {
     config: std::sync::Arc<ir::RouteConfig>,
+    overrides: Option<Box<Overrides>>,
     hosts: HostTable,
     vhosts: Box<[Vhost]>,
 }
 
 #[derive(Debug)]
 struct Vhost {
+    overrides: Option<Box<Overrides>>,
     paths: PathTable,
     routes: Box<[Conditions]>,
 }
@@ -39,9 +44,28 @@ struct Conditions {
     /// A literal path in lower case, for routes that ignore case.
     folded: Option<Folded>,
     headers: Box<[matcher::Header]>,
-    query: Box<[(Str, Option<matcher::Text>)]>,
+    query: Box<[Query]>,
+    cookies: Box<[Cookie]>,
     grpc: bool,
     fraction: Option<ir::Fraction>,
+    action: Option<Box<Action>>,
+    overrides: Option<Box<Overrides>>,
+    /// As the weighted clusters; empty: none of them has any.
+    weighted: Box<[Option<Box<Overrides>>]>,
+}
+
+#[derive(Debug)]
+struct Query {
+    name: Str,
+    /// `Err`: there or not, with any value.
+    wanted: Result<matcher::Text, bool>,
+}
+
+#[derive(Debug)]
+struct Cookie {
+    name: Str,
+    value: matcher::Text,
+    invert: bool,
 }
 
 #[derive(Debug)]
@@ -65,11 +89,12 @@ pub enum Selection {
     },
 }
 
-/// The cluster of a forwarding route, with the edits that belong to this choice alone.
-#[derive(Clone, Copy, Debug)]
+/// The cluster of a forwarding route.
+#[derive(Clone, Debug)]
 pub struct ChosenCluster<'a> {
-    pub name: &'a Str,
-    pub headers: Option<&'a HeaderEdits>,
+    pub name: Cow<'a, str>,
+    /// Of several: which, and what belongs to this choice alone.
+    pub weighted: Option<(usize, &'a WeightedCluster)>,
 }
 
 impl RouteTable {
@@ -85,7 +110,28 @@ impl RouteTable {
             .enumerate()
             .map(|(i, vhost)| Vhost::compile(vhost).map_err(|p| p.inside(format!("virtual_hosts[{i}]"))))
             .collect::<Result<_, _>>()?;
-        Ok(RouteTable { config, hosts, vhosts })
+        let overrides = Overrides::compile(&config.filters)?;
+        Ok(RouteTable { config, overrides, hosts, vhosts })
+    }
+
+    /// What of a route's action was compiled.
+    pub fn action(&self, vhost: usize, route: usize) -> Option<&Action> {
+        self.vhosts[vhost].routes[route].action.as_deref()
+    }
+
+    /// What is said about filters, the most specific level first. `weighted` is the index of the cluster
+    /// that was chosen of several.
+    pub fn overrides(
+        &self,
+        vhost: usize,
+        route: usize,
+        weighted: Option<usize>,
+    ) -> impl Iterator<Item = &Overrides> {
+        let of_vhost = &self.vhosts[vhost];
+        let of_route = &of_vhost.routes[route];
+        let of_cluster = weighted.and_then(|index| of_route.weighted.get(index)).and_then(Option::as_deref);
+        let levels = [of_cluster, of_route.overrides.as_deref(), of_vhost.overrides.as_deref()];
+        levels.into_iter().chain([self.overrides.as_deref()]).flatten()
     }
 
     /// The configuration this was compiled from.
@@ -115,30 +161,77 @@ impl RouteTable {
     }
 }
 
-/// The cluster of this request, by weight. `None` if all weights are 0.
-pub fn cluster<'a>(forward: &'a Forward, dice: &mut dyn Dice) -> Option<ChosenCluster<'a>> {
+/// The cluster of this request, by weight or as a header says. `None` if all weights are 0, or
+/// there is no such header.
+pub fn cluster<'a, R: Request + ?Sized>(
+    forward: &'a Forward,
+    request: &R,
+    dice: &mut dyn Dice,
+) -> Option<ChosenCluster<'a>> {
     match &forward.clusters {
-        RouteClusters::Single(name) => Some(ChosenCluster { name, headers: None }),
+        RouteClusters::Single(name) => Some(ChosenCluster { name: Cow::Borrowed(name), weighted: None }),
         RouteClusters::Weighted(clusters) => {
             let index = dice::weighted(dice, clusters.iter().map(|c| c.weight))?;
             let chosen = &clusters[index];
-            Some(ChosenCluster { name: &chosen.name, headers: Some(&chosen.headers) })
+            Some(ChosenCluster { name: Cow::Borrowed(&chosen.name), weighted: Some((index, chosen)) })
         }
+        RouteClusters::Header(name) => {
+            let value = value(request, name)?;
+            let name = String::from_utf8(value.into_owned()).ok()?;
+            Some(ChosenCluster { name: Cow::Owned(name), weighted: None })
+        }
+    }
+}
+
+/// The conditions of a route alone: what filters have in their rules.
+#[derive(Debug)]
+pub struct Matcher {
+    path: PathTable,
+    conditions: Conditions,
+}
+
+impl Matcher {
+    /// # Errors
+    /// An expression that is not RE2's.
+    pub fn compile(matches: &ir::route::RouteMatch) -> Result<Self, Problem> {
+        let direct = ir::RouteAction::Redirect(Default::default());
+        let routes = [ir::Route::new(matches.clone(), direct)];
+        Ok(Matcher { path: PathTable::compile(&routes), conditions: Conditions::matching(matches)? })
+    }
+
+    pub fn matches<R: Request + ?Sized>(&self, request: &R, dice: &mut dyn Dice) -> bool {
+        let path = path_only(request.path());
+        self.path.first(path, |_| self.conditions.matches(request, path, dice)).is_some()
     }
 }
 
 impl Vhost {
     fn compile(vhost: &ir::VirtualHost) -> Result<Self, Problem> {
         let compile = |(i, route): (usize, &ir::Route)| {
-            Conditions::compile(&route.matches).map_err(|p| p.inside(format!("routes[{i}].match")))
+            Conditions::compile(route).map_err(|p| p.inside(format!("routes[{i}]")))
         };
         let routes = vhost.routes.iter().enumerate().map(compile).collect::<Result<_, _>>()?;
-        Ok(Vhost { paths: PathTable::compile(&vhost.routes), routes })
+        let overrides = Overrides::compile(&vhost.filters)?;
+        Ok(Vhost { overrides, paths: PathTable::compile(&vhost.routes), routes })
     }
 }
 
 impl Conditions {
-    fn compile(route: &ir::route::RouteMatch) -> Result<Self, Problem> {
+    fn compile(route: &ir::Route) -> Result<Self, Problem> {
+        let mut compiled = Self::matching(&route.matches).map_err(|p| p.inside("match"))?;
+        compiled.action = Action::compile(&route.action)?;
+        compiled.overrides = Overrides::compile(&route.filters)?;
+        if let ir::RouteAction::Forward(Forward { clusters: RouteClusters::Weighted(all), .. }) =
+            &route.action
+            && all.iter().any(|cluster| !cluster.filters.is_empty())
+        {
+            let weighted = all.iter().map(|cluster| Overrides::compile(&cluster.filters));
+            compiled.weighted = weighted.collect::<Result<_, _>>()?;
+        }
+        Ok(compiled)
+    }
+
+    fn matching(route: &ir::route::RouteMatch) -> Result<Self, Problem> {
         use ir::route::PathMatch;
         let fold = |text: &Str| Str::from(text.to_ascii_lowercase());
         let folded = match (&route.path, route.case_sensitive) {
@@ -153,23 +246,30 @@ impl Conditions {
             }
             _ => None,
         };
-        let query = route
-            .query
-            .iter()
-            .enumerate()
-            .map(|(i, q)| {
-                let text = q.value.clone().map(ir::StringMatcher::new);
-                let text = text.as_ref().map(matcher::Text::compile).transpose();
-                Ok((q.name.clone(), text.map_err(|p| p.inside(format!("query_parameters[{i}]")))?))
-            })
-            .collect::<Result<_, Problem>>()?;
+        let query = |(i, q): (usize, &QueryMatcher)| {
+            let wanted = match &q.matches {
+                QueryMatch::Present(present) => Err(*present),
+                QueryMatch::Value(text) => Ok(matcher::Text::compile(text)
+                    .map_err(|p| p.inside(format!("query_parameters[{i}].string_match")))?),
+            };
+            Ok(Query { name: q.name.clone(), wanted })
+        };
+        let cookie = |(i, c): (usize, &CookieMatcher)| {
+            let value = matcher::Text::compile(&c.value);
+            let value = value.map_err(|p| p.inside(format!("cookies[{i}].string_match")))?;
+            Ok(Cookie { name: c.name.clone(), value, invert: c.invert })
+        };
         Ok(Conditions {
             regex,
             folded,
             headers: matcher::headers(&route.headers, "headers")?,
-            query,
+            query: route.query.iter().enumerate().map(query).collect::<Result<_, Problem>>()?,
+            cookies: route.cookies.iter().enumerate().map(cookie).collect::<Result<_, Problem>>()?,
             grpc: route.grpc,
             fraction: route.runtime_fraction,
+            action: None,
+            overrides: None,
+            weighted: Box::default(),
         })
     }
 
@@ -177,12 +277,28 @@ impl Conditions {
         self.regex.as_ref().is_none_or(|regex| regex.is_match(path))
             && self.folded.as_ref().is_none_or(|folded| folded.matches(&path.to_ascii_lowercase()))
             && self.headers.iter().all(|header| header.matches(request))
-            && self.query.iter().all(|(name, text)| {
-                query_parameter(request.path(), name)
-                    .is_some_and(|value| text.as_ref().is_none_or(|text| text.matches(value)))
-            })
+            && self.query.iter().all(|query| query.matches(request.path()))
+            && self.cookies.iter().all(|wanted| wanted.matches(request))
             && (!self.grpc || crate::grpc::is_grpc(request))
             && self.fraction.is_none_or(|share| dice::happens(dice, share))
+    }
+}
+
+impl Query {
+    fn matches(&self, path: &[u8]) -> bool {
+        let found = query_parameter(path, &self.name);
+        match &self.wanted {
+            Ok(text) => found.is_some_and(|value| text.matches(value)),
+            Err(present) => found.is_some() == *present,
+        }
+    }
+}
+
+impl Cookie {
+    fn matches<R: Request + ?Sized>(&self, request: &R) -> bool {
+        let all = request.header("cookie");
+        let found = all.as_ref().and_then(|all| cookie(all, &self.name));
+        found.is_some_and(|value| self.value.matches(value)) != self.invert
     }
 }
 

@@ -41,7 +41,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ClientConn<S> {
         self.method.extend_from_slice(head.method());
         self.answered = false;
         let body = match body {
-            BodyKind::None if matches!(head.method(), b"POST" | b"PUT" | b"PATCH") => BodyKind::Length(0),
+            BodyKind::None if matches!(head.method(), b"POST" | b"PUT" | b"PATCH" | b"OPTIONS") => {
+                BodyKind::Length(0)
+            }
             BodyKind::UntilClose => BodyKind::Chunked,
             body => body,
         };

@@ -1,16 +1,21 @@
 //! Filters before the terminal one.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use stdx::Str;
 
-use crate::Rbac;
+use crate::{
+    Compressor, ExtAuthz, Fault, Fraction, HeaderMatcher, HeaderMutation, JwtAuthn, LocalRateLimit, Rbac,
+};
 
 /// HTTP filters, run per request in their order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HttpFilter {
     /// `envoy.filters.http.rbac`.
-    Rbac { stat_prefix: Str, rules: Rbac },
-    /// `envoy.filters.http.fault`: applies what the route says ([`crate::Fault`]).
-    Fault,
+    Rbac(RbacFilter),
+    /// `envoy.filters.http.fault`: applies what the route says, else this.
+    Fault(Box<Fault>),
     /// `envoy.filters.http.set_filter_state` on `envoy.network.application_protocols`: the ALPN
     /// that the upstream connection offers if it is TLS. Stock Envoy's way to what Istio's
     /// `istio.alpn` does.
@@ -24,8 +29,52 @@ pub enum HttpFilter {
     PeerMetadata,
     /// `envoy.filters.http.grpc_stats`.
     GrpcStats,
-    /// `envoy.filters.http.cors` without a policy does nothing; kept so that Istio's chains decode.
+    /// `envoy.filters.http.cors`: applies the route's policy.
     Cors,
+    /// `envoy.filters.http.jwt_authn`.
+    JwtAuthn(Box<JwtAuthn>),
+    /// `envoy.filters.http.local_ratelimit`.
+    LocalRateLimit(Box<LocalRateLimit>),
+    /// `envoy.filters.http.ext_authz`.
+    ExtAuthz(Box<ExtAuthz>),
+    /// `envoy.filters.http.header_mutation`.
+    HeaderMutation(Box<HeaderMutation>),
+    /// `envoy.filters.http.compressor`.
+    Compressor(Box<Compressor>),
+    /// `envoy.filters.http.buffer`: a request goes on once it is wholly here; longer ones get 413.
+    Buffer { max_request_bytes: u32 },
+    /// `envoy.filters.http.health_check`.
+    HealthCheck(Box<HealthCheckFilter>),
+}
+
+/// Rules that are enforced, and rules that are only counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RbacFilter {
+    pub stat_prefix: Str,
+    /// `None`: nothing is enforced.
+    pub rules: Option<Rbac>,
+    pub shadow_rules: Option<Rbac>,
+    pub shadow_stat_prefix: Str,
+}
+
+impl RbacFilter {
+    /// Rules to be enforced.
+    pub fn enforce(stat_prefix: impl Into<Str>, rules: Rbac) -> Self {
+        RbacFilter { stat_prefix: stat_prefix.into(), rules: Some(rules), ..RbacFilter::default() }
+    }
+}
+
+/// `envoy.extensions.filters.http.health_check.v3.HealthCheck`: answers questions about our health.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HealthCheckFilter {
+    /// The upstream is asked; else we answer.
+    pub pass_through: bool,
+    /// For how long the upstream's answer is ours. `None`: ask every time.
+    pub cache_time: Option<Duration>,
+    /// Of clusters, the millionths of their endpoints that have to be healthy.
+    pub cluster_min_healthy: BTreeMap<Str, Fraction>,
+    /// What a question looks like.
+    pub headers: Vec<HeaderMatcher>,
 }
 
 /// Who reports a metric.
@@ -43,7 +92,7 @@ pub enum Reporter {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum NetworkFilter {
     /// `envoy.filters.network.rbac`.
-    Rbac { stat_prefix: Str, rules: Rbac },
+    Rbac(RbacFilter),
     /// `istio.stats` on TCP. Lateen only.
     IstioStats { reporter: Reporter },
 }

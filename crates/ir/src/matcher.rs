@@ -58,8 +58,8 @@ pub enum HeaderMatch {
     },
 }
 
-/// `envoy.config.route.v3.HeaderMatcher`. A header that occurs several times is compared as
-/// its values joined by commas. Pseudo-headers (`:method`, `:authority`, `:path`, `:scheme`)
+/// `envoy.config.route.v3.HeaderMatcher`. Of a header that occurs several times each value is compared
+/// for itself; one that matches is enough. Pseudo-headers (`:method`, `:authority`, `:path`, `:scheme`)
 /// are headers here.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HeaderMatcher {

@@ -1,13 +1,16 @@
 //! Routes: which cluster a request goes to.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use model::Origin;
 use stdx::Str;
 
-use crate::bootstrap::Json;
-use crate::{Fault, Fraction, HashPolicy, HeaderMatcher, RetryPolicy, StringMatch};
+use crate::overrides::FilterOverrides;
+use crate::{Fraction, HeaderMatcher, RetryPolicy, StringMatcher};
+
+pub use crate::action::{
+    DirectResponse, Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror, MirrorCluster,
+    Redirect, RegexRewrite, RouteAction, RouteClusters, RoutingPriority, WeightedCluster,
+};
+pub use crate::header::{AppendAction, HeaderEdits, HeaderValue};
 
 /// `envoy.config.route.v3.RouteConfiguration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -21,6 +24,10 @@ pub struct RouteConfig {
     pub validate_clusters: bool,
     /// Names the virtual hosts may not repeat; request and response edits for all routes.
     pub headers: HeaderEdits,
+    /// Edits of the same header: the most specific level is the last to speak, not the first.
+    pub most_specific_header_mutations_wins: bool,
+    pub mirrors: Vec<Mirror>,
+    pub filters: FilterOverrides,
 }
 
 /// `envoy.config.route.v3.VirtualHost`.
@@ -34,10 +41,37 @@ pub struct VirtualHost {
     /// Tell the upstream how many attempts were made: `x-envoy-attempt-count`.
     pub include_request_attempt_count: bool,
     pub include_attempt_count_in_response: bool,
-    /// `require_tls: ALL`: plaintext requests are answered 301, to the same with https.
-    pub require_tls: bool,
+    pub require_tls: RequireTls,
+    /// For routes without a policy of their own.
+    pub retry: Option<RetryPolicy>,
+    /// For routes without mirrors of their own.
+    pub mirrors: Vec<Mirror>,
+    /// Bytes of a request that are kept for a retry, a mirror or a redirect. `None`: our own limit.
+    pub request_body_buffer_limit: Option<u64>,
     pub headers: HeaderEdits,
+    pub filters: FilterOverrides,
     pub origin: Option<Origin>,
+}
+
+impl VirtualHost {
+    /// Names of the clusters that requests may go to, mirrors included.
+    pub fn clusters(&self) -> impl Iterator<Item = &Str> {
+        let forwards = self.routes.iter().filter_map(|route| match &route.action {
+            RouteAction::Forward(forward) => Some(forward),
+            RouteAction::Direct(_) | RouteAction::Redirect(_) => None,
+        });
+        forwards.flat_map(Forward::clusters).chain(self.mirrors.iter().filter_map(Mirror::name))
+    }
+}
+
+/// Which requests a virtual host answers with 301 to `https`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RequireTls {
+    #[default]
+    None,
+    /// Those of external clients: all, where nothing says which addresses are internal.
+    ExternalOnly,
+    All,
 }
 
 /// `envoy.config.route.v3.Route`.
@@ -47,12 +81,30 @@ pub struct Route {
     pub name: Str,
     pub matches: RouteMatch,
     pub action: RouteAction,
-    /// Applied by the fault filter, where the chain has one.
-    pub fault: Option<Fault>,
     pub headers: HeaderEdits,
+    /// What filters of the chain do for this route.
+    pub filters: FilterOverrides,
+    /// In place of the virtual host's.
+    pub request_body_buffer_limit: Option<u64>,
     /// `decorator.operation`, the name of the span and of `x-envoy-decorator-operation`.
     pub decorator: Option<Str>,
     pub origin: Option<Origin>,
+}
+
+impl Route {
+    /// Without a name or anything else.
+    pub fn new(matches: RouteMatch, action: RouteAction) -> Self {
+        Route {
+            name: Str::default(),
+            matches,
+            action,
+            headers: HeaderEdits::default(),
+            filters: FilterOverrides::default(),
+            request_body_buffer_limit: None,
+            decorator: None,
+            origin: None,
+        }
+    }
 }
 
 /// What a request must be like. All parts must match.
@@ -63,6 +115,7 @@ pub struct RouteMatch {
     pub case_sensitive: bool,
     pub headers: Vec<HeaderMatcher>,
     pub query: Vec<QueryMatcher>,
+    pub cookies: Vec<CookieMatcher>,
     /// Content-Type is gRPC.
     pub grpc: bool,
     /// Only this share of the requests, the rest falls through to the next route.
@@ -81,6 +134,7 @@ impl RouteMatch {
             case_sensitive: true,
             headers: Vec::new(),
             query: Vec::new(),
+            cookies: Vec::new(),
             grpc: false,
             runtime_fraction: None,
         }
@@ -98,165 +152,24 @@ pub enum PathMatch {
     Regex(Str),
 }
 
-/// A condition on a query parameter.
+/// A condition on a query parameter; the first of its name counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryMatcher {
     pub name: Str,
-    /// `None`: present with any value.
-    pub value: Option<StringMatch>,
+    pub matches: QueryMatch,
 }
 
-/// What is done with a request that matched.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum RouteAction {
-    Forward(Forward),
-    Direct(DirectResponse),
-    Redirect(Redirect),
-}
-
-/// Sending on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Forward {
-    pub clusters: RouteClusters,
-    /// For the whole exchange, retries included, from the end of the request. `None` is Envoy's
-    /// default of 15 s, zero is off.
-    pub timeout: Option<Duration>,
-    /// In place of the connection manager's `stream_idle_timeout`; zero is off.
-    pub idle_timeout: Option<Duration>,
-    /// Deprecated in Envoy: a gRPC request's `timeout` is what its `grpc-timeout` says, and at most
-    /// this; zero: any. Without effect beside `max_stream_duration`.
-    pub max_grpc_timeout: Option<Duration>,
-    /// Where it is set, `timeout` has no effect, as in Envoy.
-    pub max_stream_duration: Option<MaxStreamDuration>,
-    pub retry: Option<RetryPolicy>,
-    /// For balancers that hash.
-    pub hash_policy: Vec<HashPolicy>,
-    /// `metadata_match` on `envoy.lb`: the subset.
-    pub metadata_match: BTreeMap<Str, Json>,
-    /// Whose circuit breakers count.
-    pub priority: RoutingPriority,
-    pub host_rewrite: Option<Str>,
-    /// Replaces the matched prefix (or the whole exact path).
-    pub prefix_rewrite: Option<Str>,
-}
-
-impl Forward {
-    /// To one cluster, with Envoy's defaults.
-    pub fn to(cluster: impl Into<Str>) -> Self {
-        Forward {
-            clusters: RouteClusters::Single(cluster.into()),
-            timeout: None,
-            idle_timeout: None,
-            max_grpc_timeout: None,
-            max_stream_duration: None,
-            retry: None,
-            hash_policy: Vec::new(),
-            metadata_match: BTreeMap::new(),
-            priority: RoutingPriority::Default,
-            host_rewrite: None,
-            prefix_rewrite: None,
-        }
-    }
-}
-
-/// `envoy.config.core.v3.RoutingPriority`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RoutingPriority {
-    #[default]
-    Default,
-    High,
-}
-
-/// `envoy.config.route.v3.RouteAction.MaxStreamDuration`: how long a request and its response may
-/// take, from the request's first byte, whatever is retried.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MaxStreamDuration {
-    /// In place of the connection manager's; zero is off.
-    pub max: Option<Duration>,
-    /// A request's `grpc-timeout` takes the place of `max`, but is at most this; zero: any. `None`:
-    /// the header has no effect.
-    pub grpc_header_max: Option<Duration>,
-    /// Taken off the `grpc-timeout`, so that we are the first to give up.
-    pub grpc_header_offset: Option<Duration>,
-}
-
-impl MaxStreamDuration {
-    /// No limit but the one that a gRPC client names.
-    pub const AS_GRPC_CLIENTS_SAY: MaxStreamDuration = MaxStreamDuration {
-        max: Some(Duration::ZERO),
-        grpc_header_max: Some(Duration::ZERO),
-        grpc_header_offset: None,
-    };
-}
-
-/// Which cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum RouteClusters {
-    Single(Str),
-    /// By weight; the sum is at least 1.
-    Weighted(Vec<WeightedCluster>),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct WeightedCluster {
-    pub name: Str,
-    pub weight: u32,
-    pub headers: HeaderEdits,
-    /// Together with the route's; wins over it.
-    pub metadata_match: BTreeMap<Str, Json>,
-}
-
-/// A response that the proxy gives itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DirectResponse {
-    pub status: u16,
-    pub body: Str,
+pub enum QueryMatch {
+    /// There with any value (`true`), or not there (`false`).
+    Present(bool),
+    Value(StringMatcher),
 }
 
-/// `envoy.config.route.v3.RedirectAction`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Redirect {
-    pub https: bool,
-    pub host: Option<Str>,
-    pub port: Option<u16>,
-    pub path: Option<Str>,
-    pub prefix_rewrite: Option<Str>,
-    /// 301, 302, 303, 307 or 308.
-    pub status: u16,
-    pub strip_query: bool,
-}
-
-/// Edits of the headers of requests and responses.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HeaderEdits {
-    pub request_add: Vec<HeaderValue>,
-    /// Lower case. Removed before the additions.
-    pub request_remove: Vec<Str>,
-    pub response_add: Vec<HeaderValue>,
-    pub response_remove: Vec<Str>,
-}
-
-impl HeaderEdits {
-    pub fn is_empty(&self) -> bool {
-        *self == HeaderEdits::default()
-    }
-}
-
-/// A header to write. Values are literal: Envoy's `%COMMAND%` operators are refused, save `%%`.
+/// A condition on a cookie; without such a cookie the value does not match, so the inversion does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HeaderValue {
-    /// Lower case.
+pub struct CookieMatcher {
     pub name: Str,
-    pub value: Str,
-    pub action: AppendAction,
-}
-
-/// `envoy.config.core.v3.HeaderValueOption.HeaderAppendAction`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AppendAction {
-    #[default]
-    AppendIfExistsOrAdd,
-    AddIfAbsent,
-    OverwriteIfExistsOrAdd,
-    OverwriteIfExists,
+    pub value: StringMatcher,
+    pub invert: bool,
 }

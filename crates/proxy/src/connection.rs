@@ -168,7 +168,7 @@ async fn open(
 /// Network RBAC. The error is the policy that denied, or `none`.
 fn authorize(worker: &Worker, chain: &Chain, info: &ConnInfo) -> Result<(), Str> {
     for filter in &chain.filters {
-        let NetworkFilter::Rbac { stat_prefix, rules } = filter else { continue };
+        let NetworkFilter::Rbac(filter) = filter else { continue };
         let certificate = info.certificate();
         let peer = engine::rbac::Peer {
             remote: info.remote.ip(),
@@ -177,8 +177,15 @@ fn authorize(worker: &Worker, chain: &Chain, info: &ConnInfo) -> Result<(), Str>
             server_name: info.sni.as_deref().unwrap_or(""),
             certificate: certificate.as_ref(),
         };
-        let stats = worker.stats.tcp(stat_prefix);
-        match rules.decide(&peer, None::<&engine::request::PlainRequest>) {
+        let stats = worker.stats.tcp(&filter.stat_prefix);
+        let decide = |rules: &engine::rbac::Rbac| rules.decide(&peer, None::<&engine::request::PlainRequest>);
+        match filter.shadow.as_ref().map(decide) {
+            Some(engine::rbac::Verdict::Allowed) => stats.rbac_shadow_allowed.inc(),
+            Some(engine::rbac::Verdict::Denied { .. }) => stats.rbac_shadow_denied.inc(),
+            None => {}
+        }
+        let Some(rules) = &filter.rules else { continue };
+        match decide(rules) {
             engine::rbac::Verdict::Allowed => stats.rbac_allowed.inc(),
             engine::rbac::Verdict::Denied { policy } => {
                 stats.rbac_denied.inc();

@@ -118,7 +118,7 @@ fn inbound(ca: &Ca, backend: &Backend, account: &str) -> Setup {
     };
     setup.hcm.http_filters = vec![
         HttpFilter::PeerMetadata,
-        HttpFilter::Rbac { stat_prefix: Str::default(), rules },
+        HttpFilter::Rbac(ir::RbacFilter::enforce("", rules)),
         HttpFilter::IstioStats { reporter: Reporter::Destination },
     ];
     setup

@@ -119,7 +119,7 @@ fn a_policy_holds_for_the_next_request_of_an_open_connection() {
         .into(),
     };
     if let Terminal::Http(hcm) = &mut closed.filter_chains[0].terminal {
-        hcm.http_filters = vec![HttpFilter::Rbac { stat_prefix: Str::default(), rules }];
+        hcm.http_filters = vec![HttpFilter::Rbac(ir::RbacFilter::enforce("", rules))];
     }
     let push = |listener: &Listener| {
         proxy.handle.update(update(vec![Resource::Listener(Arc::new(listener.clone()))], &[]))

@@ -82,7 +82,7 @@ fn an_idle_connection_ends() {
 fn a_connection_that_no_policy_allows_is_closed() {
     let mut setup = tcp("b").cluster("b", &[backend::tcp_echo()]);
     let rules = Rbac { action: ir::rbac::RbacAction::Allow, policies: Default::default() };
-    setup.filters = vec![NetworkFilter::Rbac { stat_prefix: "tcp.".into(), rules }];
+    setup.filters = vec![NetworkFilter::Rbac(ir::RbacFilter::enforce("tcp.", rules))];
     let proxy = setup.start();
     let mut client = Client::connect(proxy.address);
     assert!(client.is_closed());

@@ -41,7 +41,7 @@ pub fn outbound(
             }
         }
     }
-    filters.extend([HttpFilter::Fault, HttpFilter::Cors]);
+    filters.extend([HttpFilter::Fault(Box::default()), HttpFilter::Cors]);
     filters.extend(stats(data_plane, Reporter::Source));
     HttpConnectionManager { routes: RouteSource::Rds(routes), ..base(settings, stat_prefix, filters) }
 }
@@ -56,7 +56,7 @@ pub fn inbound(
 ) -> HttpConnectionManager {
     let mut filters = peer_metadata(data_plane);
     filters.extend(rbac);
-    filters.extend([HttpFilter::GrpcStats, HttpFilter::Fault, HttpFilter::Cors]);
+    filters.extend([HttpFilter::GrpcStats, HttpFilter::Fault(Box::default()), HttpFilter::Cors]);
     filters.extend(stats(data_plane, Reporter::Destination));
     HttpConnectionManager {
         routes: RouteSource::Inline(Arc::new(routes)),
@@ -87,7 +87,7 @@ pub fn gateway(
     if data_plane == DataPlane::Lateen {
         filters.push(istio_alpn());
     }
-    filters.extend([HttpFilter::Fault, HttpFilter::Cors]);
+    filters.extend([HttpFilter::Fault(Box::default()), HttpFilter::Cors]);
     filters.extend(stats(data_plane, Reporter::Gateway));
     HttpConnectionManager {
         routes: RouteSource::Rds(routes),

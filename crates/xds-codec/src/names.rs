@@ -6,11 +6,19 @@ pub const NETWORK_RBAC: &str = "envoy.filters.network.rbac";
 
 pub const ROUTER: &str = "envoy.filters.http.router";
 pub const HTTP_RBAC: &str = "envoy.filters.http.rbac";
-/// Also the key of a route's `typed_per_filter_config`.
+/// This and the following are also keys of `typed_per_filter_config`.
 pub const FAULT: &str = "envoy.filters.http.fault";
 pub const SET_FILTER_STATE: &str = "envoy.filters.http.set_filter_state";
 pub const GRPC_STATS: &str = "envoy.filters.http.grpc_stats";
 pub const CORS: &str = "envoy.filters.http.cors";
+pub const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";
+pub const LOCAL_RATE_LIMIT: &str = "envoy.filters.http.local_ratelimit";
+pub const EXT_AUTHZ: &str = "envoy.filters.http.ext_authz";
+pub const HEADER_MUTATION: &str = "envoy.filters.http.header_mutation";
+pub const COMPRESSOR: &str = "envoy.filters.http.compressor";
+pub const GZIP: &str = "envoy.compression.gzip.compressor";
+pub const BUFFER: &str = "envoy.filters.http.buffer";
+pub const HEALTH_CHECK: &str = "envoy.filters.http.health_check";
 pub const ISTIO_STATS: &str = "istio.stats";
 pub const ISTIO_ALPN: &str = "istio.alpn";
 pub const PEER_METADATA: &str = "envoy.filters.http.peer_metadata";
@@ -29,6 +37,10 @@ pub const CARES_RESOLVER: &str = "envoy.network.dns_resolver.cares";
 pub const FILE_ACCESS_LOG: &str = "envoy.access_loggers.file";
 pub const STDOUT_ACCESS_LOG: &str = "envoy.access_loggers.stdout";
 pub const STDERR_ACCESS_LOG: &str = "envoy.access_loggers.stderr";
+
+pub const PREVIOUS_ROUTES: &str = "envoy.internal_redirect_predicates.previous_routes";
+pub const ALLOW_LISTED_ROUTES: &str = "envoy.internal_redirect_predicates.allow_listed_routes";
+pub const SAFE_CROSS_SCHEME: &str = "envoy.internal_redirect_predicates.safe_cross_scheme";
 
 pub const PREVIOUS_HOSTS: &str = "envoy.retry_host_predicates.previous_hosts";
 

@@ -17,7 +17,7 @@ fn nested(depth: usize) -> Listener {
         matches: FilterChainMatch::default(),
         tls: None,
         transport_socket_connect_timeout: None,
-        filters: vec![NetworkFilter::Rbac { stat_prefix: "x".into(), rules }],
+        filters: vec![NetworkFilter::Rbac(RbacFilter::enforce("x", rules))],
         terminal,
         origin: None,
     };

@@ -239,10 +239,7 @@ fn rbac_never_widens() {
     };
     let any = "permissions: [{any: true}], principals: [{any: true}]";
     one("rules: {}", &[]);
-    one(
-        "shadow_rules: {}",
-        &["rules: is required: without rules nothing is enforced", "shadow_rules: is not supported"],
-    );
+    one("shadow_rules_stat_prefix: x", &["rules: is required: without rules nothing is enforced"]);
     one(
         &format!("rules: {{policies: {{p: {{{any}, condition: {{}}}}}}}}"),
         &["rules.policies[\"p\"].condition: is not supported"],
@@ -286,8 +283,11 @@ fn routes_are_read_to_the_last_field() {
     );
     one("match: {prefix: /}", &[": an action is required: route, direct_response or redirect"]);
     one(
-        "match: {prefix: /}, route: {cluster_header: x, hash_policy: [{filter_state: {key: a}}]}",
-        &[".route.cluster_header: is not supported", ".route.hash_policy[0].filter_state: is not supported"],
+        "match: {prefix: /}, route: {cluster_specifier_plugin: x, hash_policy: [{filter_state: {key: a}}]}",
+        &[
+            ".route.cluster_specifier_plugin: is not supported",
+            ".route.hash_policy[0].filter_state: is not supported",
+        ],
     );
     one(
         "match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, weight: 0}]}}",

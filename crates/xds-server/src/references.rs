@@ -3,9 +3,8 @@
 
 use ir::http::RouteSource;
 use ir::listener::Terminal;
-use ir::route::RouteClusters;
 use ir::tcp::TcpClusters;
-use ir::{ClusterDiscovery, Listener, Resource, ResourceType, RouteAction, RouteConfig};
+use ir::{ClusterDiscovery, Listener, Resource, ResourceType, RouteConfig};
 use model::Origin;
 use stdx::Str;
 
@@ -66,13 +65,8 @@ fn of_listener(listener: &Listener, found: &mut Vec<Reference>) {
 }
 
 fn of_route(route: &RouteConfig, found: &mut Vec<Reference>) {
-    for route in route.virtual_hosts.iter().flat_map(|host| &host.routes) {
-        let RouteAction::Forward(forward) = &route.action else { continue };
-        match &forward.clusters {
-            RouteClusters::Single(name) => cluster(name, found),
-            RouteClusters::Weighted(list) => list.iter().for_each(|entry| cluster(&entry.name, found)),
-        }
-    }
+    route.virtual_hosts.iter().flat_map(|host| host.clusters()).for_each(|name| cluster(name, found));
+    route.mirrors.iter().filter_map(|mirror| mirror.name()).for_each(|name| cluster(name, found));
 }
 
 fn cluster(name: &Str, found: &mut Vec<Reference>) {

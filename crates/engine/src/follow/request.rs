@@ -2,6 +2,7 @@
 
 use ir::RouteAction;
 use ir::http::RouteSource;
+use ir::route::RequireTls;
 
 use super::{Call, ClientTls, Configuration, Followed, Refusal};
 use crate::dice::Dice;
@@ -34,14 +35,14 @@ pub fn route(
     };
     let virtual_host = table.vhost(vhost);
     found.virtual_host = Some(virtual_host.name.clone());
-    if virtual_host.require_tls && call.tls == ClientTls::Plaintext {
+    if virtual_host.require_tls != RequireTls::None && call.tls == ClientTls::Plaintext {
         return Err(Refusal::TlsRedirect);
     }
     let Selection::Route { vhost, route } = selection else { return Err(Refusal::NoRoute) };
     let route = table.route(vhost, route);
     found.route = Some(route.name.clone()).filter(|name| !name.is_empty());
     if let RouteAction::Forward(forward) = &route.action {
-        found.cluster = route::cluster(forward, dice).map(|chosen| chosen.name.clone());
+        found.cluster = route::cluster(forward, &request, dice).map(|chosen| chosen.name.as_ref().into());
     }
     Ok(())
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use ir::http::RouteSource;
 use ir::listener::{FilterChain, FilterChainMatch, Listener, ListenerFilter, TransportProtocol};
-use ir::route::{Forward, HeaderEdits, RouteMatch};
+use ir::route::{Forward, RequireTls, RouteMatch};
 use ir::{HttpConnectionManager, Resource, Route, RouteAction, RouteConfig, TcpProxy, Terminal, VirtualHost};
 
 use super::*;
@@ -57,18 +57,13 @@ fn mesh(require_tls: bool) -> Configuration {
     );
     let route = Route {
         name: "only".into(),
-        matches: RouteMatch::prefix("/shop"),
-        action: RouteAction::Forward(Forward::to("shop")),
-        fault: None,
-        headers: HeaderEdits::default(),
-        decorator: None,
-        origin: None,
+        ..Route::new(RouteMatch::prefix("/shop"), RouteAction::Forward(Forward::to("shop")))
     };
     let host = VirtualHost {
         name: "host".into(),
         domains: vec!["a.com".into()],
         routes: vec![route],
-        require_tls,
+        require_tls: if require_tls { RequireTls::All } else { RequireTls::None },
         ..VirtualHost::default()
     };
     let routes = RouteConfig { name: "web".into(), virtual_hosts: vec![host], ..RouteConfig::default() };

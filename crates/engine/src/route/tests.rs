@@ -7,15 +7,7 @@ use crate::dice::SplitMix;
 use crate::request::PlainRequest;
 
 fn route(name: &str, matches: RouteMatch) -> ir::Route {
-    ir::Route {
-        name: name.into(),
-        matches,
-        action: RouteAction::Forward(Forward::to("c")),
-        fault: None,
-        headers: HeaderEdits::default(),
-        decorator: None,
-        origin: None,
-    }
+    ir::Route { name: name.into(), ..ir::Route::new(matches, RouteAction::Forward(Forward::to("c"))) }
 }
 
 fn table(vhosts: Vec<(&[&str], Vec<ir::Route>)>) -> RouteTable {
@@ -98,13 +90,16 @@ fn first_match_wins_at_any_size() {
 
 #[test]
 fn query_and_grpc() {
-    let query = |value| QueryMatcher { name: "q".into(), value };
-    let exact = Some(ir::StringMatch::Exact("1".into()));
+    let query = |matches| QueryMatcher { name: "q".into(), matches };
+    let exact = QueryMatch::Value(ir::StringMatcher::exact("1"));
     let table = table(vec![(
         &["*"],
         vec![
             route("one", RouteMatch { query: vec![query(exact)], ..RouteMatch::prefix("/") }),
-            route("any", RouteMatch { query: vec![query(None)], ..RouteMatch::prefix("/") }),
+            route(
+                "any",
+                RouteMatch { query: vec![query(QueryMatch::Present(true))], ..RouteMatch::prefix("/") },
+            ),
             route("grpc", RouteMatch { grpc: true, ..RouteMatch::prefix("/") }),
         ],
     )]);

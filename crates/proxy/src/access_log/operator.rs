@@ -126,11 +126,13 @@ fn write_header(entry: &Entry<'_>, of: Of, name: &str, fallback: Option<&str>, o
     let value = find(name).filter(|v| !v.is_empty()).or_else(|| fallback.and_then(find));
     let Some(value) = value else { return };
     // A line stays one line whatever a peer sends.
-    if !value.iter().any(u8::is_ascii_control) {
+    // A tab is a part of many values, and ends no line.
+    let strange = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    if !value.iter().any(strange) {
         return out.extend_from_slice(&value);
     }
     for byte in value.iter() {
-        if byte.is_ascii_control() {
+        if strange(byte) {
             put_display(out, format_args!("\\x{byte:02x}"));
         } else {
             out.push(*byte);
@@ -163,6 +165,8 @@ fn write_address(entry: &Entry<'_>, which: Which, part: Part, out: &mut Vec<u8>)
         Which::DownstreamRemote => Some(entry.record.remote.unwrap_or(entry.conn.remote)),
         Which::DownstreamDirectRemote => Some(entry.conn.remote),
         Which::UpstreamLocal => entry.record.upstream_local,
+        // Nobody was reached.
+        Which::UpstreamRemote if entry.record.flags.has(super::Flag::UF) => None,
         Which::UpstreamRemote => match &entry.record.upstream_host {
             Some(ir::Address::Socket(address)) => Some(*address),
             _ => None,
@@ -274,7 +278,10 @@ fn plain(name: &str) -> Option<fn(&Entry<'_>, &mut Vec<u8>)> {
         "REQUESTED_SERVER_NAME" => |e, out| text(out, e.conn.sni.as_deref()),
         "ROUTE_NAME" => |e, out| text(out, e.record.route_name.as_deref()),
         "VIRTUAL_HOST_NAME" => |e, out| text(out, e.record.virtual_host.as_deref()),
-        "FILTER_CHAIN_NAME" => |e, out| text(out, Some(e.conn.chain.as_str())),
+        // A number stands for a name that the configuration does not give.
+        "FILTER_CHAIN_NAME" => {
+            |e, out| text(out, Some(e.conn.chain.as_str()).filter(|name| !name.starts_with('#')))
+        }
         "CONNECTION_ID" => |e, out| number(out, Some(e.conn.id)),
         "HOSTNAME" => |_, out| text(out, Some(hostname())),
         "GRPC_STATUS_NUMBER" => |e, out| number(out, e.record.grpc_status.map(u64::from)),

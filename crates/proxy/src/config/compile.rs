@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use engine::Problem;
 use engine::balance::EndpointSet;
+use engine::overrides::RateLimit;
 use engine::route::RouteTable;
 use identity::{ClientTls, SecretStore, ServerTls};
 use ir::cluster::ProxyProtocol;
@@ -17,8 +19,8 @@ use stdx::Str;
 
 use super::refuse;
 use super::snapshot::{
-    AlpnOverride, Chain, Cluster, Hcm, HttpFilter, Inspect, Listener, NetworkFilter, ProxyProtocolFilter,
-    Tcp, Terminal, Transport, chain_name, transport_index,
+    AlpnOverride, Chain, Cluster, FaultFilter, Hcm, HttpFilter, Inspect, Listener, NetworkFilter,
+    ProxyProtocolFilter, RbacFilter, Tcp, Terminal, Transport, chain_name, transport_index,
 };
 use crate::access_log;
 use crate::balance::Balance;
@@ -95,11 +97,9 @@ fn chain(
     let mut istio_stats = None;
     for (i, filter) in config.filters.iter().enumerate() {
         filters.push(match filter {
-            ir::NetworkFilter::Rbac { stat_prefix, rules } => NetworkFilter::Rbac {
-                stat_prefix: stat_prefix.clone(),
-                rules: engine::rbac::Rbac::compile(rules)
-                    .map_err(|p| p.inside(format!("filters[{i}].rules")))?,
-            },
+            ir::NetworkFilter::Rbac(it) => {
+                NetworkFilter::Rbac(rbac(it).map_err(|p| p.inside(format!("filters[{i}]")))?)
+            }
             ir::NetworkFilter::IstioStats { reporter } => {
                 istio_stats = Some(*reporter);
                 NetworkFilter::IstioStats(*reporter)
@@ -124,17 +124,48 @@ fn chain(
     }))
 }
 
+fn rbac(it: &ir::RbacFilter) -> Result<RbacFilter, Problem> {
+    let compile = |rules: &Option<ir::Rbac>, field: &'static str| {
+        rules.as_ref().map(engine::rbac::Rbac::compile).transpose().map_err(|p| p.inside(field))
+    };
+    Ok(RbacFilter {
+        stat_prefix: it.stat_prefix.clone(),
+        rules: compile(&it.rules, "rules")?,
+        shadow: compile(&it.shadow_rules, "shadow_rules")?,
+    })
+}
+
+/// A filter that the data plane cannot run yet: accepting it would be a promise.
+fn not_yet(index: usize, name: &str) -> Problem {
+    Problem::new(format!("http_filters[{index}]"), format!("{name} is not supported"))
+}
+
 fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Problem> {
     let mut filters = Vec::new();
     let (mut istio_stats, mut peer_metadata) = (None::<Reporter>, false);
     for (i, filter) in config.http_filters.iter().enumerate() {
         match filter {
-            ir::HttpFilter::Rbac { stat_prefix, rules } => filters.push(HttpFilter::Rbac {
-                stat_prefix: stat_prefix.clone(),
-                rules: engine::rbac::Rbac::compile(rules)
-                    .map_err(|p| p.inside(format!("http_filters[{i}].rules")))?,
-            }),
-            ir::HttpFilter::Fault => filters.push(HttpFilter::Fault),
+            ir::HttpFilter::Rbac(it) => {
+                let compiled = rbac(it).map_err(|p| p.inside(format!("http_filters[{i}]")))?;
+                filters.push(HttpFilter::Rbac(compiled));
+            }
+            ir::HttpFilter::Fault(it) => {
+                let default = engine::fault::Fault::compile(it);
+                let default = default.map_err(|p| p.inside(format!("http_filters[{i}]")))?;
+                filters.push(HttpFilter::Fault(Arc::new(FaultFilter { default, active: AtomicU64::new(0) })));
+            }
+            ir::HttpFilter::Cors => filters.push(HttpFilter::Cors),
+            ir::HttpFilter::LocalRateLimit(it) => {
+                filters.push(HttpFilter::LocalRateLimit(Arc::new(RateLimit::new(it))));
+            }
+            ir::HttpFilter::HeaderMutation(it) => filters.push(HttpFilter::HeaderMutation(it.clone())),
+            ir::HttpFilter::Buffer { max_request_bytes } => {
+                filters.push(HttpFilter::Buffer(*max_request_bytes));
+            }
+            ir::HttpFilter::JwtAuthn(_) => return Err(not_yet(i, "envoy.filters.http.jwt_authn")),
+            ir::HttpFilter::ExtAuthz(_) => return Err(not_yet(i, "envoy.filters.http.ext_authz")),
+            ir::HttpFilter::Compressor(_) => return Err(not_yet(i, "envoy.filters.http.compressor")),
+            ir::HttpFilter::HealthCheck(_) => return Err(not_yet(i, "envoy.filters.http.health_check")),
             ir::HttpFilter::UpstreamAlpn { protocols } => {
                 filters.push(HttpFilter::Alpn(AlpnOverride::Fixed(alpn(protocols))));
             }
@@ -147,8 +178,8 @@ fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Prob
             }
             ir::HttpFilter::IstioStats { reporter } => istio_stats = Some(*reporter),
             ir::HttpFilter::PeerMetadata => peer_metadata = true,
-            // Neither changes what happens to a request as long as it has no policy of its own.
-            ir::HttpFilter::GrpcStats | ir::HttpFilter::Cors => {}
+            // It changes nothing of what happens to a request.
+            ir::HttpFilter::GrpcStats => {}
         }
     }
     let inline_routes = match &config.routes {
@@ -156,6 +187,7 @@ fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Prob
         RouteSource::Rds(_) => None,
     };
     Ok(Hcm {
+        encodes: filters.iter().any(HttpFilter::sees_responses),
         filters,
         access_log: access_log::compile(&config.access_log)?,
         inline_routes,
@@ -309,13 +341,5 @@ pub fn names_of(config: &ir::Listener) -> (Vec<Str>, Vec<Str>) {
 
 /// Names of clusters that a virtual host's routes send to.
 pub fn clusters_of(vhost: &ir::VirtualHost) -> Vec<Str> {
-    let mut names = Vec::new();
-    for route in &vhost.routes {
-        let ir::RouteAction::Forward(forward) = &route.action else { continue };
-        match &forward.clusters {
-            ir::route::RouteClusters::Single(name) => names.push(name.clone()),
-            ir::route::RouteClusters::Weighted(all) => names.extend(all.iter().map(|c| c.name.clone())),
-        }
-    }
-    names
+    vhost.clusters().cloned().collect()
 }

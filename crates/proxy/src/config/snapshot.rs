@@ -3,9 +3,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use engine::balance::EndpointSet;
+use engine::overrides::RateLimit;
 use engine::route::RouteTable;
 use identity::{ClientTls, ServerTls};
 use ir::cluster::ProxyProtocol;
@@ -35,7 +37,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// A cluster, for a request.
-    pub fn cluster(&self, name: &Str) -> Option<&Arc<Cluster>> {
+    pub fn cluster(&self, name: &str) -> Option<&Arc<Cluster>> {
         self.clusters.get(name).map(|cluster| cluster.get())
     }
 
@@ -116,7 +118,7 @@ pub struct Chain {
 }
 
 pub enum NetworkFilter {
-    Rbac { stat_prefix: Str, rules: engine::rbac::Rbac },
+    Rbac(RbacFilter),
     IstioStats(Reporter),
 }
 
@@ -139,12 +141,43 @@ pub struct Hcm {
     /// `istio.stats`, if it is among the filters.
     pub istio_stats: Option<Reporter>,
     pub peer_metadata: bool,
+    /// Some filter sees responses.
+    pub encodes: bool,
 }
 
 pub enum HttpFilter {
-    Rbac { stat_prefix: Str, rules: engine::rbac::Rbac },
-    Fault,
+    Rbac(RbacFilter),
+    Fault(Arc<FaultFilter>),
+    Cors,
+    LocalRateLimit(Arc<RateLimit>),
+    HeaderMutation(Box<ir::HeaderMutation>),
+    /// Bytes.
+    Buffer(u32),
     Alpn(AlpnOverride),
+}
+
+impl HttpFilter {
+    /// Whether responses pass it, too.
+    pub fn sees_responses(&self) -> bool {
+        match self {
+            HttpFilter::Cors | HttpFilter::LocalRateLimit(_) | HttpFilter::HeaderMutation(_) => true,
+            HttpFilter::Rbac(_) | HttpFilter::Fault(_) | HttpFilter::Buffer(_) | HttpFilter::Alpn(_) => false,
+        }
+    }
+}
+
+/// Compiled [`ir::RbacFilter`].
+pub struct RbacFilter {
+    pub stat_prefix: Str,
+    pub rules: Option<engine::rbac::Rbac>,
+    pub shadow: Option<engine::rbac::Rbac>,
+}
+
+/// The fault for routes that say nothing, and how many are under way. Only injected faults touch the
+/// number that workers share.
+pub struct FaultFilter {
+    pub default: engine::fault::Fault,
+    pub active: AtomicU64,
 }
 
 /// What ALPN the upstream connection offers if it is TLS.

@@ -34,15 +34,7 @@ fn routes(hosts: &[(&str, &str)]) -> Resource {
     let vhost = |(host, cluster): &(&str, &str)| VirtualHost {
         name: (*host).into(),
         domains: vec![(*host).into()],
-        routes: vec![Route {
-            name: Str::default(),
-            matches: RouteMatch::prefix("/"),
-            action: RouteAction::Forward(Forward::to(*cluster)),
-            fault: None,
-            headers: Default::default(),
-            decorator: None,
-            origin: None,
-        }],
+        routes: vec![Route::new(RouteMatch::prefix("/"), RouteAction::Forward(Forward::to(*cluster)))],
         ..VirtualHost::default()
     };
     let virtual_hosts = hosts.iter().map(vhost).collect();

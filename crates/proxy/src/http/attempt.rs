@@ -6,6 +6,7 @@ use std::task::Poll;
 
 use engine::outlier;
 use engine::retry::Outcome;
+use ir::route::HostRewrite;
 use upstream::{Destination, Failure, Response, SendError};
 
 use super::body::{Attempt, number};
@@ -34,6 +35,7 @@ pub(super) async fn attempt(
     if ctx.route.as_ref().is_some_and(|chosen| chosen.vhost().include_request_attempt_count) {
         ctx.head.set("x-envoy-attempt-count", itoa::Buffer::new().format(ctx.record.attempts));
     }
+    auto_host(ctx, to);
     filters::peer_metadata::to_upstream(ctx, plan.cluster.is_mutual(to));
     plan.stats.rq_total.inc();
     plan.stats.rq_active.inc();
@@ -61,6 +63,17 @@ pub(super) async fn attempt(
         plan.cluster.report(&worker, config, to, outlier_outcome(ctx.is_grpc, &result));
     }
     result
+}
+
+/// `auto_host_rewrite`: the host is the endpoint's name, where it has one.
+fn auto_host(ctx: &mut Context, to: &Destination) {
+    let Some(chosen) = ctx.route.clone() else { return };
+    let ir::RouteAction::Forward(forward) = &chosen.route().action else { return };
+    if let (Some(HostRewrite::Auto), ir::Address::Name { host, .. }) =
+        (&forward.host_rewrite, &to.endpoint.address)
+    {
+        super::headers::rewrite_host(ctx, forward, host.as_bytes());
+    }
 }
 
 fn count(plan: &Plan, result: &Result<Response<Attempt>, Ended>) {

@@ -63,6 +63,10 @@ struct Inner {
     /// Frames from the beginning; `None` once they are not wholly kept.
     kept: Option<VecDeque<Frame>>,
     kept_bytes: usize,
+    /// How many bytes may be kept.
+    limit: usize,
+    /// Copies for mirrors.
+    taps: Vec<Rc<RefCell<Tapped>>>,
     /// What the connection's requests keep together.
     kept_together: Option<Rc<Cell<usize>>>,
     /// Bytes the source has been told are done with.
@@ -79,18 +83,89 @@ impl RequestBody {
             progress.request_end.set(Some(began));
         }
         let (kept_bytes, kept_together) = (0, None);
-        let inner =
-            Inner { source, kind, progress, kept: None, kept_bytes, kept_together, released: 0, ended };
+        let (limit, taps) = (REPLAY_LIMIT, Vec::new());
+        let inner = Inner {
+            source,
+            kind,
+            progress,
+            kept: None,
+            kept_bytes,
+            limit,
+            taps,
+            kept_together,
+            released: 0,
+            ended,
+        };
         RequestBody(Rc::new(RefCell::new(inner)))
     }
 
-    /// From here on keeps what is read, for another attempt.
-    pub fn keep(&self, together: &Rc<Cell<usize>>) {
+    /// From here on keeps what is read, for another attempt; at most `limit` bytes, and our own limit.
+    pub fn keep(&self, together: &Rc<Cell<usize>>, limit: Option<u64>) {
         let mut inner = self.0.borrow_mut();
+        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        inner.limit = inner.limit.max(inner.kept_bytes).min(limit);
         if inner.released == 0 && inner.kept.is_none() && inner.progress.request_bytes.get() == 0 {
             inner.kept = Some(VecDeque::new());
             inner.kept_together = Some(together.clone());
         }
+    }
+
+    /// Reads all of it, at most `limit` bytes, and keeps it until an attempt is done with it.
+    pub async fn collect(&self, limit: usize) -> Whole {
+        {
+            let mut inner = self.0.borrow_mut();
+            if inner.kept.is_none() && inner.progress.request_bytes.get() == 0 {
+                inner.kept = Some(VecDeque::new());
+            }
+            inner.limit = limit;
+        }
+        loop {
+            let frame = std::future::poll_fn(|cx| self.0.borrow_mut().source.poll_frame(cx)).await;
+            let mut inner = self.0.borrow_mut();
+            if let Ok(Some(Frame::Data(bytes))) = &frame {
+                // The buffer has room for it: the next may come.
+                let len = bytes.len();
+                inner.released += len as u64;
+                inner.source.release(len);
+                if inner.progress.request_bytes.get() + len as u64 > limit as u64 {
+                    inner.note(&frame);
+                    return Whole::TooLong;
+                }
+            }
+            inner.note(&frame);
+            match frame {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    inner.kind = match inner.progress.request_bytes.get() {
+                        0 => BodyKind::None,
+                        bytes => BodyKind::Length(bytes),
+                    };
+                    return Whole::Yes;
+                }
+                Err(_) => return Whole::Broken,
+            }
+        }
+    }
+
+    /// The next attempt goes without it.
+    pub fn drop_content(&self) {
+        let mut inner = self.0.borrow_mut();
+        inner.forget();
+        inner.kind = BodyKind::None;
+    }
+
+    /// What is read of it from here on, for somebody else. What does not keep up is cut off.
+    pub fn tap(&self) -> Tap {
+        let mut inner = self.0.borrow_mut();
+        let tapped = Rc::new(RefCell::new(Tapped::default()));
+        let kept = inner.kept.iter().flatten().cloned();
+        tapped.borrow_mut().frames.extend(kept);
+        if inner.ended {
+            tapped.borrow_mut().end = Some(true);
+        } else {
+            inner.taps.push(tapped.clone());
+        }
+        Tap { kind: inner.kind, tapped }
     }
 
     /// All that was read so far is kept, or there is nothing to keep.
@@ -108,6 +183,12 @@ impl RequestBody {
     pub fn replayable(&self) -> bool {
         let inner = self.0.borrow();
         inner.kind == BodyKind::None || inner.kept.is_some() || inner.progress.request_bytes.get() == 0
+    }
+
+    /// There is none, or its last byte has been read.
+    pub fn is_whole(&self) -> bool {
+        let inner = self.0.borrow();
+        inner.ended || inner.progress.request_end.get().is_some()
     }
 
     /// There is none, or all of it has been read.
@@ -176,6 +257,10 @@ impl Body for Attempt {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.forget();
+        // Who still copies it does not wait for ever.
+        for tap in self.taps.drain(..) {
+            tap.borrow_mut().take(&Err(BodyError::Incomplete));
+        }
     }
 }
 
@@ -193,22 +278,30 @@ impl Inner {
         let Some(together) = &self.kept_together else { return };
         self.kept_bytes += bytes;
         together.set(together.get() + bytes);
-        if self.kept_bytes > REPLAY_LIMIT || together.get() > CONNECTION_REPLAY_LIMIT {
+        if self.kept_bytes > self.limit || together.get() > CONNECTION_REPLAY_LIMIT {
             self.forget();
         }
     }
 
     fn end(&mut self) {
         self.ended = true;
-        self.progress.request_end.set(Some(Instant::now()));
+        if self.progress.request_end.get().is_none() {
+            self.progress.request_end.set(Some(Instant::now()));
+        }
     }
 
     fn note(&mut self, frame: &Result<Option<Frame>, BodyError>) {
         self.progress.touch();
+        self.taps.retain(|tap| tap.borrow_mut().take(frame));
         match frame {
             Ok(Some(frame)) => {
                 if let Frame::Data(bytes) = frame {
-                    self.progress.request_bytes.set(self.progress.request_bytes.get() + bytes.len() as u64);
+                    let total = self.progress.request_bytes.get() + bytes.len() as u64;
+                    self.progress.request_bytes.set(total);
+                    // Who knows the length does not ask again, and the upstream's time begins now.
+                    if self.kind == BodyKind::Length(total) {
+                        self.progress.request_end.set(Some(Instant::now()));
+                    }
                     self.keep(bytes.len());
                 }
                 if let Some(kept) = &mut self.kept {
@@ -224,6 +317,83 @@ impl Inner {
                 self.progress.request_failed.set(true);
             }
         }
+    }
+}
+
+/// How a body came to be there whole.
+pub enum Whole {
+    Yes,
+    TooLong,
+    Broken,
+}
+
+/// A copy of a request's body: what its first reader has read.
+pub struct Tap {
+    kind: BodyKind,
+    tapped: Rc<RefCell<Tapped>>,
+}
+
+#[derive(Default)]
+struct Tapped {
+    frames: VecDeque<Frame>,
+    bytes: usize,
+    /// Whether it came to its end, or broke.
+    end: Option<bool>,
+    reader: Option<std::task::Waker>,
+}
+
+impl Tapped {
+    /// Whether more is wanted.
+    fn take(&mut self, frame: &Result<Option<Frame>, BodyError>) -> bool {
+        match frame {
+            Ok(Some(frame)) => {
+                if let Frame::Data(bytes) = frame {
+                    self.bytes += bytes.len();
+                }
+                self.frames.push_back(frame.clone());
+                if self.bytes > CONNECTION_REPLAY_LIMIT {
+                    self.end = Some(false);
+                }
+            }
+            Ok(None) => self.end = Some(true),
+            Err(_) => self.end = Some(false),
+        }
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        self.end.is_none()
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        // Nobody reads it: nothing is kept for it.
+        self.tapped.borrow_mut().end = Some(false);
+        self.tapped.borrow_mut().frames.clear();
+    }
+}
+
+impl Body for Tap {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
+        let mut tapped = self.tapped.borrow_mut();
+        if let Some(frame) = tapped.frames.pop_front() {
+            if let Frame::Data(bytes) = &frame {
+                tapped.bytes = tapped.bytes.saturating_sub(bytes.len());
+            }
+            return Poll::Ready(Ok(Some(frame)));
+        }
+        match tapped.end {
+            Some(true) => Poll::Ready(Ok(None)),
+            Some(false) => Poll::Ready(Err(BodyError::Incomplete)),
+            None => {
+                tapped.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn kind(&self) -> BodyKind {
+        self.kind
     }
 }
 

@@ -47,6 +47,10 @@ pub struct Context {
     /// Ours, as the upstream saw it.
     pub local_principal: Option<Str>,
     pub service: Option<ir::cluster::ServiceRef>,
+    /// Of several clusters of a route the one that was chosen.
+    pub weighted: Option<usize>,
+    /// What filters have to remember until the response; most requests have nothing.
+    pub filters: Option<Box<super::filters::State>>,
     /// Edits of the weighted cluster that was chosen.
     pub cluster_edits: Option<Box<ir::route::HeaderEdits>>,
     /// Values of `Set-Cookie` that make the client stick to its endpoint.
@@ -114,6 +118,8 @@ impl Context {
             upstream_principal: None,
             local_principal: None,
             service: None,
+            weighted: None,
+            filters: None,
             cluster_edits: None,
             sticky: Vec::new(),
             stream_idle,
@@ -121,6 +127,18 @@ impl Context {
             tell_peer: false,
             response: Vec::new(),
         }
+    }
+
+    /// What the route says about filters, the most specific level first.
+    pub fn overrides(&self) -> impl Iterator<Item = &engine::overrides::Overrides> {
+        let chosen = self.route.as_ref();
+        let weighted = self.weighted;
+        chosen.into_iter().flat_map(move |it| it.table.overrides(it.vhost, it.route, weighted))
+    }
+
+    /// What filters remember.
+    pub fn filter_state(&mut self) -> &mut super::filters::State {
+        self.filters.get_or_insert_default()
     }
 
     /// Remembers of the response what the record wants to know.
@@ -187,6 +205,24 @@ impl Context {
         }
     }
 
+    /// Writes the line of a request whose redirect is followed; what comes next has one of its own.
+    pub fn write_redirect(&mut self) {
+        self.record.details = "internal_redirect".into();
+        self.record.bytes_received = self.progress.request_bytes.get();
+        self.write_line();
+        self.record.attempts = 0;
+        self.response.clear();
+    }
+
+    fn write_line(&self) {
+        if !self.hcm.access_log.is_empty() {
+            let headers = Logged(self);
+            let entry = Entry { record: &self.record, conn: &self.conn.info, headers: &headers };
+            access_log::write(&self.hcm.access_log, &entry, &self.conn.worker.logs);
+            self.conn.worker.log_later();
+        }
+    }
+
     fn close(&mut self) {
         self.note_ending();
         let progress = &self.progress;
@@ -204,12 +240,7 @@ impl Context {
         if let Some(reporter) = self.hcm.istio_stats {
             istio::report_request(self, reporter);
         }
-        if !self.hcm.access_log.is_empty() {
-            let headers = Logged(self);
-            let entry = Entry { record: &self.record, conn: &self.conn.info, headers: &headers };
-            access_log::write(&self.hcm.access_log, &entry, &self.conn.worker.logs);
-            self.conn.worker.log_later();
-        }
+        self.write_line();
     }
 }
 

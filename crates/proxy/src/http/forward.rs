@@ -1,11 +1,12 @@
 //! Sending a request on: pick → pool → send → retry?
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use engine::grpc;
-use engine::retry::{Decision, Outcome, Retries};
+use engine::retry::{self, Decision, Retries};
 use engine::timeouts::{self, Timeouts};
 use ir::route::{Forward, RoutingPriority};
 use ir::{Address, ClusterDiscovery, HttpProtocol};
@@ -17,14 +18,23 @@ use super::context::Context;
 use super::limits::Limits;
 use super::outgoing::Outgoing;
 use super::respond::{Answer, Stop};
-use super::{filters, headers, upgrade};
+use super::{filters, headers, mirror, redirect, upgrade};
 use crate::access_log::Flag;
+use crate::balance::Pick;
 use crate::config::snapshot::Cluster;
 use crate::telemetry::ClusterStats;
+use crate::worker::Worker;
 
 /// How often a request is sent again that an endpoint refused to look at (`REFUSED_STREAM`, or left
 /// out of its GOAWAY): that is no retry, and no policy is asked.
 const REPLAYS: u32 = 2;
+
+/// What became of a request.
+pub enum Outcome {
+    Answer(Answer),
+    /// The upstream sent it elsewhere, and we go there.
+    Redirected,
+}
 
 /// What does not change between the attempts of a request.
 pub(super) struct Plan {
@@ -42,15 +52,21 @@ pub(super) struct Plan {
 }
 
 /// Sends a request to the cluster that its route names.
-pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Answer, Stop> {
+pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Outcome, Stop> {
     let mut plan = plan(ctx, forward, body)?;
-    let policy = forward.retry.as_ref();
+    let chosen = ctx.route.clone();
+    let of_vhost = chosen.as_ref().and_then(|chosen| chosen.vhost().retry.as_ref());
+    let policy = forward.retry.as_ref().or(of_vhost);
     let mut retries = Retries::new(policy);
-    if retries.possible() || plan.may_be_refused || upstream::is_idempotent(ctx.head.method()) {
-        plan.body.keep(&ctx.conn.kept);
+    let safe = upstream::is_idempotent(ctx.head.method());
+    if retries.possible() || plan.may_be_refused || safe || forward.internal_redirect.is_some() {
+        let route = chosen.as_ref().and_then(|chosen| chosen.route().request_body_buffer_limit);
+        let vhost = chosen.as_ref().and_then(|chosen| chosen.vhost().request_body_buffer_limit);
+        plan.body.keep(&ctx.conn.kept, route.or(vhost));
     }
     let cluster = plan.cluster.clone();
     let limits = BreakerLimits::of(&cluster.config, plan.priority);
+    mirror::send(ctx, forward, &plan.body);
     let (mut replays, mut retrying) = (0, None);
     let mut tried: Vec<Address> = Vec::new();
     loop {
@@ -64,10 +80,11 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
         let outcome = match &sent {
             Ok(response) => policy.map(|_| outcome_of(response)),
             Err(Ended::Failed(error)) => error.outcome(),
-            Err(Ended::PerTryTimeout) => Some(Outcome::PerTryTimeout),
+            Err(Ended::PerTryTimeout) => Some(retry::Outcome::PerTryTimeout),
             Err(Ended::Final(_)) => None,
         };
-        if matches!(outcome, Some(Outcome::RefusedStream)) && replays < REPLAYS && plan.body.is_kept() {
+        if matches!(outcome, Some(retry::Outcome::RefusedStream)) && replays < REPLAYS && plan.body.is_kept()
+        {
             replays += 1;
             continue;
         }
@@ -104,6 +121,11 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
             drop(sent);
             wait(&plan, asked.unwrap_or(after)).await?;
             continue;
+        }
+        if let Ok(response) = &sent
+            && redirect::follow(ctx, forward, &plan.body, &response.head)
+        {
+            return Ok(Outcome::Redirected);
         }
         plan.body.forget();
         return settle(ctx, &plan, sent, decision == Decision::Exhausted, retries.done() > 0);
@@ -219,17 +241,46 @@ impl Picked {
 }
 
 fn pick(ctx: &mut Context, plan: &Plan, tried: &[Address]) -> Option<Picked> {
-    let (worker, cluster) = (ctx.conn.worker.clone(), &plan.cluster);
-    if matches!(cluster.config.discovery, ClusterDiscovery::OriginalDst) {
-        return Some(Picked::Original(worker.original(cluster, ctx.conn.info.local)));
-    }
-    let picked = cluster.pick(&worker, plan.hash, tried)?;
+    let picked = match find(&ctx.conn.worker, ctx.conn.info.local, &plan.cluster, plan.hash, tried)? {
+        Found::Original(to) => return Some(Picked::Original(to)),
+        Found::Endpoint(picked) => picked,
+    };
     if picked.panic {
         plan.stats.lb_healthy_panic.inc();
     }
     ctx.endpoint_workload =
-        cluster.endpoints.endpoints().get(picked.index).and_then(|endpoint| endpoint.workload.clone());
+        plan.cluster.endpoints.endpoints().get(picked.index).and_then(|endpoint| endpoint.workload.clone());
     Some(Picked::Endpoint(picked.index))
+}
+
+/// A destination in a cluster, for requests that are nobody's (mirrors, questions of filters).
+pub(super) fn destination(
+    worker: &Rc<Worker>,
+    original: SocketAddr,
+    cluster: &Cluster,
+) -> Option<Destination> {
+    match find(worker, original, cluster, None, &[])? {
+        Found::Original(to) => Some((*to).clone()),
+        Found::Endpoint(picked) => cluster.destinations.get(picked.index).cloned(),
+    }
+}
+
+enum Found {
+    Endpoint(Pick),
+    Original(Rc<Destination>),
+}
+
+fn find(
+    worker: &Rc<Worker>,
+    original: SocketAddr,
+    cluster: &Cluster,
+    hash: Option<u64>,
+    tried: &[Address],
+) -> Option<Found> {
+    if matches!(cluster.config.discovery, ClusterDiscovery::OriginalDst) {
+        return Some(Found::Original(worker.original(cluster, original)));
+    }
+    cluster.pick(worker, hash, tried).map(Found::Endpoint)
 }
 
 async fn wait(plan: &Plan, after: Duration) -> Result<(), Stop> {
@@ -247,7 +298,7 @@ fn settle(
     sent: Result<Response<Attempt>, Ended>,
     exhausted: bool,
     retried: bool,
-) -> Result<Answer, Stop> {
+) -> Result<Outcome, Stop> {
     if exhausted {
         ctx.record.flag(Flag::URX);
         plan.stats.rq_retry_limit_exceeded.inc();
@@ -257,7 +308,7 @@ fn settle(
             if retried && !exhausted {
                 plan.stats.rq_retry_success.inc();
             }
-            Ok(answer(ctx, plan, response))
+            Ok(Outcome::Answer(answer(ctx, plan, response)))
         }
         Err(Ended::Failed(error)) => Err(Stop::Upstream { error, retried }),
         Err(Ended::PerTryTimeout) => Err(Stop::PerTryTimeout),
@@ -282,6 +333,8 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     let begin = ctx.progress.request_end.get().unwrap_or(ctx.record.started);
     let service_time = now.saturating_duration_since(begin).as_millis() as u64;
     head.set("x-envoy-upstream-service-time", itoa::Buffer::new().format(service_time));
+    headers::of_route(ctx, &mut head);
+    filters::encode(ctx, &mut head);
     headers::of_response(ctx, &mut head, true);
     for cookie in std::mem::take(&mut ctx.sticky) {
         head.append("set-cookie", cookie);
@@ -291,5 +344,6 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
         return upgrade::answer(head, body);
     }
     let outgoing = Outgoing::new(body, ctx.progress.clone(), &plan.limits);
-    Answer { head, body: Box::new(outgoing), upgrade: None }
+    let body = filters::encode_body(ctx, Box::new(outgoing));
+    Answer { head, body, upgrade: None }
 }

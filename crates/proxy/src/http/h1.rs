@@ -264,6 +264,8 @@ async fn write(
         Ok(Ok(())) => drop(ctx),
         // The response cannot be completed, and a client must not take it for complete.
         Ok(Err(_)) => {
+            // What there is of it, it gets: its head says how it failed, or how much is missing.
+            let _ = Box::pin(tokio::time::timeout(super::LAST_CALL, h1.flush())).await;
             h1.with_io(Io::abort_on_drop);
             return After::Gone;
         }

@@ -53,6 +53,8 @@ pub fn of_client(ctx: &mut Context) {
     ctx.record.remote = (client.ip() != peer.ip()).then_some(client);
     if edge {
         append_list(head, "x-forwarded-for", &peer.ip().to_string());
+        // Without `internal_address_config`, which is refused, every client is an external one.
+        head.set("x-envoy-external-address", client.ip().to_string());
     }
     let proto = if ctx.conn.is_tls() { "https" } else { "http" };
     let trusted = !edge || config.xff_num_trusted_hops > 0;
@@ -132,7 +134,7 @@ pub fn to_upstream(ctx: &mut Context, cluster_edits: Option<&HeaderEdits>, expec
         apply_to_request(&mut ctx.head, engine::headers::of_request(levels));
     }
     if let ir::RouteAction::Forward(forward) = &route.action {
-        rewrite(ctx, forward, &route.matches);
+        rewrite(ctx, forward, &chosen);
     }
     if let Some(expected) = expected {
         set_number(&mut ctx.head, "x-envoy-expected-rq-timeout-ms", expected.as_millis() as u64);
@@ -140,36 +142,51 @@ pub fn to_upstream(ctx: &mut Context, cluster_edits: Option<&HeaderEdits>, expec
     ctx.route = Some(chosen);
 }
 
-/// The edits of all levels, the most specific first; `None`: there are none at all, as a rule.
+fn rewrite(ctx: &mut Context, forward: &ir::route::Forward, chosen: &ChosenRoute) {
+    if forward.host_rewrite.is_none() && forward.prefix_rewrite.is_none() && forward.regex_rewrite.is_none() {
+        return;
+    }
+    let compiled = chosen.table.action(chosen.vhost, chosen.route);
+    let host = engine::overrides::host(forward, compiled, &ctx.head, None);
+    let path = engine::overrides::path(forward, compiled, &chosen.route().matches, &ctx.head);
+    if let Some(host) = host {
+        rewrite_host(ctx, forward, &host);
+    }
+    if let Some(path) = path {
+        let old = ctx.head.path().to_vec();
+        ctx.head.set("x-envoy-original-path", &old);
+        ctx.head.set_path(path);
+    }
+}
+
+/// Sends the request to another host than the client named, and says which that was.
+pub fn rewrite_host(ctx: &mut Context, forward: &ir::route::Forward, host: &[u8]) {
+    let old = ctx.head.authority().to_vec();
+    if forward.append_x_forwarded_host {
+        append_list(&mut ctx.head, "x-forwarded-host", &String::from_utf8_lossy(&old));
+    }
+    ctx.head.set("x-envoy-original-host", &old);
+    ctx.head.set_authority(host);
+}
+
+/// The edits of all levels in the order of application: what comes last wins. `None`: there are none at
+/// all, as a rule.
 fn levels<'a>(
     chosen: &'a ChosenRoute,
     cluster: Option<&'a HeaderEdits>,
 ) -> Option<impl Iterator<Item = &'a HeaderEdits>> {
-    let route = [&chosen.route().headers, &chosen.vhost().headers, &chosen.table.config().headers];
-    let any = cluster.is_some() || route.iter().any(|edits| !edits.is_empty());
-    any.then(|| cluster.into_iter().chain(route))
-}
-
-fn rewrite(ctx: &mut Context, forward: &ir::route::Forward, matches: &ir::route::RouteMatch) {
-    use ir::route::PathMatch;
-    if let Some(host) = &forward.host_rewrite {
-        let old = ctx.head.authority().to_vec();
-        ctx.head.set("x-envoy-original-host", old);
-        ctx.head.set_authority(host.as_bytes());
-    }
-    let Some(new) = &forward.prefix_rewrite else { return };
-    let matched = match &matches.path {
-        PathMatch::Prefix(text) | PathMatch::SeparatedPrefix(text) | PathMatch::Exact(text) => text.len(),
-        PathMatch::Regex(_) => engine::request::path_only(ctx.head.path()).len(),
+    let config = chosen.table.config();
+    let (route, vhost, all) = (&chosen.route().headers, &chosen.vhost().headers, &config.headers);
+    let any = cluster.is_some() || [route, vhost, all].iter().any(|edits| !edits.is_empty());
+    let levels = match config.most_specific_header_mutations_wins {
+        false => [cluster, Some(route), Some(vhost), Some(all)],
+        true => [Some(all), Some(vhost), Some(route), cluster],
     };
-    let old = ctx.head.path().to_vec();
-    let path = [new.as_bytes(), old.get(matched..).unwrap_or_default()].concat();
-    ctx.head.set("x-envoy-original-path", &old);
-    ctx.head.set_path(path);
+    any.then(|| levels.into_iter().flatten())
 }
 
-/// What every response carries, and the route's edits.
-pub fn of_response(ctx: &mut Context, head: &mut ResponseHead, from_upstream: bool) {
+/// The route's edits of a response.
+pub fn of_route(ctx: &Context, head: &mut ResponseHead) {
     if let Some(chosen) = &ctx.route {
         if let Some(levels) = levels(chosen, ctx.cluster_edits.as_deref()) {
             apply_to_response(head, engine::headers::of_response(levels));
@@ -178,6 +195,10 @@ pub fn of_response(ctx: &mut Context, head: &mut ResponseHead, from_upstream: bo
             head.set("x-envoy-attempt-count", ctx.record.attempts.to_string());
         }
     }
+}
+
+/// What every response carries.
+pub fn of_response(ctx: &mut Context, head: &mut ResponseHead, from_upstream: bool) {
     match ctx.hcm.config.server_header {
         ServerHeader::Overwrite => head.set("server", ctx.hcm.server_name.as_bytes()),
         ServerHeader::AppendIfAbsent if head.get("server").is_none() => {

@@ -8,8 +8,10 @@ pub mod h1;
 pub mod h2;
 pub mod headers;
 pub mod limits;
+mod mirror;
 pub mod outgoing;
 pub mod phases;
+mod redirect;
 pub mod respond;
 mod stall;
 pub mod upgrade;
@@ -21,6 +23,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine::overrides::RateLimit;
+use engine::rate_limit::Bucket;
 use ir::HttpConnectionManager;
 use ir::http::CodecType;
 use net::Io;
@@ -40,6 +44,9 @@ const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// could tell its sender "no".
 const LAST_CALL: Duration = Duration::from_secs(1);
 
+/// Buckets of one connection.
+const MAX_BUCKETS: usize = 64;
+
 /// How finely the jitter of connections' lives is cut.
 const JITTER_STEPS: u32 = 1024;
 
@@ -57,6 +64,8 @@ pub struct HttpConnection {
     /// Bytes of request bodies that are kept for a retry, of all requests together.
     pub kept: Rc<Cell<usize>>,
     pub started: Instant,
+    /// Rate limits that every connection has for itself.
+    buckets: std::cell::RefCell<Vec<(Arc<RateLimit>, Rc<Bucket>)>>,
     /// How much of the jitter of its life it has, of [`JITTER_STEPS`].
     jitter: u32,
 }
@@ -89,6 +98,7 @@ impl HttpConnection {
             requests: Cell::new(0),
             kept: Rc::default(),
             started: Instant::now(),
+            buckets: Default::default(),
             jitter,
         })
     }
@@ -107,6 +117,22 @@ impl HttpConnection {
             }
         }
         held.1.clone()
+    }
+
+    /// This connection's own bucket for a limit.
+    pub fn own_bucket(&self, limit: &Arc<RateLimit>) -> Option<Rc<Bucket>> {
+        let mut buckets = self.buckets.borrow_mut();
+        let config = limit.config.bucket.as_ref()?;
+        if let Some((_, found)) = buckets.iter().find(|(of, _)| Arc::ptr_eq(of, limit)) {
+            return Some(found.clone());
+        }
+        // Those of older configurations are not asked again.
+        if buckets.len() >= MAX_BUCKETS {
+            buckets.remove(0);
+        }
+        let bucket = Rc::new(Bucket::new(config));
+        buckets.push((limit.clone(), bucket.clone()));
+        Some(bucket)
     }
 
     /// The verified certificate of the peer.

@@ -7,13 +7,13 @@ use engine::path::{Normalization, Verdict};
 use engine::route::{RouteTable, Selection};
 use ir::RouteAction;
 use ir::http::{HeadersWithUnderscores, RouteSource};
-use ir::route::Redirect;
+use ir::route::RequireTls;
 
 use super::body::RequestBody;
 use super::context::{ChosenRoute, Context};
+use super::forward::Outcome;
 use super::respond::{self, Answer, Stop};
 use super::{filters, forward, headers};
-use crate::config::snapshot::HttpFilter;
 
 /// Serves a request. Always answers.
 pub async fn serve_request(ctx: &mut Context, body: RequestBody) -> Answer {
@@ -29,14 +29,44 @@ async fn run(ctx: &mut Context, body: RequestBody) -> Result<Answer, Stop> {
     normalize(ctx)?;
     headers::of_client(ctx);
     filters::peer_metadata::of_request(ctx);
-    let routed = route(ctx);
-    filter(ctx).await?;
-    let chosen = routed?;
-    match &chosen.route().action {
-        RouteAction::Direct(direct) => Err(Stop::Direct { status: direct.status, body: direct.body.clone() }),
-        RouteAction::Redirect(redirect) => Err(redirected(ctx, redirect, &chosen)),
-        RouteAction::Forward(forward) => forward::forward(ctx, forward, body).await,
+    loop {
+        let routed = route(ctx);
+        if ctx.filters.as_ref().is_some_and(|state| state.redirects > 0) {
+            ctx.write_redirect();
+        }
+        filters::decode(ctx, &body).await?;
+        let chosen = routed?;
+        let forward = match &chosen.route().action {
+            RouteAction::Direct(direct) => {
+                return Err(Stop::Direct { status: direct.status, body: direct.body.clone() });
+            }
+            RouteAction::Redirect(redirect) => return Err(redirected(ctx, redirect, &chosen)),
+            RouteAction::Forward(forward) => forward,
+        };
+        match forward::forward(ctx, forward, body.clone()).await? {
+            Outcome::Answer(answer) => return Ok(answer),
+            Outcome::Redirected => {}
+        }
     }
+}
+
+/// The same again with TLS: Envoy's `require_tls`. Without `internal_address_config`, which is refused,
+/// every client is an external one.
+fn to_https(ctx: &Context) -> Stop {
+    let redirect = ir::route::Redirect { https: true, ..Default::default() };
+    let matches = ir::route::RouteMatch::prefix("/");
+    let location = engine::redirect::location(&redirect, None, &matches, &ctx.head);
+    Stop::Redirect { status: 301, location, details: "direct_response" }
+}
+
+fn redirected(ctx: &Context, redirect: &ir::route::Redirect, chosen: &ChosenRoute) -> Stop {
+    ctx.conn.stats.rq_redirect.inc();
+    let target = match chosen.table.action(chosen.vhost, chosen.route) {
+        Some(engine::overrides::Action::Redirect(target)) => Some(target),
+        _ => None,
+    };
+    let location = engine::redirect::location(redirect, target, &chosen.route().matches, &ctx.head);
+    Stop::Redirect { status: redirect.status, location, details: "direct_response" }
 }
 
 /// What no configuration makes us forward.
@@ -62,7 +92,10 @@ fn check(ctx: &mut Context) -> Result<(), Stop> {
         return Err(Stop::Malformed { status: 431, details: "http2.too_many_headers" });
     }
     let path = head.path();
-    if path.first() != Some(&b'/') && !(path == b"*" && head.method() == b"OPTIONS") {
+    if path == b"*" && head.method() == b"OPTIONS" {
+        return Err(Stop::Refused { status: 404, details: "absolute_path_rejected", body: "" });
+    }
+    if path.first() != Some(&b'/') {
         return Err(Stop::Refused { status: 404, details: "missing_path_rejected", body: "" });
     }
     match head.upgrade() {
@@ -124,12 +157,21 @@ fn normalize(ctx: &mut Context) -> Result<(), Stop> {
     Ok(())
 }
 
+/// The route that a request would take now, and its name.
+pub(super) fn where_to(ctx: &Context) -> Option<((usize, usize), stdx::Str)> {
+    let table = table(ctx)?;
+    match ctx.conn.worker.with_dice(|dice| table.select(&ctx.head, dice)) {
+        Selection::Route { vhost, route } => Some(((vhost, route), table.route(vhost, route).name.clone())),
+        Selection::NoVirtualHost | Selection::NoRoute { .. } => None,
+    }
+}
+
 /// Finds the route. What has none still passes the filters: who may not ask learns nothing.
 fn route(ctx: &mut Context) -> Result<ChosenRoute, Stop> {
     let table = table(ctx).ok_or(Stop::NoRoute)?;
     let selection = ctx.conn.worker.with_dice(|dice| table.select(&ctx.head, dice));
     if let Selection::Route { vhost, .. } | Selection::NoRoute { vhost } = selection
-        && table.vhost(vhost).require_tls
+        && table.vhost(vhost).require_tls != RequireTls::None
         && ctx.head.scheme() != "https"
     {
         return Err(to_https(ctx));
@@ -148,10 +190,12 @@ fn route(ctx: &mut Context) -> Result<ChosenRoute, Stop> {
 
 /// The cluster is known before the filters run: a record of a denied request names it.
 fn choose_cluster(ctx: &mut Context, forward: &ir::route::Forward) {
-    let found = ctx.conn.worker.with_dice(|dice| engine::route::cluster(forward, dice));
+    let found = ctx.conn.worker.with_dice(|dice| engine::route::cluster(forward, &ctx.head, dice));
     let Some(found) = found else { return };
-    let Some(cluster) = ctx.snapshot.cluster(found.name).cloned() else { return };
-    ctx.cluster_edits = found.headers.filter(|edits| !edits.is_empty()).cloned().map(Box::new);
+    let Some(cluster) = ctx.snapshot.cluster(&found.name).cloned() else { return };
+    ctx.weighted = found.weighted.map(|(index, _)| index);
+    let edits = found.weighted.map(|(_, cluster)| &cluster.headers);
+    ctx.cluster_edits = edits.filter(|edits| !edits.is_empty()).cloned().map(Box::new);
     ctx.record.cluster = Some(cluster.config.name.clone());
     ctx.service = cluster.config.services.first().cloned();
     ctx.cluster = Some(cluster);
@@ -162,62 +206,4 @@ fn table(ctx: &Context) -> Option<Arc<RouteTable>> {
         RouteSource::Inline(_) => ctx.hcm.inline_routes.clone(),
         RouteSource::Rds(name) => ctx.snapshot.routes.get(name).cloned(),
     }
-}
-
-/// The HTTP filters, in their order.
-async fn filter(ctx: &mut Context) -> Result<(), Stop> {
-    let hcm = ctx.hcm.clone();
-    for filter in &hcm.filters {
-        match filter {
-            HttpFilter::Rbac { rules, .. } => filters::rbac::decide(ctx, rules)?,
-            HttpFilter::Fault => filters::fault::inject(ctx).await?,
-            HttpFilter::Alpn(alpn) => filters::alpn::choose(ctx, alpn),
-        }
-    }
-    Ok(())
-}
-
-/// The same again with TLS.
-fn to_https(ctx: &Context) -> Stop {
-    let location = [b"https://", ctx.head.authority(), ctx.head.path()].concat();
-    Stop::Redirect { status: 301, location, details: "direct_response" }
-}
-
-/// Where a redirect leads, as Envoy composes it.
-fn redirected(ctx: &Context, redirect: &Redirect, chosen: &ChosenRoute) -> Stop {
-    let head = &ctx.head;
-    let https = redirect.https || head.scheme() == "https";
-    let authority = String::from_utf8_lossy(head.authority()).into_owned();
-    let host = match &redirect.host {
-        Some(host) => host.to_string(),
-        None => String::from_utf8_lossy(engine::request::host_of(head.authority())).into_owned(),
-    };
-    let default = if https { 443 } else { 80 };
-    let authority = match redirect.port {
-        Some(port) if port != default => format!("{host}:{port}"),
-        Some(_) => host,
-        None if redirect.host.is_some() => host,
-        None => authority,
-    };
-    let path = head.path();
-    let only = engine::request::path_only(path);
-    let query = &path[only.len()..];
-    let mut target = match (&redirect.path, &redirect.prefix_rewrite) {
-        (Some(new), _) => new.as_bytes().to_vec(),
-        (None, Some(prefix)) => {
-            use ir::route::PathMatch;
-            let matched = match &chosen.route().matches.path {
-                PathMatch::Prefix(p) | PathMatch::SeparatedPrefix(p) | PathMatch::Exact(p) => p.len(),
-                PathMatch::Regex(_) => only.len(),
-            };
-            [prefix.as_bytes(), only.get(matched..).unwrap_or_default()].concat()
-        }
-        (None, None) => only.to_vec(),
-    };
-    if !redirect.strip_query && !target.contains(&b'?') {
-        target.extend_from_slice(query);
-    }
-    let scheme = if https { "https" } else { "http" };
-    let location = [format!("{scheme}://{authority}").as_bytes(), &target].concat();
-    Stop::Redirect { status: redirect.status, location, details: "direct_response" }
 }

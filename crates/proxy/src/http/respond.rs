@@ -7,7 +7,7 @@ use upstream::{Failure, ResponseHead, SendError};
 
 use super::body::{self, BoxBody};
 use super::context::Context;
-use super::headers;
+use super::{filters, headers};
 use crate::access_log::Flag;
 
 /// What a client gets.
@@ -64,6 +64,56 @@ pub enum Stop {
     /// `max_stream_duration`, or what a gRPC client allowed.
     MaxDuration,
     Draining,
+    /// Of a filter.
+    Local(Box<LocalReply>),
+}
+
+/// What a filter answers.
+#[derive(Debug)]
+pub struct LocalReply {
+    pub status: u16,
+    pub flag: Option<Flag>,
+    pub details: Cow<'static, str>,
+    pub body: Cow<'static, str>,
+    pub headers: Vec<(&'static str, Vec<u8>)>,
+    pub edits: Vec<ir::route::HeaderValue>,
+    pub grpc_status: Option<u32>,
+}
+
+impl LocalReply {
+    pub fn new(status: u16, flag: Option<Flag>, details: impl Into<Cow<'static, str>>) -> Self {
+        let (details, body) = (details.into(), Cow::Borrowed(""));
+        LocalReply { status, flag, details, body, headers: Vec::new(), edits: Vec::new(), grpc_status: None }
+    }
+
+    pub fn body(self, body: impl Into<Cow<'static, str>>) -> Self {
+        LocalReply { body: body.into(), ..self }
+    }
+}
+
+impl Stop {
+    /// The router says it, which edits its responses as the route wants it.
+    fn is_of_router(&self) -> bool {
+        match self {
+            Stop::NoCluster
+            | Stop::NoHealthyUpstream
+            | Stop::Direct { .. }
+            | Stop::Redirect { .. }
+            | Stop::Upstream { .. }
+            | Stop::Timeout
+            | Stop::PerTryTimeout => true,
+            Stop::Refused { .. }
+            | Stop::Malformed { .. }
+            | Stop::NoRoute
+            | Stop::Denied { .. }
+            | Stop::Aborted { .. }
+            | Stop::RequestTimeout
+            | Stop::StreamIdle
+            | Stop::MaxDuration
+            | Stop::Draining
+            | Stop::Local(_) => false,
+        }
+    }
 }
 
 /// Status, flag, details, text of a local reply.
@@ -76,12 +126,15 @@ struct Reply {
     location: Option<Vec<u8>>,
     /// A circuit breaker said no.
     overloaded: bool,
+    headers: Vec<(&'static str, Vec<u8>)>,
+    edits: Vec<ir::route::HeaderValue>,
 }
 
 impl Reply {
     fn new(status: u16, flag: Option<Flag>, details: impl Into<Cow<'static, str>>) -> Self {
         let (details, body) = (details.into(), Cow::Borrowed(""));
-        Reply { status, flag, details, body, grpc_status: None, location: None, overloaded: false }
+        let (headers, edits, overloaded) = Default::default();
+        Reply { status, flag, details, body, grpc_status: None, location: None, overloaded, headers, edits }
     }
 
     fn body(self, body: impl Into<Cow<'static, str>>) -> Self {
@@ -105,6 +158,7 @@ fn phrase(status: u16) -> &'static str {
 
 /// Turns a stop into a response, and notes it.
 pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
+    let of_router = stop.is_of_router();
     let reply = reply_of(ctx, stop);
     if let Some(flag) = reply.flag {
         ctx.record.flag(flag);
@@ -135,6 +189,14 @@ pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
     if let Some(location) = reply.location {
         head.set("location", location);
     }
+    for (name, value) in reply.headers {
+        head.set(name, value);
+    }
+    headers::apply_to_response(&mut head, engine::headers::additions(&reply.edits));
+    if of_router {
+        headers::of_route(ctx, &mut head);
+    }
+    filters::encode(ctx, &mut head);
     headers::of_response(ctx, &mut head, false);
     ctx.note_response(&head);
     if ctx.head.method() != b"HEAD" {
@@ -157,7 +219,11 @@ fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
         }
         Stop::NoCluster => {
             stats.no_cluster.inc();
-            Reply::new(503, Some(Flag::NC), "cluster_not_found")
+            let status = match ctx.route.as_ref().map(|chosen| &chosen.route().action) {
+                Some(ir::RouteAction::Forward(forward)) => forward.cluster_not_found_status,
+                _ => 503,
+            };
+            Reply::new(status, Some(Flag::NC), "cluster_not_found")
         }
         Stop::NoHealthyUpstream => {
             Reply::new(503, Some(Flag::UH), "no_healthy_upstream").body("no healthy upstream")
@@ -172,8 +238,11 @@ fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
                 |code| Reply::new(code, Some(Flag::FI), "fault_filter_abort").body("fault filter abort");
             match status {
                 ir::fault::AbortStatus::Http(code) => reply(code),
+                // The header was read by who decided.
+                ir::fault::AbortStatus::Header => reply(503),
                 ir::fault::AbortStatus::Grpc(status) => {
-                    Reply { grpc_status: Some(status), ..reply(grpc::http_of_status(status)) }
+                    // To a client that does not know gRPC the filter's status is 200, as in Envoy.
+                    Reply { grpc_status: Some(status), ..reply(200) }
                 }
             }
         }
@@ -199,6 +268,10 @@ fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
             let reply = Reply::new(timeout_status(ctx), None, "max_duration_timeout");
             // DEADLINE_EXCEEDED
             Reply { grpc_status: Some(4), ..reply.body("downstream duration timeout") }
+        }
+        Stop::Local(it) => {
+            let LocalReply { status, flag, details, body, headers, edits, grpc_status } = *it;
+            Reply { headers, edits, grpc_status, ..Reply::new(status, flag, details).body(body) }
         }
         Stop::Draining => Reply::new(503, None, "draining"),
     }

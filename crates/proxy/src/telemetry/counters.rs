@@ -137,6 +137,15 @@ group! {
         counter no_cluster "no_cluster",
         counter rbac_allowed "rbac.allowed",
         counter rbac_denied "rbac.denied",
+        counter rbac_shadow_allowed "rbac.shadow_allowed",
+        counter rbac_shadow_denied "rbac.shadow_denied",
+        counter cors_origin_valid "cors.origin_valid",
+        counter cors_origin_invalid "cors.origin_invalid",
+        counter rq_redirect "rq_redirect",
+        counter rq_direct_response "rq_direct_response",
+        counter internal_redirect_succeeded "passthrough_internal_redirect_succeeded",
+        counter rls_injected "fault.response_rl_injected",
+        counter faults_overflow "fault.faults_overflow",
         counter delays_injected "fault.delays_injected",
         counter aborts_injected "fault.aborts_injected",
     }
@@ -171,6 +180,18 @@ group! {
         counter max_duration "max_downstream_connection_duration",
         counter rbac_allowed "rbac.allowed",
         counter rbac_denied "rbac.denied",
+        counter rbac_shadow_allowed "rbac.shadow_allowed",
+        counter rbac_shadow_denied "rbac.shadow_denied",
+    }
+}
+
+group! {
+    /// `<stat prefix>.http_local_rate_limit.…`
+    RateLimitStats {
+        counter enabled "enabled",
+        counter enforced "enforced",
+        counter ok "ok",
+        counter rate_limited "rate_limited",
     }
 }
 

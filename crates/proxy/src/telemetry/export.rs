@@ -15,6 +15,8 @@ pub enum Scope {
     Http(Str),
     Listener(Str),
     Tcp(Str),
+    /// `<stat prefix>.http_local_rate_limit`.
+    RateLimit(Str),
     Server,
     ClusterManager,
     ListenerManager,
@@ -37,6 +39,7 @@ pub fn collect(workers: &[Arc<WorkerStats>]) -> Vec<Sample> {
         add(&mut sums, &worker.http, Scope::Http);
         add(&mut sums, &worker.listeners, Scope::Listener);
         add(&mut sums, &worker.tcp, Scope::Tcp);
+        add(&mut sums, &worker.rate_limits, Scope::RateLimit);
     }
     let sample = |((scope, name), (kind, value))| Sample { scope, name, kind, value };
     sums.into_iter().map(sample).collect()
@@ -68,6 +71,7 @@ impl Sample {
             Scope::Http(prefix) => format!("http.{prefix}.{name}"),
             Scope::Listener(address) => format!("listener.{address}.{name}"),
             Scope::Tcp(prefix) => format!("tcp.{prefix}.{name}"),
+            Scope::RateLimit(prefix) => format!("{prefix}.http_local_rate_limit.{name}"),
             Scope::Server => format!("server.{name}"),
             Scope::ClusterManager => format!("cluster_manager.{name}"),
             Scope::ListenerManager => format!("listener_manager.{name}"),
@@ -81,6 +85,9 @@ impl Sample {
             Scope::Http(name) => ("http", format!("envoy_http_conn_manager_prefix=\"{}\"", escape(name))),
             Scope::Listener(name) => ("listener", format!("envoy_listener_address=\"{}\"", escape(name))),
             Scope::Tcp(name) => ("tcp", format!("envoy_tcp_prefix=\"{}\"", escape(name))),
+            Scope::RateLimit(name) => {
+                ("http_local_rate_limit", format!("envoy_local_http_ratelimit_prefix=\"{}\"", escape(name)))
+            }
             Scope::Server => ("server", String::new()),
             Scope::ClusterManager => ("cluster_manager", String::new()),
             Scope::ListenerManager => ("listener_manager", String::new()),

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use stdx::Str;
 
-pub use counters::{ClusterStats, Counter, Group, HttpStats, Kind, ListenerStats, TcpStats};
+pub use counters::{ClusterStats, Counter, Group, HttpStats, Kind, ListenerStats, RateLimitStats, TcpStats};
 pub use export::{Sample, Scope, collect};
 pub use istio::{IstioStats, LocalLabels};
 
@@ -28,6 +28,7 @@ pub struct WorkerStats {
     pub(crate) http: Scopes<HttpStats>,
     pub(crate) listeners: Scopes<ListenerStats>,
     pub(crate) tcp: Scopes<TcpStats>,
+    pub(crate) rate_limits: Scopes<RateLimitStats>,
     pub(crate) istio: istio::SharedSeries,
 }
 
@@ -38,6 +39,7 @@ pub struct Stats {
     http: Local<HttpStats>,
     listeners: Local<ListenerStats>,
     tcp: Local<TcpStats>,
+    rate_limits: Local<RateLimitStats>,
     pub istio: IstioStats,
 }
 
@@ -52,6 +54,7 @@ impl Stats {
             http: Local::default(),
             listeners: Local::default(),
             tcp: Local::default(),
+            rate_limits: Local::default(),
         })
     }
 
@@ -69,6 +72,10 @@ impl Stats {
 
     pub fn tcp(&self, prefix: &Str) -> Arc<TcpStats> {
         scope(&self.tcp, &self.shared.tcp, prefix)
+    }
+
+    pub fn rate_limit(&self, prefix: &Str) -> Arc<RateLimitStats> {
+        scope(&self.rate_limits, &self.shared.rate_limits, prefix)
     }
 }
 

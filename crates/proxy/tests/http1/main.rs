@@ -181,7 +181,7 @@ fn policies_are_judged_before_routes() {
         )]
         .into(),
     };
-    setup.hcm.http_filters = vec![HttpFilter::Rbac { stat_prefix: Str::default(), rules }];
+    setup.hcm.http_filters = vec![HttpFilter::Rbac(ir::RbacFilter::enforce("", rules))];
     setup.hcm.normalize_path = true;
     let proxy = setup.start();
     for path in ["/admin", "/x/../admin", "/%61dmin"] {
@@ -202,17 +202,17 @@ fn faults_delay_and_abort() {
     let backend = Backend::start("b");
     let mut setup = Setup::new().cluster("b", &[backend.address]);
     let mut slow = route("/slow", RouteAction::Forward(Forward::to("b")));
-    slow.fault = Some(Fault {
-        delay: Some(FaultDelay { fixed: Duration::from_millis(200), fraction: Fraction::ALL }),
-        abort: None,
-    });
+    slow.filters = ir::FilterOverrides::fault(Some(Fault {
+        delay: Some(FaultDelay { fixed: Some(Duration::from_millis(200)), fraction: Fraction::ALL }),
+        ..Fault::default()
+    }));
     let mut broken = route("/broken", RouteAction::Forward(Forward::to("b")));
-    broken.fault = Some(Fault {
-        delay: None,
+    broken.filters = ir::FilterOverrides::fault(Some(Fault {
         abort: Some(FaultAbort { status: AbortStatus::Http(555), fraction: Fraction::ALL }),
-    });
+        ..Fault::default()
+    }));
     setup.routes = vec![slow, broken];
-    setup.hcm.http_filters = vec![HttpFilter::Fault];
+    setup.hcm.http_filters = vec![HttpFilter::Fault(Box::default())];
     let proxy = setup.start();
     let begin = Instant::now();
     assert_eq!(get(proxy.address, "/slow").status, 200);
@@ -227,10 +227,8 @@ fn faults_delay_and_abort() {
 fn weights_share_requests() {
     let (a, b) = (Backend::start("a"), Backend::start("b"));
     let weighted = |name: &str, weight| WeightedCluster {
-        name: name.into(),
-        weight,
         headers: Default::default(),
-        metadata_match: Default::default(),
+        ..WeightedCluster::new(name, weight)
     };
     let clusters = RouteClusters::Weighted(vec![weighted("a", 80), weighted("b", 20)]);
     let proxy = Setup::new()

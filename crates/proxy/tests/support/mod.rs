@@ -310,13 +310,5 @@ pub fn cluster(name: &str, to: &[SocketAddr]) -> Cluster {
 }
 
 pub fn route(prefix: &str, action: RouteAction) -> Route {
-    Route {
-        name: prefix.trim_matches('/').into(),
-        matches: RouteMatch::prefix(prefix),
-        action,
-        fault: None,
-        headers: Default::default(),
-        decorator: None,
-        origin: None,
-    }
+    Route { name: prefix.trim_matches('/').into(), ..Route::new(RouteMatch::prefix(prefix), action) }
 }

@@ -7,7 +7,7 @@ mod values;
 use std::collections::BTreeMap;
 
 use ir::rbac::RbacAction;
-use ir::{HttpFilter, NetworkFilter, Rbac};
+use ir::{HttpFilter, NetworkFilter, Rbac, RbacFilter};
 use istio_api::security::{Action, AuthorizationPolicy};
 use model::ObjectRef;
 use stdx::Str;
@@ -19,13 +19,13 @@ pub type Selected<'a> = (&'a ObjectRef, &'a AuthorizationPolicy);
 
 /// The filters of an HTTP chain.
 pub fn http(policies: &[Selected<'_>]) -> Vec<HttpFilter> {
-    let filter = |rules| HttpFilter::Rbac { stat_prefix: Str::default(), rules };
+    let filter = |rules| HttpFilter::Rbac(RbacFilter::enforce("", rules));
     rbacs(policies, false).into_iter().map(filter).collect()
 }
 
 /// The filters of a TCP chain.
 pub fn tcp(policies: &[Selected<'_>]) -> Vec<NetworkFilter> {
-    let filter = |rules| NetworkFilter::Rbac { stat_prefix: "tcp.".into(), rules };
+    let filter = |rules| NetworkFilter::Rbac(RbacFilter::enforce("tcp.", rules));
     rbacs(policies, true).into_iter().map(filter).collect()
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use ir::route::RequireTls;
 use ir::{Route, RouteConfig, VirtualHost};
 use istio_api::networking::VirtualService;
 use model::{Host, ObjectRef, Origin};
@@ -150,6 +151,10 @@ fn routes(
     virtual_service::routes(rule, &context)
 }
 
+fn require_tls(all: bool) -> RequireTls {
+    if all { RequireTls::All } else { RequireTls::None }
+}
+
 /// Hosts with the same routes share a virtual host, named after the most specific.
 fn collapse(merged: BTreeMap<Host, Merged>) -> Vec<VirtualHost> {
     let mut merged: Vec<(Host, Merged)> = merged.into_iter().collect();
@@ -161,7 +166,7 @@ fn collapse(merged: BTreeMap<Host, Merged>) -> Vec<VirtualHost> {
         let routes: Vec<Route> = first.into_iter().chain(last).collect();
         match virtual_hosts
             .iter_mut()
-            .find(|known| known.routes == routes && known.require_tls == entry.require_tls)
+            .find(|known| known.routes == routes && known.require_tls == require_tls(entry.require_tls))
         {
             Some(known) => known.domains.push(host.to_str()),
             None => virtual_hosts.push(VirtualHost {
@@ -169,7 +174,7 @@ fn collapse(merged: BTreeMap<Host, Merged>) -> Vec<VirtualHost> {
                 domains: vec![host.to_str()],
                 routes,
                 include_request_attempt_count: true,
-                require_tls: entry.require_tls,
+                require_tls: require_tls(entry.require_tls),
                 origin: Some(entry.origin),
                 ..VirtualHost::default()
             }),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ir::filter::Reporter;
-use ir::route::{Forward, HeaderEdits, MaxStreamDuration, Route, RouteAction, RouteMatch};
+use ir::route::{Forward, MaxStreamDuration, Route, RouteAction, RouteMatch};
 use ir::{FilterChain, FilterChainMatch, RouteConfig, Terminal, VirtualHost};
 use model::{DataPlane, Origin, Protocol};
 use stdx::Str;
@@ -102,12 +102,9 @@ fn route_config(port: &Port<'_>) -> RouteConfig {
     };
     let route = Route {
         name: names::DEFAULT_ROUTE.into(),
-        matches: RouteMatch::prefix("/"),
-        action: RouteAction::Forward(forward),
-        fault: None,
-        headers: HeaderEdits::default(),
         decorator: Some(format!("{}:{}/*", port.host.unwrap_or_default(), port.service_port).into()),
         origin: port.origin.clone(),
+        ..Route::new(RouteMatch::prefix("/"), RouteAction::Forward(forward))
     };
     let virtual_host = VirtualHost {
         name: format!("inbound|http|{}", port.service_port).into(),

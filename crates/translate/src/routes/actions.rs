@@ -29,7 +29,7 @@ pub fn redirect(written: &WrittenRedirect, port: u16, tls: bool) -> Option<Route
         path: some(&written.uri),
         prefix_rewrite: some(&written.prefix_rewrite),
         status,
-        strip_query: false,
+        ..Redirect::default()
     }))
 }
 

@@ -1,7 +1,7 @@
 //! From the conditions of a VirtualService's match to those of a route.
 
 use ir::matcher::HeaderMatch;
-use ir::route::{PathMatch, QueryMatcher, RouteMatch};
+use ir::route::{PathMatch, QueryMatch, QueryMatcher, RouteMatch};
 use ir::{HeaderMatcher, StringMatch, StringMatcher};
 use istio_api::StringMatch as Written;
 use istio_api::networking::http_match;
@@ -42,7 +42,9 @@ fn parameter(name: &Str, condition: &http_match::HeaderMatch) -> QueryMatcher {
         http_match::HeaderMatch::Value(written) => pattern(written),
         http_match::HeaderMatch::Present => None,
     };
-    QueryMatcher { name: name.clone(), value }
+    let matches =
+        value.map_or(QueryMatch::Present(true), |value| QueryMatch::Value(StringMatcher::new(value)));
+    QueryMatcher { name: name.clone(), matches }
 }
 
 fn header(name: &Str, condition: &http_match::HeaderMatch) -> HeaderMatcher {

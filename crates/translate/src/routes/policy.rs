@@ -75,8 +75,9 @@ pub fn fault(written: &fault::Fault) -> Option<Fault> {
     let delay = written.delay.as_ref();
     let abort = written.abort.as_ref();
     let fault = Fault {
-        delay: delay.map(|d| FaultDelay { fixed: d.fixed, fraction: fraction(d.percentage) }),
+        delay: delay.map(|d| FaultDelay { fixed: Some(d.fixed), fraction: fraction(d.percentage) }),
         abort: abort.map(|a| FaultAbort { status: abort_status(a.status), fraction: fraction(a.percentage) }),
+        ..Fault::default()
     };
     (fault != Fault::default()).then_some(fault)
 }

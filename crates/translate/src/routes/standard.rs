@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ir::route::{DirectResponse, Forward, HeaderEdits, MaxStreamDuration, Route, RouteAction, RouteMatch};
+use ir::route::{DirectResponse, Forward, MaxStreamDuration, Route, RouteAction, RouteMatch};
 use ir::{HashPolicy, VirtualHost};
 use model::Origin;
 use stdx::Str;
@@ -19,18 +19,16 @@ pub fn to_service(
     origin: &Origin,
     settings: &Settings,
 ) -> Route {
+    let forward = Forward {
+        retry: settings.retry.clone().map(|retry| sticky::retry(retry, sticks.is_some())),
+        hash_policy: sticks.into_iter().collect(),
+        ..unlimited(names::outbound(port, "", host))
+    };
     Route {
         name: names::DEFAULT_ROUTE.into(),
-        matches: RouteMatch::prefix("/"),
-        action: RouteAction::Forward(Forward {
-            retry: settings.retry.clone().map(|retry| sticky::retry(retry, sticks.is_some())),
-            hash_policy: sticks.into_iter().collect(),
-            ..unlimited(names::outbound(port, "", host))
-        }),
-        fault: None,
-        headers: HeaderEdits::default(),
         decorator: Some(format!("{host}:{port}/*").into()),
         origin: Some(origin.clone()),
+        ..Route::new(RouteMatch::prefix("/"), RouteAction::Forward(forward))
     }
 }
 
@@ -45,15 +43,7 @@ pub fn unclaimed(settings: &Settings) -> VirtualHost {
             (names::BLOCK_ALL, RouteAction::Direct(DirectResponse { status: 502, body: Str::default() }))
         }
     };
-    let route = Route {
-        name: name.into(),
-        matches: RouteMatch::prefix("/"),
-        action,
-        fault: None,
-        headers: HeaderEdits::default(),
-        decorator: None,
-        origin: None,
-    };
+    let route = Route { name: name.into(), ..Route::new(RouteMatch::prefix("/"), action) };
     VirtualHost {
         name: name.into(),
         domains: vec!["*".into()],

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use ir::HashPolicy;
 use ir::route::{
-    Forward, MaxStreamDuration, PathMatch, Route, RouteAction, RouteClusters, RouteMatch, WeightedCluster,
+    Forward, HostRewrite, MaxStreamDuration, PathMatch, Route, RouteAction, RouteClusters, RouteMatch,
+    WeightedCluster,
 };
+use ir::{FilterOverrides, HashPolicy};
 use istio_api::networking::{Destination, HttpMatch, HttpRoute, VirtualService};
 use model::{Host, ObjectRef, Origin};
 use registry::{Config, View};
@@ -109,12 +110,11 @@ fn route(
     };
     Some(Route {
         name: name.into(),
-        matches,
-        action,
-        fault: rule.fault.as_ref().and_then(policy::fault),
+        filters: FilterOverrides::fault(rule.fault.as_ref().and_then(policy::fault)),
         headers: edits.headers,
         decorator,
         origin: Some(Origin { object: object.clone(), field: field.clone() }),
+        ..Route::new(matches, action)
     })
 }
 
@@ -145,7 +145,7 @@ fn forward(object: &ObjectRef, rule: &HttpRoute, edits: &mut Edits, cx: &Context
         max_stream_duration: (!limited).then_some(MaxStreamDuration::AS_GRPC_CLIENTS_SAY),
         retry: retry.map(|retry| sticky::retry(retry, !hash_policy.is_empty())),
         hash_policy,
-        host_rewrite: authority.or_else(|| edits.authority.take()),
+        host_rewrite: authority.or_else(|| edits.authority.take()).map(HostRewrite::Literal),
         prefix_rewrite: some(rewrite.and_then(|rewrite| rewrite.uri.as_ref())),
         ..Forward::to("")
     }
@@ -176,7 +176,7 @@ fn clusters(object: &ObjectRef, rule: &HttpRoute, cx: &Context<'_, '_>) -> Route
             let weight = route.weight.filter(|weight| *weight > 0)?;
             let name = cluster(object, &route.destination, cx);
             let headers = headers::edits(route.headers.as_ref()).headers;
-            Some(WeightedCluster { name, weight, headers, metadata_match: Default::default() })
+            Some(WeightedCluster { headers, ..WeightedCluster::new(name, weight) })
         })
         .collect();
     match weighted.as_slice() {

@@ -51,14 +51,14 @@ fn check(policies: &str, principal: &str, request: Option<(&str, &str)>, expecte
 
 fn http_rules(filter: &HttpFilter) -> Option<&ir::Rbac> {
     match filter {
-        HttpFilter::Rbac { rules, .. } => Some(rules),
+        HttpFilter::Rbac(filter) => filter.rules.as_ref(),
         _ => None,
     }
 }
 
 fn tcp_rules(filter: &NetworkFilter) -> Option<&ir::Rbac> {
     match filter {
-        NetworkFilter::Rbac { rules, .. } => Some(rules),
+        NetworkFilter::Rbac(filter) => filter.rules.as_ref(),
         NetworkFilter::IstioStats { .. } => None,
     }
 }

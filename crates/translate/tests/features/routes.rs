@@ -122,8 +122,8 @@ fn weights_timeouts_retries_and_faults_take_effect() {
     let conditions = [RetryOn::FiveXx, RetryOn::Reset, RetryOn::RetriableStatusCodes];
     assert_eq!(retry.on, conditions.into_iter().collect());
     assert!(retry.retriable_status_codes.contains(&503));
-    let fault = found.routes[0].fault.as_ref().unwrap();
-    assert_eq!(fault.delay.as_ref().unwrap().fixed, Duration::from_secs(7));
+    let fault = found.routes[0].filters.fault.as_ref().unwrap();
+    assert_eq!(fault.delay.as_ref().unwrap().fixed, Some(Duration::from_secs(7)));
     let abort = fault.abort.as_ref().unwrap();
     assert_eq!((abort.status, abort.fraction.parts_per_million), (AbortStatus::Http(500), 5000));
 }

@@ -101,7 +101,7 @@ fn paths_and_hosts_are_rewritten() {
     let found = reviews(&format!("  - rewrite: {{uri: /new, authority: other.com}}\n    {V1}\n"));
     let forward = forward(&found.routes[0]);
     assert_eq!(forward.prefix_rewrite.as_deref(), Some("/new"));
-    assert_eq!(forward.host_rewrite.as_deref(), Some("other.com"));
+    assert_eq!(forward.host_rewrite, Some(ir::route::HostRewrite::Literal("other.com".into())));
 }
 
 #[test]
@@ -122,7 +122,8 @@ fn headers_are_edited_on_both_levels() {
     assert_eq!(route.headers.request_remove, ["x-c"]);
     assert_eq!(route.headers.response_add[0].name, "x-d");
     assert_eq!(route.headers.response_remove, ["x-f"]);
-    assert_eq!(forward(route).host_rewrite.as_deref(), Some("h.com"), "the host is no header");
+    let host = Some(ir::route::HostRewrite::Literal("h.com".into()));
+    assert_eq!(forward(route).host_rewrite, host, "the host is no header");
     let found = reviews(
         "  - route:\n    - {destination: {host: reviews}, weight: 1, headers: {request: {set: {x-v: one}}}}\n    \
          - {destination: {host: ratings}, weight: 2}\n",

@@ -286,4 +286,25 @@ impl engine::Request for RequestHead {
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         self.joined(name)
     }
+
+    fn any_value(&self, name: &str, wanted: &mut dyn FnMut(&[u8]) -> bool) -> Option<bool> {
+        let mut any = None;
+        let mut see = |value: &[u8]| any = Some(any == Some(true) || wanted(value));
+        match &self.form {
+            RequestForm::H1(head) => {
+                let named = head.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()));
+                named.for_each(|(_, value)| see(value));
+            }
+            // HTTP/2 may cut a cookie into pieces, which are one value.
+            RequestForm::H2(_) if name == "cookie" => {
+                if let Some(value) = self.joined(name) {
+                    see(&value);
+                }
+            }
+            RequestForm::H2(head) => {
+                head.parts.headers.get_all(name).iter().for_each(|value| see(value.as_bytes()));
+            }
+        }
+        any
+    }
 }

@@ -9,14 +9,14 @@ use ir::http::{
 use ir::listener::{ListenerFilter, TransportProtocol};
 use ir::tcp::TcpClusters;
 use ir::{
-    AccessLog, AccessLogSink, Direction, FilterChain, FilterChainMatch, HttpConnectionManager, HttpFilter,
-    Listener, NetworkFilter, TcpProxy, Terminal,
+    AccessLog, AccessLogSink, Direction, FilterChain, FilterChainMatch, HeaderMutation,
+    HttpConnectionManager, HttpFilter, Listener, NetworkFilter, RbacFilter, TcpProxy, Terminal,
 };
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{address, balance, http2, rbac, route_config, text, tls};
+use super::{address, authn, balance, http2, overrides, rbac, route_config, text, tls};
 
 /// Any listener.
 pub fn listener() -> BoxedStrategy<Listener> {
@@ -102,19 +102,30 @@ fn reporter() -> impl Strategy<Value = Reporter> {
 
 fn network_filter() -> BoxedStrategy<NetworkFilter> {
     prop_oneof![
-        (text::maybe_empty(), rbac::rbac())
-            .prop_map(|(stat_prefix, rules)| NetworkFilter::Rbac { stat_prefix, rules }),
+        rbac_filter().prop_map(NetworkFilter::Rbac),
         reporter().prop_map(|reporter| NetworkFilter::IstioStats { reporter }),
     ]
     .boxed()
 }
 
+fn rbac_filter() -> impl Strategy<Value = RbacFilter> {
+    let rules = (option::of(rbac::rbac()), rbac::rbac(), any::<bool>());
+    (text::maybe_empty(), rules, text::maybe_empty()).prop_map(
+        |(stat_prefix, (shadow_rules, rules, enforced), shadow_stat_prefix)| RbacFilter {
+            stat_prefix,
+            // One of the two at least.
+            rules: (enforced || shadow_rules.is_none()).then_some(rules),
+            shadow_rules,
+            shadow_stat_prefix,
+        },
+    )
+}
+
 fn http_filter() -> BoxedStrategy<HttpFilter> {
     let protocols = || vec(text::name(), 0..3);
     prop_oneof![
-        (text::maybe_empty(), rbac::rbac())
-            .prop_map(|(stat_prefix, rules)| HttpFilter::Rbac { stat_prefix, rules }),
-        Just(HttpFilter::Fault),
+        rbac_filter().prop_map(HttpFilter::Rbac),
+        overrides::fault().prop_map(|it| HttpFilter::Fault(Box::new(it))),
         protocols().prop_map(|protocols| HttpFilter::UpstreamAlpn { protocols }),
         (protocols(), protocols(), protocols()).prop_map(|(http10, http11, http2)| HttpFilter::IstioAlpn {
             http10,
@@ -125,6 +136,15 @@ fn http_filter() -> BoxedStrategy<HttpFilter> {
         Just(HttpFilter::PeerMetadata),
         Just(HttpFilter::GrpcStats),
         Just(HttpFilter::Cors),
+        authn::jwt().prop_map(|it| HttpFilter::JwtAuthn(Box::new(it))),
+        overrides::rate_limit().prop_map(|it| HttpFilter::LocalRateLimit(Box::new(it))),
+        authn::ext_authz().prop_map(|it| HttpFilter::ExtAuthz(Box::new(it))),
+        (overrides::mutations(), any::<bool>()).prop_map(|(it, most_specific_wins)| {
+            HttpFilter::HeaderMutation(Box::new(HeaderMutation { most_specific_wins, ..it }))
+        }),
+        overrides::compressor().prop_map(|it| HttpFilter::Compressor(Box::new(it))),
+        (1u32..).prop_map(|max_request_bytes| HttpFilter::Buffer { max_request_bytes }),
+        overrides::health_check().prop_map(|it| HttpFilter::HealthCheck(Box::new(it))),
     ]
     .boxed()
 }

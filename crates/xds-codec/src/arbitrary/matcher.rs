@@ -1,6 +1,7 @@
 //! Matchers.
 
 use ir::matcher::HeaderMatch;
+use ir::route::RegexRewrite;
 use ir::{Fraction, HeaderMatcher, StringMatch, StringMatcher};
 use proptest::prelude::*;
 
@@ -40,6 +41,11 @@ pub fn header() -> BoxedStrategy<HeaderMatcher> {
             treat_missing_as_empty,
         })
         .boxed()
+}
+
+pub fn rewrite() -> impl Strategy<Value = RegexRewrite> {
+    (text::regex(), text::maybe_empty())
+        .prop_map(|(pattern, substitution)| RegexRewrite { pattern, substitution })
 }
 
 pub fn fraction() -> impl Strategy<Value = Fraction> {

@@ -3,11 +3,14 @@
 //! They cover all of `ir` that has a meaning. Left out are values that two spellings share, or that
 //! Envoy refuses: empty names, prefixes and lists, `%` commands, a back-off limit without a base.
 
+mod action;
+mod authn;
 mod balance;
 mod cluster;
 mod http2;
 mod listener;
 mod matcher;
+mod overrides;
 mod rbac;
 mod route;
 mod text;

@@ -1,17 +1,28 @@
 //! What a route does.
 
-use ir::route::{DirectResponse, Forward, MaxStreamDuration, Redirect, RouteClusters, WeightedCluster};
+use std::collections::BTreeSet;
+
+use ir::CorsPolicy;
+use ir::route::{
+    Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror, MirrorCluster, RouteClusters,
+    WeightedCluster,
+};
 use stdx::Str;
 
 use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
-use super::{hash_policy, headers, retry, wire};
-use crate::pb::core::{self, data_source::Specifier};
-use crate::pb::route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
-use crate::pb::route::route_action::{ClusterSpecifier, HostRewriteSpecifier};
+use super::{cors, hash_policy, headers, matcher, overrides, retry, wire};
+use crate::pb::allow_listed_routes::AllowListedRoutesConfig;
+use crate::pb::core;
+use crate::pb::previous_routes::PreviousRoutesConfig;
+use crate::pb::route::route_action::{
+    ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier, RequestMirrorPolicy,
+};
 use crate::pb::route::{self as pb, weighted_cluster::ClusterWeight};
+use crate::pb::safe_cross_scheme::SafeCrossSchemeConfig;
 
-pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> Forward {
+/// The action, and its CORS policy.
+pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> (Forward, Option<CorsPolicy>) {
     let pb::RouteAction {
         cluster_not_found_response_code,
         metadata_match,
@@ -43,13 +54,16 @@ pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> Forward {
         cluster_specifier,
         host_rewrite_specifier,
     } = it;
-    refuse!(at; cluster_not_found_response_code, regex_rewrite, path_rewrite_policy, path_rewrite,
-        append_x_forwarded_host, flush_timeout, early_data_policy, retry_policy_typed_config,
-        request_mirror_policies, rate_limits, cors, grpc_timeout_offset, upgrade_configs,
-        internal_redirect_policy, internal_redirect_action, max_internal_redirects, hedge_policy);
+    refuse!(at; path_rewrite_policy, path_rewrite, flush_timeout, early_data_policy, retry_policy_typed_config,
+        rate_limits, grpc_timeout_offset, upgrade_configs, internal_redirect_action, max_internal_redirects,
+        hedge_policy);
     refuse_true!(at; include_vh_rate_limits);
     let duration = |name, it| wire::optional_duration(at.field(name), it);
-    Forward {
+    if !prefix_rewrite.is_empty() && regex_rewrite.is_some() {
+        at.field("regex_rewrite").refuse("must not be set beside prefix_rewrite");
+    }
+    let cors = cors.map(|it| cors::of_route(at.field("cors"), it));
+    let forward = Forward {
         clusters: clusters(at, cluster_specifier),
         timeout: duration("timeout", timeout),
         idle_timeout: duration("idle_timeout", idle_timeout),
@@ -61,7 +75,99 @@ pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> Forward {
         metadata_match: hash_policy::criteria(metadata_match),
         priority: hash_policy::priority(at.field("priority"), priority),
         host_rewrite: host_rewrite(at, host_rewrite_specifier),
+        append_x_forwarded_host,
         prefix_rewrite: wire::optional_text(prefix_rewrite),
+        regex_rewrite: regex_rewrite.map(|it| Box::new(matcher::rewrite(at.field("regex_rewrite"), it))),
+        mirrors: mirrors(at, request_mirror_policies),
+        internal_redirect: internal_redirect_policy
+            .map(|it| Box::new(internal_redirect(at.field("internal_redirect_policy"), it))),
+        cluster_not_found_status: match wire::enumeration(
+            at.field("cluster_not_found_response_code"),
+            cluster_not_found_response_code,
+        ) {
+            ClusterNotFoundResponseCode::ServiceUnavailable => 503,
+            ClusterNotFoundResponseCode::NotFound => 404,
+            ClusterNotFoundResponseCode::InternalServerError => 500,
+        },
+    };
+    (forward, cors)
+}
+
+pub(super) fn mirrors(at: At<'_>, all: Vec<RequestMirrorPolicy>) -> Vec<Mirror> {
+    let one = |(index, it)| mirror(at.index("request_mirror_policies", index), it);
+    all.into_iter().enumerate().map(one).collect()
+}
+
+fn mirror(at: At<'_>, it: RequestMirrorPolicy) -> Mirror {
+    let RequestMirrorPolicy {
+        cluster,
+        cluster_header,
+        runtime_fraction,
+        trace_sampled,
+        disable_shadow_host_suffix_append,
+        request_headers_mutations,
+        host_rewrite_literal,
+    } = it;
+    refuse!(at; request_headers_mutations);
+    harmless!(NoSuchMechanism; trace_sampled);
+    if cluster.is_empty() == cluster_header.is_empty() {
+        at.refuse("either cluster or cluster_header is required");
+    }
+    Mirror {
+        cluster: match cluster_header.is_empty() {
+            true => MirrorCluster::Name(cluster.into()),
+            false => MirrorCluster::Header(wire::lower(cluster_header)),
+        },
+        fraction: runtime_fraction.map(|it| matcher::runtime_fraction(at.field("runtime_fraction"), it)),
+        keep_host: disable_shadow_host_suffix_append,
+        host_rewrite: wire::optional_text(host_rewrite_literal),
+    }
+}
+
+fn internal_redirect(at: At<'_>, it: pb::InternalRedirectPolicy) -> InternalRedirect {
+    let pb::InternalRedirectPolicy {
+        max_internal_redirects,
+        redirect_response_codes,
+        predicates,
+        allow_cross_scheme_redirect,
+        response_headers_to_copy,
+    } = it;
+    let default = InternalRedirect::default();
+    // Envoy leaves out what is no redirect.
+    let known = |code: u32| u16::try_from(code).ok().filter(|code| matches!(code, 301..=303 | 307 | 308));
+    let codes: BTreeSet<u16> = redirect_response_codes.iter().copied().filter_map(known).collect();
+    let mut found = InternalRedirect {
+        max: max_internal_redirects.map_or(default.max, |it| it.value),
+        codes: if redirect_response_codes.is_empty() { default.codes.clone() } else { codes },
+        allow_cross_scheme: allow_cross_scheme_redirect,
+        response_headers_to_copy: response_headers_to_copy.into_iter().map(wire::lower).collect(),
+        ..default
+    };
+    for (index, it) in predicates.into_iter().enumerate() {
+        predicate(at.index("predicates", index), it, &mut found);
+    }
+    found
+}
+
+fn predicate(at: At<'_>, it: core::TypedExtensionConfig, found: &mut InternalRedirect) {
+    let core::TypedExtensionConfig { name, typed_config } = it;
+    harmless!(Label; name);
+    let at = at.field("typed_config");
+    match typed_config {
+        Some(any) if wire::is::<PreviousRoutesConfig>(&any) => {
+            let PreviousRoutesConfig {} = wire::unpack(at, &any);
+            found.avoid_previous_routes = true;
+        }
+        Some(any) if wire::is::<SafeCrossSchemeConfig>(&any) => {
+            let SafeCrossSchemeConfig {} = wire::unpack(at, &any);
+            found.safe_cross_scheme = true;
+        }
+        Some(any) if wire::is::<AllowListedRoutesConfig>(&any) => {
+            let AllowListedRoutesConfig { allowed_route_names } = wire::unpack(at, &any);
+            found.allowed_routes.get_or_insert_default().extend(wire::texts(allowed_route_names));
+        }
+        Some(any) => wire::unknown_type(at, &any),
+        None => at.refuse("is required"),
     }
 }
 
@@ -87,7 +193,12 @@ fn clusters(at: At<'_>, it: Option<ClusterSpecifier>) -> RouteClusters {
         Some(ClusterSpecifier::WeightedClusters(it)) => {
             return RouteClusters::Weighted(weighted_clusters(at.field("weighted_clusters"), it));
         }
-        Some(ClusterSpecifier::ClusterHeader(_)) => "cluster_header",
+        Some(ClusterSpecifier::ClusterHeader(name)) => {
+            return RouteClusters::Header(wire::required(
+                at.field("cluster_header"),
+                wire::lower(name).to_string(),
+            ));
+        }
         Some(ClusterSpecifier::ClusterSpecifierPlugin(_)) => "cluster_specifier_plugin",
         Some(ClusterSpecifier::InlineClusterSpecifierPlugin(_)) => "inline_cluster_specifier_plugin",
         None => {
@@ -128,7 +239,7 @@ fn weighted(at: At<'_>, it: ClusterWeight) -> WeightedCluster {
         typed_per_filter_config,
         host_rewrite_specifier,
     } = it;
-    refuse!(at; cluster_header, typed_per_filter_config, host_rewrite_specifier);
+    refuse!(at; cluster_header, host_rewrite_specifier);
     if weight.is_none() {
         at.field("weight").refuse("is required");
     }
@@ -145,102 +256,26 @@ fn weighted(at: At<'_>, it: ClusterWeight) -> WeightedCluster {
                 response_remove: response_headers_to_remove,
             },
         ),
+        filters: overrides::overrides(at, typed_per_filter_config),
     }
 }
 
-fn host_rewrite(at: At<'_>, it: Option<HostRewriteSpecifier>) -> Option<Str> {
-    let name = match it? {
+fn host_rewrite(at: At<'_>, it: Option<HostRewriteSpecifier>) -> Option<HostRewrite> {
+    Some(match it? {
         HostRewriteSpecifier::HostRewriteLiteral(host) => {
-            return Some(wire::required(at.field("host_rewrite_literal"), host));
+            HostRewrite::Literal(wire::required(at.field("host_rewrite_literal"), host))
         }
         HostRewriteSpecifier::AutoHostRewrite(it) if !it.value => return None,
-        HostRewriteSpecifier::AutoHostRewrite(_) => "auto_host_rewrite",
-        HostRewriteSpecifier::HostRewriteHeader(_) => "host_rewrite_header",
-        HostRewriteSpecifier::HostRewritePathRegex(_) => "host_rewrite_path_regex",
-        HostRewriteSpecifier::HostRewrite(_) => "host_rewrite",
-    };
-    at.unsupported(name);
-    None
-}
-
-pub(super) fn direct_response(at: At<'_>, it: pb::DirectResponseAction) -> DirectResponse {
-    let pb::DirectResponseAction { status, body, body_format } = it;
-    refuse!(at; body_format);
-    let status = match u16::try_from(status) {
-        Ok(status @ 200..=599) => status,
-        _ => {
-            at.field("status").refuse(format!("{status} is not from 200 to 599"));
-            500
+        HostRewriteSpecifier::AutoHostRewrite(_) => HostRewrite::Auto,
+        HostRewriteSpecifier::HostRewriteHeader(name) => {
+            HostRewrite::Header(wire::required(at.field("host_rewrite_header"), name.to_ascii_lowercase()))
         }
-    };
-    DirectResponse { status, body: body.map(|it| text(at.field("body"), it)).unwrap_or_default() }
-}
-
-fn text(at: At<'_>, it: core::DataSource) -> Str {
-    let core::DataSource { watched_directory, specifier } = it;
-    refuse!(at; watched_directory);
-    match specifier {
-        Some(Specifier::InlineString(text)) => return text.into(),
-        Some(Specifier::InlineBytes(bytes)) => match String::from_utf8(bytes) {
-            Ok(text) => return text.into(),
-            Err(_) => at.field("inline_bytes").refuse("only text is supported"),
-        },
-        Some(Specifier::Filename(_)) => at.unsupported("filename"),
-        Some(Specifier::EnvironmentVariable(_)) => at.unsupported("environment_variable"),
-        None => at.refuse("is empty"),
-    }
-    Str::default()
-}
-
-pub(super) fn redirect(at: At<'_>, it: pb::RedirectAction) -> Redirect {
-    let pb::RedirectAction {
-        host_redirect,
-        port_redirect,
-        response_code,
-        strip_query,
-        scheme_rewrite_specifier,
-        path_rewrite_specifier,
-    } = it;
-    let status = match wire::enumeration(at.field("response_code"), response_code) {
-        RedirectResponseCode::MovedPermanently => 301,
-        RedirectResponseCode::Found => 302,
-        RedirectResponseCode::SeeOther => 303,
-        RedirectResponseCode::TemporaryRedirect => 307,
-        RedirectResponseCode::PermanentRedirect => 308,
-    };
-    let (path, prefix_rewrite) = match path_rewrite_specifier {
-        Some(PathRewriteSpecifier::PathRedirect(path)) => (wire::optional_text(path), None),
-        Some(PathRewriteSpecifier::PrefixRewrite(prefix)) => (None, wire::optional_text(prefix)),
-        Some(PathRewriteSpecifier::RegexRewrite(_)) => {
-            at.unsupported("regex_rewrite");
-            (None, None)
+        HostRewriteSpecifier::HostRewritePathRegex(it) => {
+            HostRewrite::PathRegex(Box::new(matcher::rewrite(at.field("host_rewrite_path_regex"), it)))
         }
-        Some(PathRewriteSpecifier::PathRewrite(_)) => {
-            at.unsupported("path_rewrite");
-            (None, None)
+        HostRewriteSpecifier::HostRewrite(_) => {
+            at.unsupported("host_rewrite");
+            return None;
         }
-        None => (None, None),
-    };
-    Redirect {
-        https: https(at, scheme_rewrite_specifier),
-        host: wire::optional_text(host_redirect),
-        port: (port_redirect != 0).then(|| wire::port(at.field("port_redirect"), port_redirect)),
-        path,
-        prefix_rewrite,
-        status,
-        strip_query,
-    }
-}
-
-fn https(at: At<'_>, it: Option<SchemeRewriteSpecifier>) -> bool {
-    match it {
-        None => false,
-        Some(SchemeRewriteSpecifier::HttpsRedirect(https)) => https,
-        Some(SchemeRewriteSpecifier::SchemeRedirect(scheme)) => {
-            if scheme != "https" {
-                at.field("scheme_redirect").refuse(format!("{scheme:?} is not supported, only https"));
-            }
-            true
-        }
-    }
+    })
 }

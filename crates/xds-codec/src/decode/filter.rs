@@ -1,12 +1,19 @@
 //! Filters before the terminal one, on connections and on requests.
 
 use ir::filter::Reporter;
-use ir::{Direction, Fault, HttpFilter, NetworkFilter, Str};
+use ir::{Direction, HttpFilter, NetworkFilter, Str};
 
 use super::at::At;
 use super::strict::{harmless, refuse};
-use super::{fault, rbac, wire};
-use crate::names::{APPLICATION_PROTOCOLS, FAULT};
+use super::{buffer, compressor, ext_authz, fault, header_mutation, jwt, rate_limit, rbac, wire};
+use crate::names::{self, APPLICATION_PROTOCOLS};
+use crate::pb::buffer::Buffer;
+use crate::pb::compressor::Compressor;
+use crate::pb::ext_authz::ExtAuthz;
+use crate::pb::header_mutation::HeaderMutation;
+use crate::pb::health_check::HealthCheck;
+use crate::pb::jwt_authn::JwtAuthentication;
+use crate::pb::local_ratelimit::LocalRateLimit;
 use crate::pb::{
     cors, fault as pb_fault, filter_state, grpc_stats, http_rbac, network_rbac, set_filter_state,
 };
@@ -34,18 +41,17 @@ fn network_rbac(at: At<'_>, it: network_rbac::Rbac) -> NetworkFilter {
         enforcement_type,
         delay_deny,
     } = it;
-    refuse!(at; matcher, shadow_rules, shadow_matcher, enforcement_type, delay_deny);
-    harmless!(Statistics; shadow_rules_stat_prefix);
-    NetworkFilter::Rbac { stat_prefix: stat_prefix.into(), rules: rbac::rules(at.field("rules"), rules) }
+    refuse!(at; matcher, shadow_matcher, enforcement_type, delay_deny);
+    NetworkFilter::Rbac(rbac::filter(at, stat_prefix, rules, shadow_rules, shadow_rules_stat_prefix))
 }
 
-/// `name` matters for the fault filter only: routes configure it by that name.
+/// `name` matters for filters that routes configure: they do it by that name.
 pub(super) fn http_filter(at: At<'_>, direction: Direction, name: &str, any: &Any) -> Option<HttpFilter> {
     if wire::is::<http_rbac::Rbac>(any) {
         Some(http_rbac(at, wire::unpack(at, any)))
     } else if wire::is::<pb_fault::HttpFault>(any) {
-        fault_filter(at, name, wire::unpack(at, any));
-        Some(HttpFilter::Fault)
+        by_name(at, name, names::FAULT);
+        Some(HttpFilter::Fault(Box::new(fault::fault(at, wire::unpack(at, any)))))
     } else if wire::is::<set_filter_state::Config>(any) {
         Some(HttpFilter::UpstreamAlpn { protocols: upstream_alpn(at, wire::unpack(at, any)) })
     } else if wire::is::<istio::AlpnConfig>(any) {
@@ -66,8 +72,35 @@ pub(super) fn http_filter(at: At<'_>, direction: Direction, name: &str, any: &An
             per_method_stat_specifier);
         Some(HttpFilter::GrpcStats)
     } else if wire::is::<cors::Cors>(any) {
+        by_name(at, name, names::CORS);
         let cors::Cors {} = wire::unpack(at, any);
         Some(HttpFilter::Cors)
+    } else {
+        further(at, name, any)
+    }
+}
+
+fn further(at: At<'_>, name: &str, any: &Any) -> Option<HttpFilter> {
+    if wire::is::<JwtAuthentication>(any) {
+        by_name(at, name, names::JWT_AUTHN);
+        Some(HttpFilter::JwtAuthn(Box::new(jwt::filter(at, wire::unpack(at, any)))))
+    } else if wire::is::<LocalRateLimit>(any) {
+        by_name(at, name, names::LOCAL_RATE_LIMIT);
+        Some(HttpFilter::LocalRateLimit(Box::new(rate_limit::local(at, wire::unpack(at, any)))))
+    } else if wire::is::<ExtAuthz>(any) {
+        by_name(at, name, names::EXT_AUTHZ);
+        Some(HttpFilter::ExtAuthz(Box::new(ext_authz::filter(at, wire::unpack(at, any)))))
+    } else if wire::is::<HeaderMutation>(any) {
+        by_name(at, name, names::HEADER_MUTATION);
+        Some(HttpFilter::HeaderMutation(Box::new(header_mutation::filter(at, wire::unpack(at, any)))))
+    } else if wire::is::<Compressor>(any) {
+        by_name(at, name, names::COMPRESSOR);
+        Some(HttpFilter::Compressor(Box::new(compressor::compressor(at, wire::unpack(at, any)))))
+    } else if wire::is::<Buffer>(any) {
+        by_name(at, name, names::BUFFER);
+        Some(HttpFilter::Buffer { max_request_bytes: buffer::limit(at, wire::unpack(at, any)) })
+    } else if wire::is::<HealthCheck>(any) {
+        Some(HttpFilter::HealthCheck(Box::new(buffer::health_check(at, wire::unpack(at, any)))))
     } else {
         wire::unknown_type(at, any);
         None
@@ -84,6 +117,13 @@ pub(super) fn is_known(any: &Any) -> bool {
         || wire::is::<istio::PeerMetadata>(any)
         || wire::is::<grpc_stats::FilterConfig>(any)
         || wire::is::<cors::Cors>(any)
+        || wire::is::<JwtAuthentication>(any)
+        || wire::is::<LocalRateLimit>(any)
+        || wire::is::<ExtAuthz>(any)
+        || wire::is::<HeaderMutation>(any)
+        || wire::is::<Compressor>(any)
+        || wire::is::<Buffer>(any)
+        || wire::is::<HealthCheck>(any)
 }
 
 fn http_rbac(at: At<'_>, it: http_rbac::Rbac) -> HttpFilter {
@@ -96,17 +136,15 @@ fn http_rbac(at: At<'_>, it: http_rbac::Rbac) -> HttpFilter {
         shadow_rules_stat_prefix,
         track_per_rule_stats,
     } = it;
-    refuse!(at; matcher, shadow_rules, shadow_matcher);
-    harmless!(Statistics; shadow_rules_stat_prefix, track_per_rule_stats);
-    HttpFilter::Rbac { stat_prefix: rules_stat_prefix.into(), rules: rbac::rules(at.field("rules"), rules) }
+    refuse!(at; matcher, shadow_matcher);
+    harmless!(Statistics; track_per_rule_stats);
+    HttpFilter::Rbac(rbac::filter(at, rules_stat_prefix, rules, shadow_rules, shadow_rules_stat_prefix))
 }
 
-fn fault_filter(at: At<'_>, name: &str, it: pb_fault::HttpFault) {
-    if name != FAULT {
-        at.refuse(format!("the fault filter must be named {FAULT}: routes refer to it by that name"));
-    }
-    if fault::fault(at, it) != Fault::default() {
-        at.refuse("a fault for all routes is not supported, only typed_per_filter_config of a route");
+/// Routes refer to a filter by its name.
+fn by_name(at: At<'_>, name: &str, expected: &str) {
+    if name != expected {
+        at.refuse(format!("this filter must be named {expected}: routes refer to it by that name"));
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn removals(at: At<'_>, name: &str, all: Vec<String>) -> Vec<Str> {
     wire::exact(all.into_iter().enumerate().map(|(index, it)| header_name(at.index(name, index), it)))
 }
 
-fn header_value(at: At<'_>, it: core::HeaderValueOption) -> HeaderValue {
+pub(super) fn header_value(at: At<'_>, it: core::HeaderValueOption) -> HeaderValue {
     let core::HeaderValueOption { header, append, append_action, keep_empty_value } = it;
     let core::HeaderValue { key, value, raw_value } = header.unwrap_or_default();
     let header_at = at.field("header");
@@ -69,7 +69,7 @@ fn header_value(at: At<'_>, it: core::HeaderValueOption) -> HeaderValue {
 }
 
 /// A header that may be edited: routing has already looked at `host` and the pseudo-headers.
-fn header_name(at: At<'_>, name: String) -> Str {
+pub(super) fn header_name(at: At<'_>, name: String) -> Str {
     let name = name.to_ascii_lowercase();
     if name.is_empty() || !name.bytes().all(is_token) {
         at.refuse(format!("{name:?} is not a header that can be edited"));

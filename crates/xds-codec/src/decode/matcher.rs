@@ -1,11 +1,12 @@
 //! Matchers of texts, headers and shares.
 
 use ir::matcher::HeaderMatch;
+use ir::route::RegexRewrite;
 use ir::{Fraction, HeaderMatcher, StringMatch, StringMatcher};
 use stdx::Str;
 
 use super::at::At;
-use super::strict::{harmless, refuse};
+use super::strict::harmless;
 use super::wire;
 use crate::pb::envoy_type::{self, fractional_percent::DenominatorType};
 use crate::pb::matcher::{self, regex_matcher::EngineType, string_matcher::MatchPattern};
@@ -117,9 +118,15 @@ pub(super) fn runtime_fraction(at: At<'_>, it: core::RuntimeFractionalPercent) -
     fraction(at.field("default_value"), default_value)
 }
 
-/// A matcher without options: `query_parameters` have none in `ir`.
-pub(super) fn plain_text(at: At<'_>, it: matcher::StringMatcher) -> StringMatch {
-    let StringMatcher { pattern, ignore_case } = text(at, it);
-    refuse!(at; ignore_case);
-    pattern
+pub(super) fn texts(at: &At<'_>, name: &str, all: Vec<matcher::StringMatcher>) -> Vec<StringMatcher> {
+    all.into_iter().enumerate().map(|(index, it)| text(at.index(name, index), it)).collect()
+}
+
+pub(super) fn rewrite(at: At<'_>, it: matcher::RegexMatchAndSubstitute) -> RegexRewrite {
+    let matcher::RegexMatchAndSubstitute { pattern, substitution } = it;
+    let pattern = pattern.unwrap_or_default();
+    if substitution.contains(['\n', '\0', '\r']) {
+        at.field("substitution").refuse("has control characters");
+    }
+    RegexRewrite { pattern: regex(at.field("pattern"), pattern), substitution: substitution.into() }
 }

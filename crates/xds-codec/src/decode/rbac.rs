@@ -1,7 +1,7 @@
 //! Role based access control.
 
 use ir::rbac::{Permission, Policy, Principal, RbacAction};
-use ir::{Rbac, StringMatcher};
+use ir::{Rbac, RbacFilter, StringMatcher};
 
 use super::at::At;
 use super::strict::refuse;
@@ -9,11 +9,26 @@ use super::{address, matcher, wire};
 use crate::pb::matcher as pb_matcher;
 use crate::pb::rbac::{self, permission::Rule, principal::Identifier};
 
-pub(super) fn rules(at: At<'_>, it: Option<rbac::Rbac>) -> Rbac {
-    let Some(rbac::Rbac { action, policies, audit_logging_options }) = it else {
-        at.refuse("is required: without rules nothing is enforced");
-        return Rbac { action: RbacAction::Deny, policies: Default::default() };
-    };
+pub(super) fn filter(
+    at: At<'_>,
+    stat_prefix: String,
+    enforced: Option<rbac::Rbac>,
+    shadow: Option<rbac::Rbac>,
+    shadow_stat_prefix: String,
+) -> RbacFilter {
+    if enforced.is_none() && shadow.is_none() {
+        at.field("rules").refuse("is required: without rules nothing is enforced");
+    }
+    RbacFilter {
+        stat_prefix: stat_prefix.into(),
+        rules: enforced.map(|it| rules(at.field("rules"), it)),
+        shadow_rules: shadow.map(|it| rules(at.field("shadow_rules"), it)),
+        shadow_stat_prefix: shadow_stat_prefix.into(),
+    }
+}
+
+fn rules(at: At<'_>, it: rbac::Rbac) -> Rbac {
+    let rbac::Rbac { action, policies, audit_logging_options } = it;
     refuse!(at; audit_logging_options);
     let action = match wire::enumeration(at.field("action"), action) {
         rbac::rbac::Action::Allow => RbacAction::Allow,

@@ -1,18 +1,14 @@
 //! Route configurations and virtual hosts.
 
-use std::collections::HashMap;
-
-use ir::route::HeaderEdits;
-use ir::{Fault, Route, RouteAction, RouteConfig, VirtualHost};
+use ir::route::{HeaderEdits, RequireTls};
+use ir::{CorsPolicy, FilterOverrides, Route, RouteAction, RouteConfig, VirtualHost};
 use stdx::Str;
 
 use super::at::At;
 use super::strict::{harmless, refuse};
-use super::{action, fault, headers, metadata, route_match, wire};
-use crate::Any;
-use crate::names::FAULT;
-use crate::pb::fault::HttpFault;
-use crate::pb::route as pb;
+use super::{action, cors, headers, metadata, overrides, respond, retry, route_match, wire};
+use crate::pb::google;
+use crate::pb::route::{self as pb, virtual_host::TlsRequirementType};
 
 /// From RDS, where clusters are not validated unless it is said.
 pub(super) fn discovered(at: At<'_>, it: pb::RouteConfiguration) -> RouteConfig {
@@ -51,9 +47,8 @@ fn route_config(at: At<'_>, it: pb::RouteConfiguration, validated: bool) -> Rout
         metadata,
         route_specifiers,
     } = it;
-    refuse!(at; vhds, internal_only_headers, most_specific_header_mutations_wins, cluster_specifier_plugins,
-        request_mirror_policies, vhost_header, ignore_path_parameters_in_path_matching, typed_per_filter_config,
-        route_specifiers);
+    refuse!(at; vhds, internal_only_headers, cluster_specifier_plugins, vhost_header,
+        ignore_path_parameters_in_path_matching, route_specifiers);
     harmless!(Bound; max_direct_response_body_size_bytes);
     harmless!(Metadata; metadata);
     let host_at = |(index, it)| virtual_host(at.index("virtual_hosts", index), it);
@@ -71,6 +66,9 @@ fn route_config(at: At<'_>, it: pb::RouteConfiguration, validated: bool) -> Rout
                 response_remove: response_headers_to_remove,
             },
         ),
+        most_specific_header_mutations_wins,
+        mirrors: action::mirrors(at, request_mirror_policies),
+        filters: overrides::overrides(at, typed_per_filter_config),
     }
 }
 
@@ -101,9 +99,8 @@ fn virtual_host(at: At<'_>, it: pb::VirtualHost) -> VirtualHost {
         metadata: keys,
         route_specifiers,
     } = it;
-    refuse!(at; matcher, rate_limits, cors, typed_per_filter_config, retry_policy,
-        retry_policy_typed_config, hedge_policy, include_is_timeout_retry_header, per_request_buffer_limit_bytes,
-        request_body_buffer_limit, request_mirror_policies, route_specifiers);
+    refuse!(at; matcher, rate_limits, retry_policy_typed_config, hedge_policy, include_is_timeout_retry_header,
+        route_specifiers);
     harmless!(Statistics; virtual_clusters);
     let route_at = |(index, it)| route(at.index("routes", index), it);
     let edits: HeaderEdits = headers::edits(
@@ -121,27 +118,32 @@ fn virtual_host(at: At<'_>, it: pb::VirtualHost) -> VirtualHost {
         routes: wire::exact(routes.into_iter().enumerate().map(route_at)),
         include_request_attempt_count,
         include_attempt_count_in_response,
-        require_tls: tls_requirement(at.field("require_tls"), require_tls),
+        require_tls: match wire::enumeration(at.field("require_tls"), require_tls) {
+            TlsRequirementType::None => RequireTls::None,
+            TlsRequirementType::ExternalOnly => RequireTls::ExternalOnly,
+            TlsRequirementType::All => RequireTls::All,
+        },
+        retry: retry_policy.map(|it| retry::retry_policy(at.field("retry_policy"), it)),
+        mirrors: action::mirrors(at, request_mirror_policies),
+        request_body_buffer_limit: buffer_limit(per_request_buffer_limit_bytes, request_body_buffer_limit),
         headers: edits,
+        filters: with_cors(
+            overrides::overrides(at, typed_per_filter_config),
+            cors.map(|it| cors::of_route(at.field("cors"), it)),
+        ),
         origin: metadata::keys(keys).origin(),
     }
 }
 
-/// Which requests come from outside is not known here, so a requirement for those alone is refused.
-fn tls_requirement(at: At<'_>, it: i32) -> bool {
-    use pb::virtual_host::TlsRequirementType;
-    match TlsRequirementType::try_from(it) {
-        Ok(TlsRequirementType::None) => false,
-        Ok(TlsRequirementType::All) => true,
-        Ok(TlsRequirementType::ExternalOnly) => {
-            at.refuse("EXTERNAL_ONLY is not supported");
-            true
-        }
-        Err(_) => {
-            at.refuse(format!("{it} is no TlsRequirementType"));
-            true
-        }
-    }
+/// Of the two fields for the same the newer one wins, as in Envoy.
+fn buffer_limit(old: Option<google::UInt32Value>, new: Option<google::UInt64Value>) -> Option<u64> {
+    new.map(|it| it.value).or(old.map(|it| it.value.into()))
+}
+
+/// A policy in the older place counts where there is none in the newer.
+fn with_cors(mut filters: FilterOverrides, cors: Option<CorsPolicy>) -> FilterOverrides {
+    filters.cors = filters.cors.or(cors.map(Box::new));
+    filters
 }
 
 fn some_domains(at: At<'_>, domains: Vec<String>) -> Vec<Str> {
@@ -169,17 +171,19 @@ fn route(at: At<'_>, it: pb::Route) -> Route {
         route_specifiers,
         action: what,
     } = it;
-    refuse!(at; tracing, per_request_buffer_limit_bytes, request_body_buffer_limit, route_specifiers);
+    refuse!(at; tracing, route_specifiers);
     harmless!(Statistics; stat_prefix);
     let matches = r#match.unwrap_or_else(|| {
         at.field("match").refuse("is required");
         pb::RouteMatch::default()
     });
+    let (action, cors) = action(at, what);
     Route {
         name: name.into(),
         matches: route_match::route_match(at.field("match"), matches),
-        action: action(at, what),
-        fault: route_fault(at, typed_per_filter_config),
+        action,
+        filters: with_cors(overrides::overrides(at, typed_per_filter_config), cors),
+        request_body_buffer_limit: buffer_limit(per_request_buffer_limit_bytes, request_body_buffer_limit),
         headers: headers::edits(
             at,
             headers::Edits {
@@ -202,44 +206,25 @@ fn operation(at: At<'_>, it: pb::Decorator) -> Str {
     wire::required(at.field("operation"), operation)
 }
 
-/// The only filter that routes configure.
-fn route_fault(at: At<'_>, all: HashMap<String, Any>) -> Option<Fault> {
-    let mut found = None;
-    for (name, any) in all {
-        let at = at.key("typed_per_filter_config", &name);
-        if name != FAULT {
-            at.refuse("is not supported");
-        } else if wire::is::<HttpFault>(&any) {
-            found = Some(fault::fault(at, wire::unpack(at, &any)));
-        } else {
-            wire::unknown_type(at, &any);
-        }
-    }
-    found
-}
-
-fn action(at: At<'_>, it: Option<pb::route::Action>) -> RouteAction {
+fn action(at: At<'_>, it: Option<pb::route::Action>) -> (RouteAction, Option<CorsPolicy>) {
     let name = match it {
         Some(pb::route::Action::Route(it)) => {
-            return RouteAction::Forward(action::forward(at.field("route"), it));
+            let (forward, cors) = action::forward(at.field("route"), it);
+            return (RouteAction::Forward(forward), cors);
         }
         Some(pb::route::Action::DirectResponse(it)) => {
-            return RouteAction::Direct(action::direct_response(at.field("direct_response"), it));
+            return (RouteAction::Direct(respond::direct_response(at.field("direct_response"), it)), None);
         }
         Some(pb::route::Action::Redirect(it)) => {
-            return RouteAction::Redirect(action::redirect(at.field("redirect"), it));
+            return (RouteAction::Redirect(respond::redirect(at.field("redirect"), it)), None);
         }
         Some(pb::route::Action::FilterAction(_)) => "filter_action",
         Some(pb::route::Action::NonForwardingAction(_)) => "non_forwarding_action",
         None => {
             at.refuse("an action is required: route, direct_response or redirect");
-            return placeholder();
+            return (RouteAction::Redirect(Default::default()), None);
         }
     };
     at.unsupported(name);
-    placeholder()
-}
-
-fn placeholder() -> RouteAction {
-    RouteAction::Redirect(Default::default())
+    (RouteAction::Redirect(Default::default()), None)
 }

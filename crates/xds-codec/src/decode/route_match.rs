@@ -1,6 +1,6 @@
 //! What a request must be like for a route.
 
-use ir::route::{PathMatch, QueryMatcher, RouteMatch};
+use ir::route::{CookieMatcher, PathMatch, QueryMatch, QueryMatcher, RouteMatch};
 use stdx::Str;
 
 use super::at::At;
@@ -22,13 +22,15 @@ pub(super) fn route_match(at: At<'_>, it: pb::RouteMatch) -> RouteMatch {
         filter_state,
         path_specifier,
     } = it;
-    refuse!(at; cookies, tls_context, dynamic_metadata, filter_state);
+    refuse!(at; tls_context, dynamic_metadata, filter_state);
     let query_at = |(index, it)| query(at.index("query_parameters", index), it);
+    let cookie_at = |(index, it)| cookie(at.index("cookies", index), it);
     RouteMatch {
         path: path(at, path_specifier),
         case_sensitive: wire::flag(case_sensitive, true),
         headers: matcher::headers(&at, "headers", headers),
         query: wire::exact(query_parameters.into_iter().enumerate().map(query_at)),
+        cookies: wire::exact(cookies.into_iter().enumerate().map(cookie_at)),
         grpc: grpc.is_some_and(|pb::route_match::GrpcRouteMatchOptions {}| true),
         runtime_fraction: runtime_fraction
             .map(|it| matcher::runtime_fraction(at.field("runtime_fraction"), it)),
@@ -58,15 +60,22 @@ fn path(at: At<'_>, it: Option<PathSpecifier>) -> PathMatch {
 
 fn query(at: At<'_>, it: pb::QueryParameterMatcher) -> QueryMatcher {
     let pb::QueryParameterMatcher { name, query_parameter_match_specifier } = it;
-    let value = match query_parameter_match_specifier {
-        None | Some(QueryParameterMatchSpecifier::PresentMatch(true)) => None,
-        Some(QueryParameterMatchSpecifier::PresentMatch(false)) => {
-            at.field("present_match").refuse("false is not supported");
-            None
-        }
+    let matches = match query_parameter_match_specifier {
+        None => QueryMatch::Present(true),
+        Some(QueryParameterMatchSpecifier::PresentMatch(present)) => QueryMatch::Present(present),
         Some(QueryParameterMatchSpecifier::StringMatch(it)) => {
-            Some(matcher::plain_text(at.field("string_match"), it))
+            QueryMatch::Value(matcher::text(at.field("string_match"), it))
         }
     };
-    QueryMatcher { name: wire::required(at.field("name"), name), value }
+    QueryMatcher { name: wire::required(at.field("name"), name), matches }
+}
+
+fn cookie(at: At<'_>, it: pb::CookieMatcher) -> CookieMatcher {
+    let pb::CookieMatcher { name, string_match, invert_match } = it;
+    let value = string_match.unwrap_or_default();
+    CookieMatcher {
+        name: wire::required(at.field("name"), name),
+        value: matcher::text(at.field("string_match"), value),
+        invert: invert_match,
+    }
 }

@@ -3,19 +3,19 @@
 use ir::filter::Reporter;
 use ir::{HttpFilter, NetworkFilter, Str};
 
-use super::{listener, rbac, wire};
+use super::{compressor, ext_authz, fault, header_mutation, jwt, listener, rate_limit, rbac, wire};
 use crate::names::APPLICATION_PROTOCOLS;
-use crate::pb::{
-    cors, fault, filter_state, grpc_stats, hcm, http_rbac, network_rbac, router, set_filter_state,
-};
+use crate::pb::{cors, filter_state, grpc_stats, hcm, http_rbac, network_rbac, router, set_filter_state};
 use crate::{Any, istio, names};
 
 pub(super) fn network_filter(it: &NetworkFilter) -> crate::pb::listener::Filter {
     match it {
-        NetworkFilter::Rbac { stat_prefix, rules } => {
+        NetworkFilter::Rbac(it) => {
             let config = network_rbac::Rbac {
-                rules: Some(rbac::rules(rules)),
-                stat_prefix: stat_prefix.to_string(),
+                rules: it.rules.as_ref().map(rbac::rules),
+                shadow_rules: it.shadow_rules.as_ref().map(rbac::rules),
+                stat_prefix: it.stat_prefix.to_string(),
+                shadow_rules_stat_prefix: it.shadow_stat_prefix.to_string(),
                 ..Default::default()
             };
             listener::filter(names::NETWORK_RBAC, wire::pack(&config))
@@ -28,15 +28,17 @@ pub(super) fn network_filter(it: &NetworkFilter) -> crate::pb::listener::Filter 
 
 pub(super) fn http_filter(it: &HttpFilter) -> hcm::HttpFilter {
     match it {
-        HttpFilter::Rbac { stat_prefix, rules } => {
+        HttpFilter::Rbac(it) => {
             let config = http_rbac::Rbac {
-                rules: Some(rbac::rules(rules)),
-                rules_stat_prefix: stat_prefix.to_string(),
+                rules: it.rules.as_ref().map(rbac::rules),
+                shadow_rules: it.shadow_rules.as_ref().map(rbac::rules),
+                rules_stat_prefix: it.stat_prefix.to_string(),
+                shadow_rules_stat_prefix: it.shadow_stat_prefix.to_string(),
                 ..Default::default()
             };
             named(names::HTTP_RBAC, wire::pack(&config))
         }
-        HttpFilter::Fault => named(names::FAULT, wire::pack(&fault::HttpFault::default())),
+        HttpFilter::Fault(it) => named(names::FAULT, wire::pack(&fault::fault(it))),
         HttpFilter::UpstreamAlpn { protocols } => {
             named(names::SET_FILTER_STATE, wire::pack(&upstream_alpn(protocols)))
         }
@@ -47,6 +49,17 @@ pub(super) fn http_filter(it: &HttpFilter) -> hcm::HttpFilter {
         HttpFilter::PeerMetadata => named(names::PEER_METADATA, wire::pack(&peer_metadata())),
         HttpFilter::GrpcStats => named(names::GRPC_STATS, wire::pack(&grpc_stats::FilterConfig::default())),
         HttpFilter::Cors => named(names::CORS, wire::pack(&cors::Cors {})),
+        HttpFilter::JwtAuthn(it) => named(names::JWT_AUTHN, wire::pack(&jwt::filter(it))),
+        HttpFilter::LocalRateLimit(it) => named(names::LOCAL_RATE_LIMIT, wire::pack(&rate_limit::local(it))),
+        HttpFilter::ExtAuthz(it) => named(names::EXT_AUTHZ, wire::pack(&ext_authz::filter(it))),
+        HttpFilter::HeaderMutation(it) => {
+            named(names::HEADER_MUTATION, wire::pack(&header_mutation::filter(it)))
+        }
+        HttpFilter::Compressor(it) => named(names::COMPRESSOR, wire::pack(&compressor::compressor(it))),
+        HttpFilter::Buffer { max_request_bytes } => {
+            named(names::BUFFER, wire::pack(&compressor::buffer(*max_request_bytes)))
+        }
+        HttpFilter::HealthCheck(it) => named(names::HEALTH_CHECK, wire::pack(&compressor::health_check(it))),
     }
 }
 

@@ -3,7 +3,7 @@
 use ir::HealthCheck;
 use ir::health_check::{CheckMethod, HealthChecker, HttpCheck};
 
-use super::{matcher, route, wire};
+use super::{headers, matcher, wire};
 use crate::pb::core::health_check::{self as nested, payload};
 use crate::pb::core::{self, RequestMethod};
 use crate::pb::envoy_type::{CodecClientType, Int64Range};
@@ -47,7 +47,7 @@ fn checker(it: &HealthChecker) -> nested::HealthChecker {
         HealthChecker::Grpc(it) => nested::HealthChecker::GrpcHealthCheck(nested::GrpcHealthCheck {
             service_name: it.service_name.to_string(),
             authority: it.authority.to_string(),
-            initial_metadata: it.initial_metadata.iter().map(route::header_value).collect(),
+            initial_metadata: it.initial_metadata.iter().map(headers::header_value).collect(),
         }),
     }
 }
@@ -60,7 +60,7 @@ fn http(it: &HttpCheck) -> nested::HttpHealthCheck {
         send: None,
         receive: it.receive.iter().map(|it| payload(it)).collect(),
         response_buffer_size: it.response_buffer_size.map(|value| google::UInt64Value { value }),
-        request_headers_to_add: it.headers.iter().map(route::header_value).collect(),
+        request_headers_to_add: it.headers.iter().map(headers::header_value).collect(),
         request_headers_to_remove: wire::texts(&it.remove_headers),
         expected_statuses: statuses(&it.expected_statuses),
         retriable_statuses: statuses(&it.retriable_statuses),

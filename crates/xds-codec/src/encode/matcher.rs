@@ -1,6 +1,7 @@
 //! Matchers of texts, headers and shares.
 
 use ir::matcher::HeaderMatch;
+use ir::route::RegexRewrite;
 use ir::{Fraction, HeaderMatcher, StringMatch, StringMatcher};
 
 use crate::pb::{core, envoy_type, matcher, route};
@@ -50,4 +51,15 @@ pub(super) fn fraction(it: Fraction) -> envoy_type::FractionalPercent {
 
 pub(super) fn runtime_fraction(it: Fraction) -> core::RuntimeFractionalPercent {
     core::RuntimeFractionalPercent { default_value: Some(fraction(it)), runtime_key: String::new() }
+}
+
+pub(super) fn texts(all: &[StringMatcher]) -> Vec<matcher::StringMatcher> {
+    all.iter().map(text).collect()
+}
+
+pub(super) fn rewrite(it: &RegexRewrite) -> matcher::RegexMatchAndSubstitute {
+    matcher::RegexMatchAndSubstitute {
+        pattern: Some(regex(&it.pattern)),
+        substitution: it.substitution.to_string(),
+    }
 }

@@ -3,6 +3,7 @@
 
 mod clusters;
 mod dump;
+mod filters;
 mod routes;
 mod sidecar;
 

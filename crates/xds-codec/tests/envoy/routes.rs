@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ir::bootstrap::Bootstrap;
-use ir::fault::{AbortStatus, FaultAbort, FaultDelay};
+use ir::fault::{AbortStatus, FaultAbort, FaultDelay, FaultRateLimit};
 use ir::http::RouteSource;
 use ir::matcher::HeaderMatch;
 use ir::retry::RetryOn;
 use ir::route::{
-    AppendAction, DirectResponse, Forward, HeaderEdits, HeaderValue, MaxStreamDuration, PathMatch,
-    QueryMatcher, Redirect, RouteClusters, RouteMatch, WeightedCluster,
+    AppendAction, CookieMatcher, DirectResponse, Forward, HeaderEdits, HeaderValue, HostRewrite,
+    InternalRedirect, MaxStreamDuration, Mirror, MirrorCluster, PathMatch, QueryMatch, QueryMatcher,
+    Redirect, RegexRewrite, RouteClusters, RouteMatch, WeightedCluster,
 };
 use ir::*;
 
@@ -35,12 +36,9 @@ fn edits() -> HeaderEdits {
 pub fn route(cluster: &str) -> Route {
     Route {
         name: "default".into(),
-        matches: RouteMatch::prefix("/"),
-        action: RouteAction::Forward(Forward::to(cluster)),
-        fault: None,
-        headers: HeaderEdits::default(),
         decorator: Some("reviews.shop.svc.cluster.local:9080/*".into()),
         origin: origin(),
+        ..Route::new(RouteMatch::prefix("/"), RouteAction::Forward(Forward::to(cluster)))
     }
 }
 
@@ -51,23 +49,29 @@ pub fn route_config(name: &str, routes: Vec<Route>) -> RouteConfig {
         routes,
         include_request_attempt_count: true,
         include_attempt_count_in_response: false,
-        require_tls: true,
         headers: edits(),
+        require_tls: ir::route::RequireTls::ExternalOnly,
+        mirrors: vec![Mirror::to("a")],
+        request_body_buffer_limit: Some(1000),
+        filters: super::filters::overrides(),
         origin: origin(),
+        ..VirtualHost::default()
     };
     RouteConfig {
         name: name.into(),
         virtual_hosts: vec![host],
         ignore_port_in_host_matching: true,
-        validate_clusters: false,
         headers: edits(),
+        most_specific_header_mutations_wins: true,
+        mirrors: vec![Mirror::to("b")],
+        ..RouteConfig::default()
     }
 }
 
 /// The sidecar with these routes in place of RDS.
 pub fn with_routes(routes: Vec<Route>) -> Bootstrap {
     let source = RouteSource::Inline(std::sync::Arc::new(route_config("all", routes)));
-    let terminal = Terminal::Http(Box::new(manager(source, vec![HttpFilter::Fault])));
+    let terminal = Terminal::Http(Box::new(manager(source, super::filters::all())));
     let chains = vec![chain("all", FilterChainMatch::default(), terminal)];
     let listener =
         Listener { filter_chains: chains, ..listener("all", "127.0.0.1:0", Direction::Unspecified) };
@@ -88,10 +92,9 @@ pub fn all_routes() -> Vec<Route> {
         ..RetryPolicy::default()
     };
     let weighted = |name: &str, weight| WeightedCluster {
-        name: name.into(),
-        weight,
         headers: edits(),
-        metadata_match: Default::default(),
+        filters: super::filters::overrides(),
+        ..WeightedCluster::new(name, weight)
     };
     let forward = Forward {
         clusters: RouteClusters::Weighted(vec![weighted("a", 90), weighted("b", 10)]),
@@ -104,10 +107,41 @@ pub fn all_routes() -> Vec<Route> {
             grpc_header_offset: seconds(1),
         }),
         retry: Some(retry.clone()),
-        host_rewrite: Some("ratings".into()),
+        host_rewrite: Some(HostRewrite::Literal("ratings".into())),
+        append_x_forwarded_host: true,
         prefix_rewrite: Some("/new".into()),
+        mirrors: vec![
+            Mirror {
+                cluster: MirrorCluster::Header("x-mirror".into()),
+                fraction: Some(Fraction { parts_per_million: 10 }),
+                keep_host: true,
+                host_rewrite: Some("h".into()),
+            },
+            Mirror::to("c"),
+        ],
+        internal_redirect: Some(Box::new(InternalRedirect {
+            max: 3,
+            codes: BTreeSet::from([301, 308]),
+            allow_cross_scheme: true,
+            safe_cross_scheme: true,
+            avoid_previous_routes: true,
+            allowed_routes: Some(vec!["r".into()]),
+            response_headers_to_copy: vec!["x-copy".into()],
+        })),
+        cluster_not_found_status: 404,
         ..Forward::to("")
     };
+    let rewrite = |pattern: &str, substitution: &str| RegexRewrite {
+        pattern: pattern.into(),
+        substitution: substitution.into(),
+    };
+    let by_header = Forward {
+        clusters: RouteClusters::Header("x-cluster".into()),
+        host_rewrite: Some(HostRewrite::PathRegex(Box::new(rewrite("^/(.+)/.*$", "\\1")))),
+        regex_rewrite: Some(Box::new(rewrite("^/([^/]+)", "/new/\\1"))),
+        ..Forward::to("")
+    };
+    let host = |host_rewrite| Forward { host_rewrite: Some(host_rewrite), ..Forward::to("a") };
     let only_max = RetryPolicy { base_interval: Some(Duration::from_millis(1)), max_interval: None, ..retry };
     let matches = RouteMatch {
         headers: vec![
@@ -124,33 +158,46 @@ pub fn all_routes() -> Vec<Route> {
             ),
         ],
         query: vec![
-            QueryMatcher { name: "a".into(), value: None },
-            QueryMatcher { name: "b".into(), value: Some(StringMatch::Regex("[0-9]+".into())) },
+            QueryMatcher { name: "a".into(), matches: QueryMatch::Present(false) },
+            QueryMatcher { name: "b".into(), matches: QueryMatch::Value(StringMatcher::regex("[0-9]+")) },
         ],
+        cookies: vec![CookieMatcher { name: "c".into(), value: StringMatcher::exact("1"), invert: true }],
         grpc: true,
         case_sensitive: false,
         runtime_fraction: Some(Fraction { parts_per_million: 123_456 }),
         ..RouteMatch::path(PathMatch::SeparatedPrefix("/api".into()))
     };
     let fault = Fault {
-        delay: Some(FaultDelay { fixed: Duration::from_secs(7), fraction: Fraction::ALL }),
+        delay: Some(FaultDelay { fixed: Some(Duration::from_secs(7)), fraction: Fraction::ALL }),
         abort: Some(FaultAbort {
             status: AbortStatus::Http(555),
             fraction: Fraction { parts_per_million: 1 },
         }),
+        ..Fault::default()
     };
     let grpc_fault = Fault {
-        delay: None,
         abort: Some(FaultAbort { status: AbortStatus::Grpc(14), fraction: Fraction::NONE }),
+        rate_limit: Some(FaultRateLimit { fixed_kbps: Some(1), fraction: Fraction::ALL }),
+        upstream_cluster: Some("a".into()),
+        headers: vec![header("x-fault", HeaderMatch::Present(true))],
+        downstream_nodes: vec!["node".into()],
+        max_active: Some(5),
+        ..Fault::default()
     };
     let redirect = Redirect {
         https: true,
         host: Some("h".into()),
         port: Some(8443),
         path: Some("/p".into()),
-        prefix_rewrite: None,
         status: 308,
         strip_query: true,
+        ..Redirect::default()
+    };
+    let regex = Redirect {
+        scheme: Some("http".into()),
+        regex_rewrite: Some(rewrite("/a", "/b")),
+        status: 302,
+        ..Redirect::default()
     };
     let prefix = Redirect { path: None, prefix_rewrite: Some("/q".into()), status: 301, ..redirect.clone() };
     let direct = |status, body: String| RouteAction::Direct(DirectResponse { status, body: body.into() });
@@ -158,15 +205,19 @@ pub fn all_routes() -> Vec<Route> {
     vec![
         Route {
             matches,
-            fault: Some(fault),
+            filters: FilterOverrides::fault(Some(fault)),
             ..on(PathMatch::Prefix("/".into()), RouteAction::Forward(forward))
         },
         on(PathMatch::Exact("/exact".into()), RouteAction::Redirect(redirect)),
         on(PathMatch::Prefix("/p".into()), RouteAction::Redirect(prefix)),
+        on(PathMatch::Exact("/regex".into()), RouteAction::Redirect(regex)),
+        on(PathMatch::Exact("/header".into()), RouteAction::Forward(by_header)),
+        on(PathMatch::Exact("/auto".into()), RouteAction::Forward(host(HostRewrite::Auto))),
+        on(PathMatch::Exact("/h".into()), RouteAction::Forward(host(HostRewrite::Header("x-host".into())))),
         on(PathMatch::Regex("/r[0-9]+".into()), direct(404, String::new())),
         on(PathMatch::Exact("/body".into()), direct(200, "x".repeat(10_000))),
         Route {
-            fault: Some(grpc_fault),
+            filters: FilterOverrides::fault(Some(grpc_fault)),
             action: RouteAction::Forward(Forward { retry: Some(only_max), ..Forward::to("c") }),
             ..route("c")
         },

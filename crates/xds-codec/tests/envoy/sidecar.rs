@@ -235,7 +235,7 @@ fn bound_elsewhere() -> Listener {
         HttpFilter::UpstreamAlpn {
             protocols: vec!["istio-http/1.1".into(), "istio".into(), "http/1.1".into()],
         },
-        HttpFilter::Fault,
+        HttpFilter::Fault(Box::default()),
         HttpFilter::GrpcStats,
         HttpFilter::Cors,
     ];
@@ -263,12 +263,16 @@ fn inbound() -> Listener {
         transport_protocol: Some(TransportProtocol::Tls),
         application_protocols: vec!["istio".into(), "istio-http/1.1".into(), "istio-h2".into()],
     };
-    let rules = HttpFilter::Rbac { stat_prefix: "istio".into(), rules: rbac() };
+    let rules = HttpFilter::Rbac(RbacFilter {
+        shadow_rules: Some(rbac()),
+        shadow_stat_prefix: "dry_run_".into(),
+        ..RbacFilter::enforce("istio", rbac())
+    });
     let routes = RouteSource::Inline(std::sync::Arc::new(route_config(
         "inbound|9080||",
         vec![route("inbound|9080||")],
     )));
-    let terminal = Terminal::Http(Box::new(manager(routes, vec![rules, HttpFilter::Fault])));
+    let terminal = Terminal::Http(Box::new(manager(routes, vec![rules, HttpFilter::Fault(Box::default())])));
     let tls = DownstreamTls { common: common_tls(Vec::new()), require_client_certificate: true };
     let secure = FilterChain {
         tls: Some(tls.clone()),
@@ -281,7 +285,7 @@ fn inbound() -> Listener {
         ..Default::default()
     };
     let guarded = FilterChain {
-        filters: vec![NetworkFilter::Rbac { stat_prefix: "tcp.".into(), rules: tcp_rbac() }],
+        filters: vec![NetworkFilter::Rbac(RbacFilter::enforce("tcp.", tcp_rbac()))],
         ..chain("0.0.0.0_3306", plain, tcp(TcpClusters::Single("inbound|9080||".into())))
     };
     Listener {

@@ -109,15 +109,7 @@ pub fn route(name: &str, cluster: &str) -> Resource {
 }
 
 pub fn routes(name: &str, action: RouteAction) -> Resource {
-    let route = Route {
-        name: "".into(),
-        matches: ir::route::RouteMatch::prefix("/"),
-        action,
-        fault: None,
-        headers: Default::default(),
-        decorator: None,
-        origin: None,
-    };
+    let route = Route::new(ir::route::RouteMatch::prefix("/"), action);
     let host = VirtualHost {
         name: "all".into(),
         domains: vec!["*".into()],

@@ -1,6 +1,78 @@
-//! HTTP filters: each decides one thing about a request.
+//! HTTP filters: each decides one thing about a request, and some see the response, too.
 
 pub mod alpn;
-pub mod fault;
+mod buffer;
+mod cors;
+mod fault;
+mod header_mutation;
+mod local_rate_limit;
 pub mod peer_metadata;
-pub mod rbac;
+mod rbac;
+
+use std::sync::Arc;
+
+use engine::overrides::RateLimit;
+use upstream::ResponseHead;
+
+use super::body::{BoxBody, RequestBody};
+use super::context::Context;
+use super::respond::Stop;
+use crate::config::snapshot::HttpFilter;
+
+/// What filters remember of a request until its response.
+#[derive(Default)]
+pub struct State {
+    /// What the response has to tell an origin.
+    cors: engine::cors::Told,
+    rate_limit: Option<Arc<RateLimit>>,
+    /// A fault under way, and how slow the response has to be.
+    fault: Option<fault::Active>,
+    kbps: Option<u64>,
+    /// How many redirects were followed, and routes taken before.
+    pub redirects: u32,
+    pub routes: Vec<(usize, usize)>,
+}
+
+/// The filters of a request, in their order.
+///
+/// # Errors
+/// One of them answers in the upstream's place.
+pub async fn decode(ctx: &mut Context, body: &RequestBody) -> Result<(), Stop> {
+    let hcm = ctx.hcm.clone();
+    for filter in &hcm.filters {
+        match filter {
+            HttpFilter::Rbac(filter) => rbac::decide(ctx, filter)?,
+            HttpFilter::Fault(filter) => fault::inject(ctx, filter).await?,
+            HttpFilter::Alpn(alpn) => alpn::choose(ctx, alpn),
+            HttpFilter::Cors => cors::decode(ctx)?,
+            HttpFilter::LocalRateLimit(limit) => local_rate_limit::decode(ctx, limit)?,
+            HttpFilter::HeaderMutation(mutations) => header_mutation::decode(ctx, mutations),
+            HttpFilter::Buffer(limit) => buffer::whole(ctx, body, *limit).await?,
+        }
+    }
+    Ok(())
+}
+
+/// The filters of a response, in reverse.
+pub fn encode(ctx: &mut Context, head: &mut ResponseHead) {
+    if !ctx.hcm.encodes {
+        return;
+    }
+    let hcm = ctx.hcm.clone();
+    for filter in hcm.filters.iter().rev() {
+        match filter {
+            HttpFilter::Cors => cors::encode(ctx, head),
+            HttpFilter::LocalRateLimit(_) => local_rate_limit::encode(ctx, head),
+            HttpFilter::HeaderMutation(mutations) => header_mutation::encode(ctx, mutations, head),
+            HttpFilter::Rbac(_) | HttpFilter::Fault(_) | HttpFilter::Alpn(_) | HttpFilter::Buffer(_) => {}
+        }
+    }
+}
+
+/// What filters do to the body of a response.
+pub fn encode_body(ctx: &mut Context, body: BoxBody) -> BoxBody {
+    match ctx.filters.as_mut().and_then(|state| state.kbps) {
+        Some(kbps) => Box::new(fault::Slow::new(body, kbps)),
+        None => body,
+    }
+}

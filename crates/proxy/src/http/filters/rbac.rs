@@ -2,20 +2,19 @@
 
 use engine::rbac::{Peer, Rbac, Verdict};
 
+use crate::config::snapshot::RbacFilter;
 use crate::http::context::Context;
 use crate::http::respond::Stop;
 
-/// Judges the request; who may not is answered 403.
-pub fn decide(ctx: &mut Context, rules: &Rbac) -> Result<(), Stop> {
-    let info = &ctx.conn.info;
-    let peer = Peer {
-        remote: ctx.record.remote.unwrap_or(info.remote).ip(),
-        direct_remote: info.direct_remote.ip(),
-        local: info.local,
-        server_name: info.sni.as_deref().unwrap_or(""),
-        certificate: ctx.conn.certificate(),
-    };
-    match rules.decide(&peer, Some(&ctx.head)) {
+/// Judges the request; who may not is answered 403. Shadow rules are only counted.
+pub fn decide(ctx: &mut Context, filter: &RbacFilter) -> Result<(), Stop> {
+    match filter.shadow.as_ref().map(|rules| judge(ctx, rules)) {
+        Some(Verdict::Allowed) => ctx.conn.stats.rbac_shadow_allowed.inc(),
+        Some(Verdict::Denied { .. }) => ctx.conn.stats.rbac_shadow_denied.inc(),
+        None => {}
+    }
+    let Some(rules) = &filter.rules else { return Ok(()) };
+    match judge(ctx, rules) {
         Verdict::Allowed => {
             ctx.conn.stats.rbac_allowed.inc();
             Ok(())
@@ -25,4 +24,16 @@ pub fn decide(ctx: &mut Context, rules: &Rbac) -> Result<(), Stop> {
             Err(Stop::Denied { policy })
         }
     }
+}
+
+fn judge(ctx: &Context, rules: &Rbac) -> Verdict {
+    let info = &ctx.conn.info;
+    let peer = Peer {
+        remote: ctx.record.remote.unwrap_or(info.remote).ip(),
+        direct_remote: info.direct_remote.ip(),
+        local: info.local,
+        server_name: info.sni.as_deref().unwrap_or(""),
+        certificate: ctx.conn.certificate(),
+    };
+    rules.decide(&peer, Some(&ctx.head))
 }

@@ -1,0 +1,145 @@
+//! Filters, and what routes say about them.
+
+use std::time::Duration;
+
+use ir::buffer::BufferOverride;
+use ir::compressor::CompressorOverride;
+use ir::fault::{AbortStatus, FaultAbort, FaultDelay, FaultRateLimit};
+use ir::filter::HealthCheckFilter;
+use ir::header_mutation::Mutation;
+use ir::rate_limit::TokenBucket;
+use ir::{Compressor, CorsPolicy, Fault, FilterOverrides, HeaderMutation, LocalRateLimit};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use super::route::header_value;
+use super::{authn, matcher, text};
+
+pub(super) fn overrides() -> BoxedStrategy<FilterOverrides> {
+    let buffer = prop_oneof![Just(BufferOverride::Disabled), (1u32..).prop_map(BufferOverride::Limit)];
+    let compressor = prop_oneof![
+        Just(CompressorOverride::Disabled),
+        option::of(any::<bool>()).prop_map(|remove_accept_encoding_header| CompressorOverride::Enabled {
+            remove_accept_encoding_header
+        }),
+    ];
+    let first = (option::of(fault()), option::of(cors()), option::of(rate_limit()), option::of(mutations()));
+    let second = (option::of(authn::ext_authz_override()), option::of(authn::jwt_override()));
+    let some = (first, second, option::of(buffer), option::of(compressor)).prop_map(
+        |((fault, cors, limit, mutation), (authz, jwt), buffer, compressor)| FilterOverrides {
+            fault: fault.map(Box::new),
+            cors: cors.map(Box::new),
+            local_rate_limit: limit.map(Box::new),
+            ext_authz: authz.map(Box::new),
+            jwt: jwt.map(Box::new),
+            header_mutation: mutation.map(Box::new),
+            buffer,
+            compressor,
+        },
+    );
+    prop_oneof![3 => Just(FilterOverrides::default()), 1 => some].boxed()
+}
+
+pub(super) fn fault() -> BoxedStrategy<Fault> {
+    let delay = (option::of(text::duration()), matcher::fraction())
+        .prop_map(|(fixed, fraction)| FaultDelay { fixed, fraction });
+    let status = prop_oneof![
+        (200u16..600).prop_map(AbortStatus::Http),
+        (0u32..17).prop_map(AbortStatus::Grpc),
+        Just(AbortStatus::Header),
+    ];
+    let abort = (status, matcher::fraction()).prop_map(|(status, fraction)| FaultAbort { status, fraction });
+    let limit = (option::of(1u64..), matcher::fraction())
+        .prop_map(|(fixed_kbps, fraction)| FaultRateLimit { fixed_kbps, fraction });
+    let whom = (option::of(text::name()), vec(matcher::header(), 0..2), vec(text::name(), 0..2));
+    (option::of(delay), option::of(abort), option::of(limit), whom, option::of(any::<u32>()))
+        .prop_map(|(delay, abort, rate_limit, whom, max_active)| Fault {
+            delay,
+            abort,
+            rate_limit,
+            upstream_cluster: whom.0,
+            headers: whom.1,
+            downstream_nodes: whom.2,
+            max_active,
+        })
+        .boxed()
+}
+
+fn cors() -> BoxedStrategy<CorsPolicy> {
+    let name = || option::of(text::name());
+    let texts = (name(), name(), name(), name());
+    let shares = (matcher::fraction(), matcher::fraction());
+    let flag = || option::of(any::<bool>());
+    (vec(matcher::string(), 0..2), texts, (flag(), flag(), flag()), shares)
+        .prop_map(|(allow_origins, texts, flags, shares)| CorsPolicy {
+            allow_origins,
+            allow_methods: texts.0,
+            allow_headers: texts.1,
+            expose_headers: texts.2,
+            max_age: texts.3,
+            allow_credentials: flags.0,
+            allow_private_network_access: flags.1,
+            forward_not_matching_preflights: flags.2,
+            enabled: shares.0,
+            shadow_enabled: shares.1,
+        })
+        .boxed()
+}
+
+pub(super) fn rate_limit() -> BoxedStrategy<LocalRateLimit> {
+    let bucket = (1u32.., 1u32.., 50u64..1_000_000).prop_map(|(max_tokens, tokens_per_fill, millis)| {
+        TokenBucket { max_tokens, tokens_per_fill, fill_interval: Duration::from_millis(millis) }
+    });
+    let shares = (matcher::fraction(), matcher::fraction());
+    let headers = (vec(header_value(), 0..2), vec(header_value(), 0..2));
+    (text::name(), 400u16..600, option::of(bucket), shares, headers, any::<(bool, bool, bool)>())
+        .prop_map(|(stat_prefix, status, bucket, shares, headers, flags)| LocalRateLimit {
+            stat_prefix,
+            status,
+            bucket,
+            enabled: shares.0,
+            enforced: shares.1,
+            request_headers_when_not_enforced: headers.0,
+            response_headers: headers.1,
+            per_connection: flags.0,
+            x_ratelimit_headers: flags.1,
+            as_resource_exhausted: flags.2,
+        })
+        .boxed()
+}
+
+pub(super) fn mutations() -> BoxedStrategy<HeaderMutation> {
+    let one =
+        || prop_oneof![text::header().prop_map(Mutation::Remove), header_value().prop_map(Mutation::Set)];
+    (vec(one(), 0..3), vec(one(), 0..3))
+        .prop_map(|(request, response)| HeaderMutation { request, response, most_specific_wins: false })
+        .boxed()
+}
+
+pub(super) fn compressor() -> BoxedStrategy<Compressor> {
+    let numbers = (option::of(1u32..10), option::of(any::<u32>()));
+    (numbers, any::<(bool, bool, bool)>(), vec(text::name(), 0..2), vec(200u16..600, 0..2))
+        .prop_map(|(numbers, flags, content_types, uncompressible_status_codes)| Compressor {
+            level: numbers.0,
+            enabled: flags.0,
+            min_content_length: numbers.1,
+            content_types,
+            disable_on_etag_header: flags.1,
+            remove_accept_encoding_header: flags.2,
+            uncompressible_status_codes,
+        })
+        .boxed()
+}
+
+pub(super) fn health_check() -> BoxedStrategy<HealthCheckFilter> {
+    let shares = btree_map(text::name(), matcher::fraction(), 0..2);
+    (any::<bool>(), option::of(text::duration()), shares, vec(matcher::header(), 0..2))
+        .prop_map(|(pass_through, cache_time, cluster_min_healthy, headers)| HealthCheckFilter {
+            pass_through,
+            cache_time: cache_time.filter(|_| pass_through),
+            cluster_min_healthy,
+            headers,
+        })
+        .boxed()
+}

@@ -1,0 +1,91 @@
+//! Local rate limits.
+
+use std::time::Duration;
+
+use ir::rate_limit::TokenBucket;
+use ir::{Fraction, LocalRateLimit};
+
+use super::at::At;
+use super::strict::{harmless, refuse};
+use super::{headers, matcher, wire};
+use crate::pb::common_ratelimit::XRateLimitHeadersRfcVersion;
+use crate::pb::{core, envoy_type, local_ratelimit as pb};
+
+/// Envoy refuses to fill faster.
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
+
+pub(super) fn local(at: At<'_>, it: pb::LocalRateLimit) -> LocalRateLimit {
+    let pb::LocalRateLimit {
+        stat_prefix,
+        status,
+        token_bucket,
+        filter_enabled,
+        filter_enforced,
+        request_headers_to_add_when_not_enforced,
+        response_headers_to_add,
+        descriptors,
+        stage,
+        local_rate_limit_per_downstream_connection,
+        local_cluster_rate_limit,
+        enable_x_ratelimit_headers,
+        vh_rate_limits,
+        always_consume_default_token_bucket,
+        rate_limited_as_resource_exhausted,
+        rate_limits,
+        max_dynamic_descriptors,
+        enable_retry_after_header,
+    } = it;
+    refuse!(at; descriptors, local_cluster_rate_limit, rate_limits, enable_retry_after_header);
+    // They say which descriptors count, and there are none.
+    harmless!(NoSuchMechanism; stage, vh_rate_limits, always_consume_default_token_bucket, max_dynamic_descriptors);
+    let share = |name, it: Option<core::RuntimeFractionalPercent>| {
+        it.map_or(Fraction::NONE, |it| matcher::runtime_fraction(at.field(name), it))
+    };
+    let x_headers: XRateLimitHeadersRfcVersion =
+        wire::enumeration(at.field("enable_x_ratelimit_headers"), enable_x_ratelimit_headers);
+    LocalRateLimit {
+        stat_prefix: wire::required(at.field("stat_prefix"), stat_prefix),
+        status: refusal(at, status),
+        bucket: token_bucket.map(|it| bucket(at.field("token_bucket"), it)),
+        enabled: share("filter_enabled", filter_enabled),
+        enforced: share("filter_enforced", filter_enforced),
+        request_headers_when_not_enforced: headers::additions(
+            at,
+            "request_headers_to_add_when_not_enforced",
+            request_headers_to_add_when_not_enforced,
+        ),
+        response_headers: headers::additions(at, "response_headers_to_add", response_headers_to_add),
+        per_connection: local_rate_limit_per_downstream_connection,
+        x_ratelimit_headers: x_headers == XRateLimitHeadersRfcVersion::DraftVersion03,
+        as_resource_exhausted: rate_limited_as_resource_exhausted,
+    }
+}
+
+/// As Envoy: what is no error stays 429.
+fn refusal(at: At<'_>, it: Option<envoy_type::HttpStatus>) -> u16 {
+    let Some(envoy_type::HttpStatus { code }) = it else { return 429 };
+    match u16::try_from(code) {
+        Ok(code @ 400..=599) => code,
+        Ok(0..400) => 429,
+        _ => {
+            at.field("status.code").refuse(format!("{code} is not a status"));
+            429
+        }
+    }
+}
+
+fn bucket(at: At<'_>, it: envoy_type::TokenBucket) -> TokenBucket {
+    let envoy_type::TokenBucket { max_tokens, tokens_per_fill, fill_interval } = it;
+    let tokens_per_fill = tokens_per_fill.map_or(1, |it| it.value);
+    let fill_interval = wire::optional_duration(at.field("fill_interval"), fill_interval).unwrap_or_default();
+    if max_tokens == 0 {
+        at.field("max_tokens").refuse("must not be 0");
+    }
+    if tokens_per_fill == 0 {
+        at.field("tokens_per_fill").refuse("must not be 0");
+    }
+    if fill_interval < MIN_INTERVAL {
+        at.field("fill_interval").refuse("must be at least 50 ms");
+    }
+    TokenBucket { max_tokens, tokens_per_fill, fill_interval }
+}

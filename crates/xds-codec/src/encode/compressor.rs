@@ -1,0 +1,85 @@
+//! Compressing responses, waiting for whole requests, and answering questions about health.
+
+use ir::Compressor;
+use ir::buffer::BufferOverride;
+use ir::compressor::CompressorOverride;
+use ir::filter::HealthCheckFilter;
+
+use super::{matcher, wire};
+use crate::names;
+use crate::pb::buffer::{self, buffer_per_route};
+use crate::pb::compressor::compressor::{CommonDirectionConfig, ResponseDirectionConfig};
+use crate::pb::compressor::{self as pb, compressor_per_route::Override};
+use crate::pb::{core, envoy_type, gzip, health_check as pb_health};
+
+pub(super) fn compressor(it: &Compressor) -> pb::Compressor {
+    let level = it.level.and_then(|level| i32::try_from(level).ok()).unwrap_or_default();
+    let library = gzip::Gzip { compression_level: level, ..Default::default() };
+    // Envoy demands a runtime key beside a default.
+    let off = || core::RuntimeFeatureFlag {
+        default_value: wire::boolean(false),
+        runtime_key: "compressor.enabled".into(),
+    };
+    pb::Compressor {
+        compressor_library: Some(core::TypedExtensionConfig {
+            name: names::GZIP.into(),
+            typed_config: Some(wire::pack(&library)),
+        }),
+        response_direction_config: Some(ResponseDirectionConfig {
+            common_config: Some(CommonDirectionConfig {
+                enabled: (!it.enabled).then(off),
+                min_content_length: wire::optional_number(it.min_content_length),
+                content_type: wire::texts(&it.content_types),
+                ..Default::default()
+            }),
+            disable_on_etag_header: it.disable_on_etag_header,
+            remove_accept_encoding_header: it.remove_accept_encoding_header,
+            uncompressible_response_codes: it
+                .uncompressible_status_codes
+                .iter()
+                .map(|code| u32::from(*code))
+                .collect(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+pub(super) fn per_route(it: CompressorOverride) -> pb::CompressorPerRoute {
+    let said = match it {
+        CompressorOverride::Disabled => Override::Disabled(true),
+        CompressorOverride::Enabled { remove_accept_encoding_header } => {
+            Override::Overrides(pb::CompressorOverrides {
+                response_direction_config: Some(pb::ResponseDirectionOverrides {
+                    remove_accept_encoding_header: remove_accept_encoding_header.and_then(wire::boolean),
+                }),
+                ..Default::default()
+            })
+        }
+    };
+    pb::CompressorPerRoute { r#override: Some(said) }
+}
+
+pub(super) fn buffer(max_request_bytes: u32) -> buffer::Buffer {
+    buffer::Buffer { max_request_bytes: Some(wire::number(max_request_bytes)) }
+}
+
+pub(super) fn buffer_per_route(it: BufferOverride) -> buffer::BufferPerRoute {
+    let said = match it {
+        BufferOverride::Disabled => buffer_per_route::Override::Disabled(true),
+        BufferOverride::Limit(bytes) => buffer_per_route::Override::Buffer(buffer(bytes)),
+    };
+    buffer::BufferPerRoute { r#override: Some(said) }
+}
+
+pub(super) fn health_check(it: &HealthCheckFilter) -> pb_health::HealthCheck {
+    let percent = |(name, share): (&ir::Str, &ir::Fraction)| {
+        (name.to_string(), envoy_type::Percent { value: f64::from(share.parts_per_million) / 10_000.0 })
+    };
+    pb_health::HealthCheck {
+        pass_through_mode: wire::boolean(it.pass_through),
+        cache_time: wire::optional_duration(it.cache_time),
+        cluster_min_healthy_percentages: it.cluster_min_healthy.iter().map(percent).collect(),
+        headers: it.headers.iter().map(matcher::header).collect(),
+    }
+}

@@ -1,0 +1,35 @@
+//! `typed_per_filter_config`.
+
+use std::collections::HashMap;
+
+use ir::FilterOverrides;
+
+use super::{compressor, cors, ext_authz, fault, header_mutation, jwt, rate_limit, wire};
+use crate::{Any, names};
+
+pub(super) fn overrides(it: &FilterOverrides) -> HashMap<String, Any> {
+    let FilterOverrides {
+        fault,
+        cors,
+        local_rate_limit,
+        ext_authz,
+        jwt,
+        header_mutation,
+        buffer,
+        compressor,
+    } = it;
+    let all = [
+        (names::FAULT, fault.as_deref().map(|it| wire::pack(&fault::fault(it)))),
+        (names::CORS, cors.as_deref().map(|it| wire::pack(&cors::policy(it)))),
+        (names::LOCAL_RATE_LIMIT, local_rate_limit.as_deref().map(|it| wire::pack(&rate_limit::local(it)))),
+        (names::EXT_AUTHZ, ext_authz.as_deref().map(|it| wire::pack(&ext_authz::per_route(it)))),
+        (names::JWT_AUTHN, jwt.as_deref().map(|it| wire::pack(&jwt::per_route(it)))),
+        (
+            names::HEADER_MUTATION,
+            header_mutation.as_deref().map(|it| wire::pack(&header_mutation::per_route(it))),
+        ),
+        (names::BUFFER, buffer.as_ref().map(|it| wire::pack(&compressor::buffer_per_route(*it)))),
+        (names::COMPRESSOR, compressor.as_ref().map(|it| wire::pack(&compressor::per_route(*it)))),
+    ];
+    all.into_iter().filter_map(|(name, any)| Some((name.to_owned(), any?))).collect()
+}

@@ -1,0 +1,42 @@
+//! What a route answers by itself.
+
+use ir::route::{DirectResponse, Redirect};
+
+use super::{matcher, wire};
+use crate::pb::core;
+use crate::pb::route as pb;
+use crate::pb::route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
+
+pub(super) fn direct_response(it: &DirectResponse) -> pb::DirectResponseAction {
+    let body = (!it.body.is_empty()).then(|| core::DataSource {
+        specifier: Some(core::data_source::Specifier::InlineString(it.body.to_string())),
+        ..Default::default()
+    });
+    pb::DirectResponseAction { status: it.status.into(), body, body_format: None }
+}
+
+pub(super) fn redirect(it: &Redirect) -> pb::RedirectAction {
+    let code = match it.status {
+        302 => RedirectResponseCode::Found,
+        303 => RedirectResponseCode::SeeOther,
+        307 => RedirectResponseCode::TemporaryRedirect,
+        308 => RedirectResponseCode::PermanentRedirect,
+        _ => RedirectResponseCode::MovedPermanently,
+    };
+    let path = it.path.as_ref().map(|path| PathRewriteSpecifier::PathRedirect(path.to_string()));
+    let prefix =
+        || it.prefix_rewrite.as_ref().map(|path| PathRewriteSpecifier::PrefixRewrite(path.to_string()));
+    let regex =
+        || it.regex_rewrite.as_ref().map(|it| PathRewriteSpecifier::RegexRewrite(matcher::rewrite(it)));
+    pb::RedirectAction {
+        host_redirect: wire::optional_text(&it.host),
+        port_redirect: it.port.map(u32::from).unwrap_or_default(),
+        response_code: code.into(),
+        strip_query: it.strip_query,
+        scheme_rewrite_specifier: it
+            .https
+            .then_some(SchemeRewriteSpecifier::HttpsRedirect(true))
+            .or_else(|| it.scheme.as_ref().map(|it| SchemeRewriteSpecifier::SchemeRedirect(it.to_string()))),
+        path_rewrite_specifier: path.or_else(prefix).or_else(regex),
+    }
+}

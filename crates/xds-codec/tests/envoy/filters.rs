@@ -1,0 +1,194 @@
+//! Filters of every kind.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ir::buffer::BufferOverride;
+use ir::compressor::CompressorOverride;
+use ir::ext_authz::{AuthzBody, AuthzService, ExtAuthzOverride, GrpcAuthz, HttpAuthz};
+use ir::filter::HealthCheckFilter;
+use ir::header_mutation::Mutation;
+use ir::jwt::{
+    ClaimToHeader, Jwks, JwtHeader, JwtOverride, JwtProvider, JwtRequirement, JwtRule, RemoteJwks,
+};
+use ir::matcher::HeaderMatch;
+use ir::rate_limit::TokenBucket;
+use ir::route::{AppendAction, HeaderValue, RouteMatch};
+use ir::*;
+
+use super::sidecar::header;
+
+/// The filters that routes may override, and what else is no part of a sidecar.
+pub fn all() -> Vec<HttpFilter> {
+    let health = HealthCheckFilter {
+        pass_through: true,
+        cache_time: Some(Duration::from_secs(1)),
+        cluster_min_healthy: BTreeMap::new(),
+        headers: vec![header(":path", HeaderMatch::Value(StringMatcher::exact("/healthz")))],
+    };
+    let compressor = Compressor {
+        level: Some(9),
+        enabled: true,
+        min_content_length: Some(100),
+        content_types: vec!["text/plain".into()],
+        disable_on_etag_header: true,
+        remove_accept_encoding_header: true,
+        uncompressible_status_codes: vec![206],
+    };
+    vec![
+        HttpFilter::HealthCheck(Box::new(health)),
+        HttpFilter::Fault(Box::default()),
+        HttpFilter::Cors,
+        HttpFilter::JwtAuthn(Box::new(jwt())),
+        HttpFilter::ExtAuthz(Box::new(authz(grpc()))),
+        HttpFilter::ExtAuthz(Box::new(authz(http()))),
+        HttpFilter::LocalRateLimit(Box::new(rate_limit())),
+        HttpFilter::Buffer { max_request_bytes: 1000 },
+        HttpFilter::HeaderMutation(Box::new(HeaderMutation { most_specific_wins: true, ..mutation() })),
+        HttpFilter::Compressor(Box::new(compressor)),
+    ]
+}
+
+pub fn overrides() -> FilterOverrides {
+    let check = ExtAuthzOverride::Check {
+        context_extensions: BTreeMap::from([("a".into(), "b".into())]),
+        disable_request_body_buffering: false,
+        with_request_body: Some(AuthzBody { max_bytes: 10, allow_partial: true, pack_as_bytes: false }),
+    };
+    let cors = CorsPolicy {
+        allow_origins: vec![StringMatcher::suffix(".example")],
+        allow_methods: Some("GET".into()),
+        allow_headers: Some("x-a".into()),
+        expose_headers: Some("x-b".into()),
+        max_age: Some("60".into()),
+        allow_credentials: Some(true),
+        allow_private_network_access: Some(true),
+        forward_not_matching_preflights: Some(false),
+        enabled: Fraction { parts_per_million: 500_000 },
+        shadow_enabled: Fraction::ALL,
+    };
+    FilterOverrides {
+        fault: None,
+        cors: Some(Box::new(cors)),
+        local_rate_limit: Some(Box::new(rate_limit())),
+        ext_authz: Some(Box::new(check)),
+        jwt: Some(Box::new(JwtOverride::Requirement("r".into()))),
+        header_mutation: Some(Box::new(mutation())),
+        buffer: Some(BufferOverride::Limit(10)),
+        compressor: Some(CompressorOverride::Enabled { remove_accept_encoding_header: Some(true) }),
+    }
+}
+
+fn rate_limit() -> LocalRateLimit {
+    let bucket = TokenBucket { max_tokens: 10, tokens_per_fill: 5, fill_interval: Duration::from_millis(50) };
+    LocalRateLimit {
+        stat_prefix: "limit".into(),
+        status: 503,
+        bucket: Some(bucket),
+        enabled: Fraction::ALL,
+        enforced: Fraction::ALL,
+        request_headers_when_not_enforced: vec![value("x-too-many")],
+        response_headers: vec![value("x-limited")],
+        per_connection: false,
+        x_ratelimit_headers: true,
+        as_resource_exhausted: true,
+    }
+}
+
+fn value(name: &str) -> HeaderValue {
+    HeaderValue { name: name.into(), value: "1".into(), action: AppendAction::AddIfAbsent }
+}
+
+fn mutation() -> HeaderMutation {
+    HeaderMutation {
+        request: vec![Mutation::Remove("x-r".into()), Mutation::Set(value("x-s"))],
+        response: vec![Mutation::Set(value("x-t"))],
+        most_specific_wins: false,
+    }
+}
+
+fn jwt() -> JwtAuthn {
+    let provider = |jwks| JwtProvider {
+        issuer: Some("https://issuer".into()),
+        audiences: vec!["a".into()],
+        subjects: Some(StringMatcher::prefix("spiffe://")),
+        require_expiration: true,
+        max_lifetime: Some(Duration::from_secs(3600)),
+        jwks,
+        forward: true,
+        from_headers: vec![JwtHeader { name: "x-token".into(), prefix: "T ".into() }],
+        from_params: vec!["token".into()],
+        from_cookies: vec!["token".into()],
+        forward_payload_header: Some("x-payload".into()),
+        pad_forward_payload_header: true,
+        payload_in_metadata: Some("payload".into()),
+        clock_skew: Some(Duration::from_secs(5)),
+        claim_to_headers: vec![ClaimToHeader { header: "x-sub".into(), claim: "sub".into() }],
+    };
+    let remote = RemoteJwks {
+        uri: "https://issuer/jwks".into(),
+        cluster: "a".into(),
+        timeout: Duration::from_secs(1),
+        cache_duration: Some(Duration::from_secs(60)),
+    };
+    let required = JwtRequirement::Any(vec![
+        JwtRequirement::ProviderAndAudiences("local".into(), vec!["b".into()]),
+        JwtRequirement::All(vec![JwtRequirement::Provider("remote".into()), JwtRequirement::AllowMissing]),
+    ]);
+    let rule = |path: &str, requires| JwtRule { matches: RouteMatch::prefix(path), requires };
+    JwtAuthn {
+        providers: BTreeMap::from([
+            ("local".into(), provider(Jwks::Inline(r#"{"keys":[]}"#.into()))),
+            ("remote".into(), provider(Jwks::Remote(remote))),
+        ]),
+        rules: vec![
+            rule("/none", None),
+            rule("/named", Some(JwtRequirement::Named("r".into()))),
+            rule("/", Some(required)),
+        ],
+        requirements: BTreeMap::from([("r".into(), JwtRequirement::AllowMissingOrFailed)]),
+        bypass_cors_preflight: true,
+        strip_failure_response: true,
+        stat_prefix: "j".into(),
+    }
+}
+
+fn grpc() -> AuthzService {
+    AuthzService::Grpc(GrpcAuthz {
+        cluster: "a".into(),
+        authority: Some("authz".into()),
+        timeout: Some(Duration::from_secs(1)),
+        metadata: vec![("x-a".into(), "b%".into())],
+    })
+}
+
+fn http() -> AuthzService {
+    let some = || vec![StringMatcher::prefix("x-")];
+    AuthzService::Http(HttpAuthz {
+        uri: "http://authz:80".into(),
+        cluster: "a".into(),
+        timeout: Duration::from_secs(1),
+        path_prefix: "/check".into(),
+        path_override: None,
+        headers_to_add: vec![("x-a".into(), "b".into())],
+        allowed_upstream_headers: some(),
+        allowed_upstream_headers_to_append: some(),
+        allowed_client_headers: some(),
+        allowed_client_headers_on_success: some(),
+    })
+}
+
+fn authz(service: AuthzService) -> ExtAuthz {
+    ExtAuthz {
+        service,
+        failure_mode_allow: true,
+        failure_mode_allow_header_add: true,
+        with_request_body: Some(AuthzBody { max_bytes: 100, allow_partial: true, pack_as_bytes: true }),
+        status_on_error: 500,
+        enabled: Fraction { parts_per_million: 1 },
+        include_peer_certificate: true,
+        allowed_headers: vec![StringMatcher::exact("x-a")],
+        disallowed_headers: vec![StringMatcher::exact("x-b")],
+        stat_prefix: "authz".into(),
+    }
+}
