@@ -144,9 +144,6 @@ pub(crate) fn read_all(item: &Item<'_>) -> Vec<HttpRoute> {
 }
 
 fn read(fields: Fields<'_>) -> HttpRoute {
-    fields.no_effect(&["mirror", "mirrors", "mirrorPercentage", "mirrorPercent"]);
-    fields.no_effect(&["mirror_percent", "corsPolicy"]);
-    let cx = fields.item().cx();
     let route = HttpRoute {
         path: fields.path(),
         name: Absent::from_item(fields.get("name")),
@@ -160,19 +157,11 @@ fn read(fields: Fields<'_>) -> HttpRoute {
         delegate: Absent::from_item(fields.get("delegate")),
         rewrite: Absent::from_item(fields.get("rewrite")),
         headers: read_headers(&fields),
-        ..cx.without_effect(|| read_ineffective(&fields))
+        mirrors: read_mirrors(&fields),
+        cors_policy: Absent::from_item(fields.get("corsPolicy")),
     };
     fields.finish();
     route
-}
-
-/// What is read, and does nothing yet.
-fn read_ineffective(fields: &Fields<'_>) -> HttpRoute {
-    HttpRoute {
-        mirrors: read_mirrors(fields),
-        cors_policy: Absent::from_item(fields.get("corsPolicy")),
-        ..HttpRoute::default()
-    }
 }
 
 /// Operators of Envoy's (`%REQ(x)%`) are not evaluated: a header with one is not written.
@@ -193,9 +182,12 @@ fn read_headers(fields: &Fields<'_>) -> Option<Headers> {
 
 fn read_mirrors(fields: &Fields<'_>) -> Vec<Mirror> {
     let mut mirrors: Vec<Mirror> = Absent::from_item(fields.get("mirrors"));
+    // Each is Istio's, whether or not there is something to mirror to.
+    let deprecated = ["mirrorPercent", "mirror_percent"].map(|name| fields.get(name));
+    let written = fields.get("mirrorPercentage");
     if let Some(destination) = fields.get("mirror").and_then(|item| read_destination(&item)) {
-        let deprecated = fields.get("mirrorPercent").or_else(|| fields.get("mirror_percent"));
-        let percentage = match (fields.get("mirrorPercentage"), deprecated) {
+        let deprecated = deprecated.into_iter().flatten().next();
+        let percentage = match (written, deprecated) {
             (Some(item), _) => Percent::read(&item),
             (None, Some(item)) => item.percent(),
             (None, None) => None,

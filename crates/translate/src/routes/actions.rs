@@ -24,6 +24,7 @@ pub fn redirect(written: &WrittenRedirect, port: u16, tls: bool) -> Option<Route
     let port = port.filter(|port| *port != if https { 443 } else { 80 });
     Some(RouteAction::Redirect(Redirect {
         https: scheme.as_deref() == Some("https"),
+        scheme: scheme.clone().filter(|scheme| scheme != "https"),
         host: some(&written.authority),
         port,
         path: some(&written.uri),

@@ -2,6 +2,7 @@
 
 mod actions;
 pub mod conditions;
+mod cors;
 mod delegates;
 mod headers;
 pub mod policy;

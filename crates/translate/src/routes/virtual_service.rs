@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use ir::route::{
-    Forward, HostRewrite, MaxStreamDuration, PathMatch, Route, RouteAction, RouteClusters, RouteMatch,
-    WeightedCluster,
+    Forward, HostRewrite, MaxStreamDuration, Mirror, PathMatch, RegexRewrite, Route, RouteAction,
+    RouteClusters, RouteMatch, WeightedCluster,
 };
-use ir::{FilterOverrides, HashPolicy};
-use istio_api::networking::{Destination, HttpMatch, HttpRoute, VirtualService};
+use ir::{FilterOverrides, Fraction, HashPolicy};
+use istio_api::Percent;
+use istio_api::networking::{Destination, HttpMatch, HttpRoute, Mirror as WrittenMirror, VirtualService};
 use model::{Host, ObjectRef, Origin};
 use registry::{Config, View};
 use stdx::Str;
 
 use super::delegates::{self, Rule};
 use super::headers::{self, Edits};
-use super::{actions, conditions, policy, sticky};
+use super::{actions, conditions, cors, policy, sticky};
 use crate::names;
 use crate::settings::Settings;
 use crate::unit::ScopeKey;
@@ -110,7 +111,10 @@ fn route(
     };
     Some(Route {
         name: name.into(),
-        filters: FilterOverrides::fault(rule.fault.as_ref().and_then(policy::fault)),
+        filters: FilterOverrides {
+            cors: rule.cors_policy.as_ref().map(cors::policy).map(Box::new),
+            ..FilterOverrides::fault(rule.fault.as_ref().and_then(policy::fault))
+        },
         headers: edits.headers,
         decorator,
         origin: Some(Origin { object: object.clone(), field: field.clone() }),
@@ -138,6 +142,10 @@ fn forward(object: &ObjectRef, rule: &HttpRoute, edits: &mut Edits, cx: &Context
     let rewrite = rule.rewrite.as_ref();
     let some = |text: Option<&Str>| text.filter(|text| !text.is_empty()).cloned();
     let authority = some(rewrite.and_then(|rewrite| rewrite.authority.as_ref()));
+    let regex = rewrite.and_then(|rewrite| rewrite.uri_regex_rewrite.as_ref()).map(|rewrite| {
+        let (pattern, substitution) = (rewrite.pattern.clone(), rewrite.rewrite.clone());
+        Box::new(RegexRewrite { pattern, substitution })
+    });
     Forward {
         clusters: clusters(object, rule, cx),
         timeout: Some(timeout),
@@ -146,9 +154,22 @@ fn forward(object: &ObjectRef, rule: &HttpRoute, edits: &mut Edits, cx: &Context
         retry: retry.map(|retry| sticky::retry(retry, !hash_policy.is_empty())),
         hash_policy,
         host_rewrite: authority.or_else(|| edits.authority.take()).map(HostRewrite::Literal),
-        prefix_rewrite: some(rewrite.and_then(|rewrite| rewrite.uri.as_ref())),
+        prefix_rewrite: some(rewrite.and_then(|rewrite| rewrite.uri.as_ref())).filter(|_| regex.is_none()),
+        regex_rewrite: regex,
+        mirrors: mirrors(object, rule, cx),
         ..Forward::to("")
     }
+}
+
+/// Where requests go as well; without a percentage all of them do.
+fn mirrors(object: &ObjectRef, rule: &HttpRoute, cx: &Context<'_, '_>) -> Vec<Mirror> {
+    let mirror = |written: &WrittenMirror| {
+        let share = written.percentage.unwrap_or(Percent::ALL).millionths();
+        let name = cluster(object, written.destination.as_ref()?, cx);
+        let fraction = Some(Fraction { parts_per_million: share });
+        (share > 0).then(|| Mirror { fraction, ..Mirror::to(name) })
+    };
+    rule.mirrors.iter().filter_map(mirror).collect()
 }
 
 /// Of all destinations, each policy once.

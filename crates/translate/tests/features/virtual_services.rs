@@ -1,7 +1,7 @@
 //! VirtualService for HTTP, path by path.
 
 use ir::matcher::HeaderMatch;
-use ir::route::{AppendAction, HeaderEdits, PathMatch, RouteClusters};
+use ir::route::{AppendAction, HeaderEdits, PathMatch, QueryMatch, RouteClusters};
 use ir::{RouteAction, RouteConfig, StringMatch, StringMatcher};
 
 use crate::common::{Proxy, router, sidecar, snapshot};
@@ -48,12 +48,13 @@ fn all_conditions_on_requests_are_evaluated() {
     assert!(
         without.invert && !without.treat_missing_as_empty && without.matches == HeaderMatch::Present(true)
     );
-    let query: Vec<_> = matches.query.iter().map(|q| (q.name.as_str(), q.value.clone())).collect();
+    let query: Vec<_> = matches.query.iter().map(|q| (q.name.as_str(), q.matches.clone())).collect();
+    let value = |pattern| QueryMatch::Value(StringMatcher::new(pattern));
     let expected = [
-        ("Q", Some(StringMatch::Exact("a".into()))),
-        ("r", None),
-        ("s", Some(StringMatch::Regex("x+".into()))),
-        ("t", Some(StringMatch::Prefix("y".into()))),
+        ("Q", value(StringMatch::Exact("a".into()))),
+        ("r", QueryMatch::Present(true)),
+        ("s", value(StringMatch::Regex("x+".into()))),
+        ("t", value(StringMatch::Prefix("y".into()))),
     ];
     assert_eq!(query, expected, "names keep their case");
 }
@@ -242,4 +243,47 @@ fn retries_wait_and_may_come_back() {
     assert!(!retry.avoid_previous_hosts);
     let found = reviews(&format!("  - {V1}\n    retries: {{attempts: 3}}\n"));
     assert!(forward(&found.routes[0]).retry.as_ref().unwrap().avoid_previous_hosts);
+}
+
+#[test]
+fn requests_are_mirrored() {
+    let mirrors = |written: &str| {
+        let found = reviews(&format!("  - {V1}\n    {written}\n"));
+        let all = forward(&found.routes[0]).mirrors.clone();
+        all.into_iter().map(|m| (m.cluster, m.fraction.unwrap().parts_per_million)).collect::<Vec<_>>()
+    };
+    let to = |port: u16| {
+        ir::route::MirrorCluster::Name(format!("outbound|{port}||ratings.shop.svc.cluster.local").into())
+    };
+    assert_eq!(mirrors("mirror: {host: ratings}"), [(to(9080), 1_000_000)]);
+    assert_eq!(
+        mirrors("mirror: {host: ratings}\n    mirrorPercentage: {value: 12.5}"),
+        [(to(9080), 125_000)]
+    );
+    assert_eq!(mirrors("mirror: {host: ratings}\n    mirrorPercentage: {value: 0}"), []);
+    let two = "mirrors: [{destination: {host: ratings, port: {number: 81}}, percentage: {value: 50}}, {destination: {host: ratings}}]";
+    assert_eq!(mirrors(two), [(to(81), 500_000), (to(9080), 1_000_000)]);
+}
+
+#[test]
+fn browsers_are_told_who_may_call() {
+    let found = reviews(&format!(
+        "  - {V1}\n    corsPolicy: {{allowOrigins: [{{exact: 'https://a.com'}}, {{regex: '.*b.com'}}], allowMethods: [GET, PUT], \
+         allowHeaders: [x-a], exposeHeaders: [x-b, x-c], maxAge: 90s, allowCredentials: true, unmatchedPreflights: IGNORE}}\n"
+    ));
+    let cors = found.routes[0].filters.cors.clone().unwrap();
+    let origins = [StringMatcher::exact("https://a.com"), StringMatcher::regex(".*b.com")];
+    assert_eq!(cors.allow_origins, origins);
+    let texts = [&cors.allow_methods, &cors.allow_headers, &cors.expose_headers, &cors.max_age];
+    assert_eq!(texts.map(|text| text.as_deref().unwrap().to_owned()), ["GET,PUT", "x-a", "x-b,x-c", "90"]);
+    assert_eq!((cors.allow_credentials, cors.forward_not_matching_preflights), (Some(true), Some(false)));
+}
+
+#[test]
+fn paths_are_rewritten_by_regular_expressions() {
+    let found = reviews(&format!(
+        "  - rewrite: {{uriRegexRewrite: {{match: '^/v(\\d)/', rewrite: '/\\1/'}}}}\n    {V1}\n"
+    ));
+    let rewrite = forward(&found.routes[0]).regex_rewrite.clone().unwrap();
+    assert_eq!((rewrite.pattern.as_str(), rewrite.substitution.as_str()), ("^/v(\\d)/", "/\\1/"));
 }
