@@ -50,7 +50,7 @@ pub(super) fn follow(ctx: &mut Context, forward: &Forward, body: &RequestBody, h
     ctx.head.set("x-envoy-original-url", original);
     for name in &policy.response_headers_to_copy {
         match head.joined(name) {
-            Some(value) => ctx.head.set(name, value.into_owned()),
+            Some(value) => ctx.head.set(name, &value),
             None => drop(ctx.head.remove(name)),
         }
     }

@@ -1,7 +1,7 @@
 //! VirtualService for HTTP, path by path.
 
 use ir::matcher::HeaderMatch;
-use ir::route::{AppendAction, HeaderEdits, PathMatch, RouteClusters};
+use ir::route::{AppendAction, HeaderEdits, PathMatch, QueryMatch, RouteClusters};
 use ir::{RouteAction, RouteConfig, StringMatch, StringMatcher};
 
 use crate::common::{Proxy, router, sidecar, snapshot};
@@ -48,12 +48,12 @@ fn all_conditions_on_requests_are_evaluated() {
     assert!(
         without.invert && !without.treat_missing_as_empty && without.matches == HeaderMatch::Present(true)
     );
-    let query: Vec<_> = matches.query.iter().map(|q| (q.name.as_str(), q.value.clone())).collect();
+    let query: Vec<_> = matches.query.iter().map(|q| (q.name.as_str(), &q.matches)).collect();
     let expected = [
-        ("Q", Some(StringMatch::Exact("a".into()))),
-        ("r", None),
-        ("s", Some(StringMatch::Regex("x+".into()))),
-        ("t", Some(StringMatch::Prefix("y".into()))),
+        ("Q", &QueryMatch::Value(StringMatcher::exact("a"))),
+        ("r", &QueryMatch::Present(true)),
+        ("s", &QueryMatch::Value(StringMatcher::regex("x+"))),
+        ("t", &QueryMatch::Value(StringMatcher::prefix("y"))),
     ];
     assert_eq!(query, expected, "names keep their case");
 }

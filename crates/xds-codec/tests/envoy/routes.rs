@@ -49,7 +49,6 @@ pub fn route_config(name: &str, routes: Vec<Route>) -> RouteConfig {
         routes,
         include_request_attempt_count: true,
         include_attempt_count_in_response: false,
-        require_tls: true,
         headers: edits(),
         require_tls: ir::route::RequireTls::ExternalOnly,
         mirrors: vec![Mirror::to("a")],
