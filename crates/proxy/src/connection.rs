@@ -52,7 +52,7 @@ async fn begin(
     let bound = worker.snapshot().by_address.get(&address).cloned()?;
     let local = io.local_addr()?;
     let local = if bound.inspect.original_dst { original(&io).unwrap_or(local) } else { local };
-    let direct_remote = remote;
+    let peer = remote;
     let mut io = io;
     let (mut remote, mut local) = (remote, local);
     if bound.inspect.proxy_protocol.is_some() {
@@ -70,19 +70,20 @@ async fn begin(
             }
         }
     }
+    let relay = (remote != peer).then(|| Box::new(peer));
     let listener = owner(&worker, bound, local);
     let stats = worker.stats.listener(&listener.stat_prefix);
     stats.cx_total.inc();
     stats.cx_active.inc();
     let count = Closing(stats.clone());
-    let open = open(&worker, listener, &stats, io, Addresses { remote, direct_remote, local }).await?;
+    let open = open(&worker, listener, &stats, io, Addresses { remote, relay, local }).await?;
     Some((owned(worker, open), count))
 }
 
-/// The client and where it was going, and who has connected to us.
+/// The client and where it was going, and who has connected to us in its name.
 struct Addresses {
     remote: SocketAddr,
-    direct_remote: SocketAddr,
+    relay: Option<Box<SocketAddr>>,
     local: SocketAddr,
 }
 
@@ -115,14 +116,14 @@ async fn open(
     mut io: Io,
     addresses: Addresses,
 ) -> Option<Open> {
-    let Addresses { remote, direct_remote, local } = addresses;
+    let Addresses { remote, relay, local } = addresses;
     let mut record = Record::new();
     let sniffed = sniff(&listener, &mut io, local, stats).await?;
     let mut info = ConnInfo {
         id: worker.next_connection_id(),
         local,
         remote,
-        direct_remote,
+        relay,
         listener: listener.config.name.clone(),
         chain: Str::default(),
         sni: sniffed.server_name.clone(),
@@ -172,7 +173,7 @@ fn authorize(worker: &Worker, chain: &Chain, info: &ConnInfo) -> Result<(), Str>
         let certificate = info.certificate();
         let peer = engine::rbac::Peer {
             remote: info.remote.ip(),
-            direct_remote: info.direct_remote.ip(),
+            direct_remote: info.direct_remote().ip(),
             local: info.local,
             server_name: info.sni.as_deref().unwrap_or(""),
             certificate: certificate.as_ref(),

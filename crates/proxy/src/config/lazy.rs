@@ -102,7 +102,10 @@ fn can_wait(config: &ir::Cluster) -> bool {
         !matches!(common.certificate, Some(CertificateSource::Inline(_)))
             && !matches!(common.validation.as_ref().map(|it| &it.roots), Some(RootsSource::Inline(_)))
     };
-    passive && contexts(config).all(by_name)
+    // What is left of their limits is in the statistics from the beginning.
+    let tracked = [Some(&config.thresholds), config.high_thresholds.as_ref()];
+    let tracked = tracked.into_iter().flatten().any(|thresholds| thresholds.track_remaining);
+    passive && !tracked && contexts(config).all(by_name)
 }
 
 impl Checked {

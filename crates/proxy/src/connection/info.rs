@@ -13,8 +13,8 @@ pub struct ConnInfo {
     pub local: SocketAddr,
     /// The client: the TCP peer, or who that said it is (PROXY protocol).
     pub remote: SocketAddr,
-    /// The TCP peer.
-    pub direct_remote: SocketAddr,
+    /// The TCP peer, where it said that it speaks for another.
+    pub relay: Option<Box<SocketAddr>>,
     /// Name of the listener that serves it, and of the chain in it.
     pub listener: Str,
     pub chain: Str,
@@ -24,6 +24,11 @@ pub struct ConnInfo {
 }
 
 impl ConnInfo {
+    /// The TCP peer.
+    pub fn direct_remote(&self) -> SocketAddr {
+        self.relay.as_deref().copied().unwrap_or(self.remote)
+    }
+
     /// The verified peer, for policies.
     pub fn certificate(&self) -> Option<engine::rbac::Certificate> {
         let peer = self.tls.as_ref()?.peer.as_ref()?;
@@ -52,7 +57,7 @@ impl ConnInfo {
             id: 1,
             local: local.parse().unwrap(),
             remote: remote.parse().unwrap(),
-            direct_remote: remote.parse().unwrap(),
+            relay: None,
             listener: "l".into(),
             chain: "c".into(),
             sni: None,

@@ -30,7 +30,7 @@ pub fn all() -> Vec<HttpFilter> {
         level: Some(9),
         enabled: true,
         min_content_length: Some(100),
-        content_types: vec!["text/plain".into()],
+        content_types: vec![StringMatcher::exact("text/plain")],
         disable_on_etag_header: true,
         remove_accept_encoding_header: true,
         uncompressible_status_codes: vec![206],
@@ -107,6 +107,10 @@ fn mutation() -> HeaderMutation {
     }
 }
 
+/// The public key of RFC 7517, appendix A.1: Envoy wants one that is a key.
+const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"1",
+    "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
 fn jwt() -> JwtAuthn {
     let provider = |jwks| JwtProvider {
         issuer: Some("https://issuer".into()),
@@ -138,7 +142,7 @@ fn jwt() -> JwtAuthn {
     let rule = |path: &str, requires| JwtRule { matches: RouteMatch::prefix(path), requires };
     JwtAuthn {
         providers: BTreeMap::from([
-            ("local".into(), provider(Jwks::Inline(r#"{"keys":[]}"#.into()))),
+            ("local".into(), provider(Jwks::Inline(JWKS.into()))),
             ("remote".into(), provider(Jwks::Remote(remote))),
         ]),
         rules: vec![

@@ -30,7 +30,7 @@ fn judge(ctx: &Context, rules: &Rbac) -> Verdict {
     let info = &ctx.conn.info;
     let peer = Peer {
         remote: ctx.record.remote.unwrap_or(info.remote).ip(),
-        direct_remote: info.direct_remote.ip(),
+        direct_remote: info.direct_remote().ip(),
         local: info.local,
         server_name: info.sni.as_deref().unwrap_or(""),
         certificate: ctx.conn.certificate(),
