@@ -1,6 +1,6 @@
 //! Compressing responses.
 
-use stdx::Str;
+use crate::StringMatcher;
 
 /// `envoy.extensions.filters.http.compressor.v3.Compressor` with gzip, for responses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -11,8 +11,8 @@ pub struct Compressor {
     pub enabled: bool,
     /// Bytes. `None` is Envoy's 30. Less is not compressed, where the length is known.
     pub min_content_length: Option<u32>,
-    /// Without parameters, lower case; empty: Envoy's list.
-    pub content_types: Vec<Str>,
+    /// Of types without their parameters; empty: Envoy's list.
+    pub content_types: Vec<StringMatcher>,
     pub disable_on_etag_header: bool,
     pub remove_accept_encoding_header: bool,
     pub uncompressible_status_codes: Vec<u16>,

@@ -1,11 +1,11 @@
 //! Compressing responses.
 
-use ir::Compressor;
 use ir::compressor::CompressorOverride;
+use ir::{Compressor, StringMatcher};
 
 use super::at::At;
 use super::strict::{harmless, refuse};
-use super::wire;
+use super::{matcher, wire};
 use crate::pb::compressor::compressor::{CommonDirectionConfig, ResponseDirectionConfig};
 use crate::pb::compressor::{self as pb, compressor_per_route::Override};
 use crate::pb::gzip::{Gzip, gzip::CompressionLevel};
@@ -57,7 +57,11 @@ fn response(at: At<'_>, it: ResponseDirectionConfig) -> Compressor {
     refuse!(at; weaken_etag_on_compress, status_header_enabled);
     let CommonDirectionConfig { enabled, min_content_length, content_type, content_type_matcher } =
         common_config.unwrap_or_default();
-    refuse!(at; content_type_matcher);
+    // The older field says the same by whole names.
+    let exact = |name: String| StringMatcher { ignore_case: true, ..StringMatcher::exact(name) };
+    let mut content_types =
+        matcher::texts(&at.field("common_config"), "content_type_matcher", content_type_matcher);
+    content_types.extend(content_type.into_iter().map(exact));
     let mut codes = Vec::new();
     for (index, code) in uncompressible_response_codes.into_iter().enumerate() {
         match u16::try_from(code) {
@@ -72,7 +76,7 @@ fn response(at: At<'_>, it: ResponseDirectionConfig) -> Compressor {
             wire::flag(default_value, true)
         }),
         min_content_length: wire::optional_number(min_content_length),
-        content_types: content_type.into_iter().map(wire::lower).collect(),
+        content_types,
         disable_on_etag_header,
         remove_accept_encoding_header,
         uncompressible_status_codes: codes,

@@ -29,7 +29,7 @@ pub(super) fn compressor(it: &Compressor) -> pb::Compressor {
             common_config: Some(CommonDirectionConfig {
                 enabled: (!it.enabled).then(off),
                 min_content_length: wire::optional_number(it.min_content_length),
-                content_type: wire::texts(&it.content_types),
+                content_type_matcher: matcher::texts(&it.content_types),
                 ..Default::default()
             }),
             disable_on_etag_header: it.disable_on_etag_header,

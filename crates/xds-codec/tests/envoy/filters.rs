@@ -30,7 +30,7 @@ pub fn all() -> Vec<HttpFilter> {
         level: Some(9),
         enabled: true,
         min_content_length: Some(100),
-        content_types: vec!["text/plain".into()],
+        content_types: vec![StringMatcher::exact("text/plain")],
         disable_on_etag_header: true,
         remove_accept_encoding_header: true,
         uncompressible_status_codes: vec![206],
@@ -50,8 +50,9 @@ pub fn all() -> Vec<HttpFilter> {
 }
 
 pub fn overrides() -> FilterOverrides {
+    // A dump of Envoy hides context_extensions.
     let check = ExtAuthzOverride::Check {
-        context_extensions: BTreeMap::from([("a".into(), "b".into())]),
+        context_extensions: BTreeMap::new(),
         disable_request_body_buffering: false,
         with_request_body: Some(AuthzBody { max_bytes: 10, allow_partial: true, pack_as_bytes: false }),
     };
@@ -107,6 +108,10 @@ fn mutation() -> HeaderMutation {
     }
 }
 
+/// The public key of RFC 7517, appendix A.1: Envoy wants one that is a key.
+const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"1",
+    "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+
 fn jwt() -> JwtAuthn {
     let provider = |jwks| JwtProvider {
         issuer: Some("https://issuer".into()),
@@ -138,7 +143,7 @@ fn jwt() -> JwtAuthn {
     let rule = |path: &str, requires| JwtRule { matches: RouteMatch::prefix(path), requires };
     JwtAuthn {
         providers: BTreeMap::from([
-            ("local".into(), provider(Jwks::Inline(r#"{"keys":[]}"#.into()))),
+            ("local".into(), provider(Jwks::Inline(JWKS.into()))),
             ("remote".into(), provider(Jwks::Remote(remote))),
         ]),
         rules: vec![
@@ -158,7 +163,8 @@ fn grpc() -> AuthzService {
         cluster: "a".into(),
         authority: Some("authz".into()),
         timeout: Some(Duration::from_secs(1)),
-        metadata: vec![("x-a".into(), "b%".into())],
+        // A dump hides what is said to be secret.
+        metadata: Vec::new(),
     })
 }
 
