@@ -13,7 +13,9 @@ export SECONDS_EACH="${1:-600}"
 only="${2:-}"
 export BUILD="${CARGO_TARGET_DIR:-$PWD/target}"
 
-RUSTC_WORKSPACE_WRAPPER="$PWD/scripts/fuzz-rustc.sh" cargo build --release --locked --package lateen-fuzz
+# Of the whole workspace, as `cargo build --bin lateen` is: so the crates of others have the features that
+# they have there, and are not built again.
+RUSTC_WORKSPACE_WRAPPER="$PWD/scripts/fuzz-rustc.sh" cargo build --release --locked --bin 'fuzz_*'
 
 # One target; says so and fails on a finding.
 run() {
