@@ -50,7 +50,7 @@ http:
 - match: [{uri: {exact: /a}}]
   redirect: {uri: /b}
 - match: [{uri: {exact: /b}}]
-  directResponse: {status: 200}
+  directResponse: {status: 200, body: {bytes: YQ==}}
 - match: [{uri: {exact: /c}}]
   delegate: {name: d}
 - mirror: {host: m}
@@ -62,7 +62,12 @@ tcp: [{match: [{port: 80}], route: [{destination: {host: a}}]}]";
         "networking",
         "VirtualService",
         spec,
-        &["http[0].match[0].statPrefix", "http[0].retries.retryOn", "http[0].retries.retryRemoteLocalities"],
+        &[
+            "http[0].match[0].statPrefix",
+            "http[0].retries.retryOn",
+            "http[0].retries.retryRemoteLocalities",
+            "http[2].directResponse.body.bytes",
+        ],
     );
     let Kind::VirtualService(service) = &parsed.documents[0].body else { panic!() };
     assert!(service.http[0].matches[0].unsupported.is_empty());
@@ -145,6 +150,15 @@ fn of_sidecars() {
     let spec = "ingress: [{port: {number: 80, name: a, protocol: HTTP}, defaultEndpoint: 'unix:///a', bind: 10.0.0.1}]
 egress: [{port: {number: 81, name: b, protocol: HTTP_PROXY}, hosts: ['./*']}, {bind: 'unix:///c', hosts: ['./*']}]";
     check("networking", "Sidecar", spec, &["egress[0].port.protocol", "egress[1].bind"]);
+    let pool = "{tcp: {maxConnections: 1}, http: {maxRetries: 1, h2UpgradePolicy: UPGRADE, http2KeepAlive: {interval: 1s, timeout: 1s}}}";
+    let spec = format!(
+        "inboundConnectionPool: {pool}\ningress: [{{port: {{number: 80, name: a, protocol: HTTP}}, \
+         defaultEndpoint: '127.0.0.1:80', connectionPool: {pool}}}]"
+    );
+    let of = |path: &str| ["h2UpgradePolicy", "http2KeepAlive"].map(|name| format!("{path}.http.{name}"));
+    let expected = [of("inboundConnectionPool"), of("ingress[0].connectionPool")].concat();
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    check("networking", "Sidecar", &spec, &expected);
     let spec = "outboundTrafficPolicy: {mode: 1, egressProxy: {host: a.b, port: {number: 1}}}";
     let parsed = check("networking", "Sidecar", spec, &[]);
     let Kind::Sidecar(sidecar) = &parsed.documents[0].body else { panic!() };

@@ -144,6 +144,10 @@ pub(crate) fn read_all(item: &Item<'_>) -> Vec<HttpRoute> {
 }
 
 fn read(fields: Fields<'_>) -> HttpRoute {
+    let body = fields.get("directResponse").and_then(|item| item.field("body"));
+    if let Some(item) = body.and_then(|body| body.field("bytes")) {
+        item.no_effect_as("a body in base64: the answer has none, it");
+    }
     let route = HttpRoute {
         path: fields.path(),
         name: Absent::from_item(fields.get("name")),

@@ -94,8 +94,20 @@ pub(crate) fn read(spec: Fields<'_>) -> Sidecar {
     let at = |name: &str| spec.item().each(name);
     at("egress").iter().for_each(report_socket);
     at("egress").iter().filter_map(|listener| listener.field("port")).for_each(report_proxy);
+    let of_ingress = at("ingress").into_iter().filter_map(|listener| listener.field("connectionPool"));
+    spec.get("inboundConnectionPool").into_iter().chain(of_ingress).for_each(report_pool);
     spec.finish();
     sidecar
+}
+
+/// Towards the application these change nothing yet.
+fn report_pool(pool: Item<'_>) {
+    let http = pool.field("http");
+    for name in ["h2UpgradePolicy", "useClientProtocol", "http2KeepAlive"] {
+        if let Some(item) = http.as_ref().and_then(|http| http.field(name)) {
+            item.no_effect();
+        }
+    }
 }
 
 fn report_socket(listener: &Item<'_>) {

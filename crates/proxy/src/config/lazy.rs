@@ -7,9 +7,9 @@ use ir::tls::{CertificateSource, CommonTls, RootsSource, SdsRef};
 use ir::{ClusterDiscovery, Health, LoadAssignment};
 use stdx::Str;
 
-use super::compile;
 use super::kept::Kept;
 use super::snapshot::Cluster;
+use super::{compile, refuse};
 
 /// What compiling takes besides the cluster.
 pub struct Context {
@@ -125,6 +125,7 @@ impl Checked {
         } else {
             Some(Arc::new(compile::cluster(config, &context.secrets, &context.registry)?))
         };
+        refuse::report_names(config);
         let needs = Needs::of(config);
         let needs = if needs == **like { like.clone() } else { Arc::new(needs) };
         let own = config.discovery.assignment().map(Membership::of).unwrap_or_default();

@@ -20,11 +20,32 @@ pub fn cluster(it: &ir::Cluster) -> Result<(), Problem> {
             "common_lb_config.consistent_hashing_lb_config.hash_balance_factor",
         ),
         (it.original_dst.header.is_some(), "original_dst_lb_config.use_http_header"),
+        (it.original_dst.port_override.is_some(), "original_dst_lb_config.upstream_port_override"),
         (!dns.resolvers.is_empty() || dns.use_tcp, "typed_dns_resolver_config"),
     ];
     match without_effect.iter().find(|(set, _)| *set) {
         Some((_, field)) => Err(Problem::new(*field, "is not supported")),
         None => Ok(()),
+    }
+}
+
+/// Says of a cluster of names which of its settings do nothing. Names are resolved by the system for each
+/// new connection, so an answer is never older than these settings allow; but they do not choose it.
+pub fn report_names(it: &ir::Cluster) {
+    if !matches!(it.discovery, ir::ClusterDiscovery::StrictDns(_) | ir::ClusterDiscovery::LogicalDns(_)) {
+        return;
+    }
+    let dns = &it.dns;
+    let without_effect = [
+        (dns.refresh_rate.is_some(), "dns_refresh_rate"),
+        (dns.jitter.is_some(), "dns_jitter"),
+        (dns.failure_refresh.is_some(), "dns_failure_refresh_rate"),
+        (dns.respect_ttl, "respect_dns_ttl"),
+        (dns.family != ir::dns::DnsFamily::default(), "dns_lookup_family"),
+    ];
+    let fields: Vec<&str> = without_effect.iter().filter(|(set, _)| *set).map(|(_, field)| *field).collect();
+    if !fields.is_empty() {
+        tracing::info!(cluster = %it.name, ?fields, "without effect: each new connection resolves its host");
     }
 }
 

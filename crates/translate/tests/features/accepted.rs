@@ -82,6 +82,7 @@ fn check(node: &Node) {
     let read = json::bootstrap_from_json(&text).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(read.bootstrap, bootstrap, "our own proxy reads what was meant");
     let Some(envoy) = std::env::var_os("LATEEN_ENVOY") else {
+        assert!(std::env::var_os("LATEEN_NO_SKIP").is_none(), "LATEEN_ENVOY is unset");
         return eprintln!("SKIPPED: LATEEN_ENVOY is unset, Envoy was not asked");
     };
     let folder = tempfile::tempdir().unwrap();
