@@ -1,6 +1,7 @@
 //! What idle connections and idle services hold in memory. A binary of its own: it counts every byte of
 //! the process.
 
+#[path = "it/support/mod.rs"]
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};

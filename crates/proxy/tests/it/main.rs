@@ -1,0 +1,12 @@
+//! The proxy as a process sees it: real sockets, its own configuration, real upstreams. One binary, for
+//! each links the whole data plane.
+
+mod admin;
+mod http1;
+mod http2;
+mod mesh;
+mod push;
+mod retry;
+mod support;
+mod tcp;
+mod upstreams;

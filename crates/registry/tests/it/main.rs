@@ -1,0 +1,4 @@
+//! Snapshots and their deltas.
+
+mod incremental;
+mod mesh;

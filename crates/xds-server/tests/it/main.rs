@@ -1,0 +1,5 @@
+//! The server over sockets: our client, and a stock Envoy.
+
+mod common;
+mod envoy;
+mod loopback;
