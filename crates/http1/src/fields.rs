@@ -17,6 +17,8 @@ pub struct Headers {
     lines: Vec<Line>,
     /// A bit for each [`Known`] that some line is or was.
     seen: u16,
+    /// The [`bit`] of each name that some line has or had. Most names that are asked for are not there.
+    present: u64,
 }
 
 /// One field line, as offsets into the arena.
@@ -35,6 +37,13 @@ pub(crate) struct Line {
     alive: bool,
 }
 
+/// One of 64 bits for the names with this [`tag`].
+#[inline]
+const fn bit(tag: u32) -> u64 {
+    // Fibonacci hashing: the highest bits of the product are the best mixed.
+    1 << (tag.wrapping_mul(0x9E37_79B1) >> 26)
+}
+
 impl Line {
     #[inline]
     fn is(&self, tag: u32, arena: &[u8], name: &[u8]) -> bool {
@@ -47,7 +56,7 @@ impl Headers {
     pub(crate) fn with_bytes(bytes: &[u8]) -> Self {
         let (mut arena, lines) = spare::take();
         arena.extend_from_slice(bytes);
-        Headers { arena, lines, seen: 0 }
+        Headers { arena, lines, seen: 0, present: 0 }
     }
 
     /// Starts with these bytes and room for so many fields.
@@ -64,6 +73,7 @@ impl Headers {
         let tag = tag(name);
         let known = known_by(tag, name);
         self.seen |= 1 << known as u16;
+        self.present |= bit(tag);
         self.lines.push(Line {
             start: line.start as u32,
             name_end: name_end as u32,
@@ -156,7 +166,8 @@ impl Headers {
     /// Removes all values; whether there were any.
     #[inline]
     pub fn remove(&mut self, name: &str) -> bool {
-        remove_lines(&self.arena, &mut self.lines, name.as_bytes())
+        let tag = tag(name.as_bytes());
+        self.present & bit(tag) != 0 && remove_lines(&self.arena, &mut self.lines, tag, name.as_bytes())
     }
 
     /// Removes what Connection names, but fields without which the message would mean something else.
@@ -169,7 +180,7 @@ impl Headers {
             for name in elements(&arena[lines[at].value_start as usize..lines[at].value_end as usize]) {
                 // Connection itself stays until all its lines were read.
                 if !matches!(known(name), Known::Host | Known::ContentLength | Known::Connection) {
-                    remove_lines(arena, lines, name);
+                    remove_lines(arena, lines, tag(name), name);
                 }
             }
         }
@@ -178,8 +189,13 @@ impl Headers {
     /// Removes every field whose name starts with `prefix`, in whatever case, and is `unwanted`.
     pub fn remove_where(&mut self, prefix: &str, unwanted: impl Fn(&[u8]) -> bool) {
         let Headers { arena, lines, .. } = self;
+        let first = prefix.as_bytes().first().map(u8::to_ascii_lowercase);
         for line in lines.iter_mut().filter(|line| line.alive) {
             let name = &arena[line.start as usize..line.name_end as usize];
+            // Nearly all names differ in their first letter.
+            if first.is_some_and(|first| name.first().map(u8::to_ascii_lowercase) != Some(first)) {
+                continue;
+            }
             let start = name.get(..prefix.len());
             if start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes())) && unwanted(name) {
                 line.alive = false;
@@ -246,8 +262,9 @@ impl Headers {
     #[inline]
     fn matching<'s, 'n>(&'s self, name: &'n str) -> impl Iterator<Item = &'s [u8]> + use<'s, 'n> {
         let tag = tag(name.as_bytes());
+        let lines = if self.present & bit(tag) == 0 { &[] } else { &self.lines[..] };
         let same = move |line: &&Line| line.alive && line.is(tag, &self.arena, name.as_bytes());
-        self.lines.iter().filter(same).map(|line| self.value(line))
+        lines.iter().filter(same).map(|line| self.value(line))
     }
 
     #[inline]
@@ -261,9 +278,9 @@ impl Headers {
     }
 }
 
-/// Marks the lines of that name dead; whether there were any.
-fn remove_lines(arena: &[u8], lines: &mut [Line], name: &[u8]) -> bool {
-    let (mut found, tag) = (false, tag(name));
+/// Marks the lines of that name and its tag dead; whether there were any.
+fn remove_lines(arena: &[u8], lines: &mut [Line], tag: u32, name: &[u8]) -> bool {
+    let mut found = false;
     for line in lines.iter_mut().filter(|line| line.alive) {
         if line.is(tag, arena, name) {
             line.alive = false;
@@ -277,7 +294,7 @@ impl Clone for Headers {
     fn clone(&self) -> Self {
         let mut copy = Headers::with_bytes(&self.arena);
         copy.lines.extend_from_slice(&self.lines);
-        copy.seen = self.seen;
+        (copy.seen, copy.present) = (self.seen, self.present);
         copy
     }
 }
