@@ -19,6 +19,18 @@ use crate::{Any, DecodeError, Problem, decode, encode, pb};
 use pool::Pool;
 use transcode::Output;
 
+/// Keeps the descriptors unpacked while it lives (some 20 MiB): for who reads many files.
+pub struct Unpacked {
+    _pool: Pool,
+}
+
+impl Unpacked {
+    #[expect(clippy::new_without_default, reason = "it is made for what it costs")]
+    pub fn new() -> Self {
+        Unpacked { _pool: Pool::new() }
+    }
+}
+
 /// The longest bootstrap file, in bytes.
 pub const MAX_BYTES: usize = 64 << 20;
 

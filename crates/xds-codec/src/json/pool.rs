@@ -1,5 +1,7 @@
 //! The descriptors, unpacked.
 
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_json::{Value, json};
 
@@ -10,12 +12,22 @@ static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor
 
 const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
 
-pub(super) struct Pool(DescriptorPool);
+/// Those in use at present.
+static IN_USE: Mutex<Weak<DescriptorPool>> = Mutex::new(Weak::new());
+
+pub(super) struct Pool(Arc<DescriptorPool>);
 
 impl Pool {
-    /// Cannot fail at run time: the bytes are a constant of the build, which a test reads.
+    /// Shares what somebody has unpacked and still holds. Cannot fail at run time: the bytes are a constant
+    /// of the build, which a test reads.
     pub fn new() -> Self {
-        Pool(DescriptorPool::decode(DESCRIPTORS).expect("the build script writes valid descriptors"))
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        Pool(in_use.upgrade().unwrap_or_else(|| {
+            let unpacked = DescriptorPool::decode(DESCRIPTORS);
+            let unpacked = Arc::new(unpacked.expect("the build script writes valid descriptors"));
+            *in_use = Arc::downgrade(&unpacked);
+            unpacked
+        }))
     }
 
     pub fn bootstrap(&self) -> MessageDescriptor {
