@@ -47,9 +47,11 @@ export LATEEN_BIN="$PWD/target/release/lateen"
 export LATEEN_SKIPS="$PWD/target/skipped-tests"
 rm -f "$LATEEN_SKIPS"
 
-cargo test --workspace --exclude lateen-tests --locked
+# Always of the whole workspace: a part of it has other features of the crates of others, and would build
+# them again.
+cargo test --workspace --locked
 # One mesh at a time: the bridge and its lock are the machine's.
-cargo test --package lateen-tests --locked -- --test-threads=1
+cargo test --workspace --locked --test e2e -- --test-threads=1
 
 if [ -s "$LATEEN_SKIPS" ]; then
     echo
