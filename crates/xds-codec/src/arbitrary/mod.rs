@@ -103,53 +103,72 @@ fn json() -> impl Strategy<Value = Json> {
 mod tests {
     use super::*;
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(256))]
-
-        #[test]
-        fn what_is_encoded_is_decoded(resource in resource()) {
-            let any = crate::encode(&resource);
-            prop_assert_eq!(&any.type_url, resource.ty().type_url());
-            match crate::decode(&any) {
-                Ok(decoded) => prop_assert_eq!(decoded, resource),
-                Err(error) => prop_assert!(false, "{error}"),
-            }
-        }
-
-        #[test]
-        fn bytes_never_panic(ty in 0usize..6, bytes in vec(any::<u8>(), 0..200)) {
-            let _ = crate::decode_bytes(ir::ResourceType::ALL[ty], &bytes);
-        }
-
-        #[test]
-        fn damaged_bytes_never_panic(resource in resource(), at in any::<prop::sample::Index>(), byte: u8) {
-            let mut any = crate::encode(&resource);
-            if !any.value.is_empty() {
-                let at = at.index(any.value.len());
-                any.value[at] = byte;
-            }
-            if let Ok(decoded) = crate::decode(&any) {
-                prop_assert_eq!(crate::decode(&crate::encode(&decoded)), Ok(decoded));
-            }
+    /// Strategies of strategies fill more than the 2 MiB of a test's thread where nothing is optimized.
+    fn deep(test: impl FnOnce() + Send) {
+        let thread = std::thread::Builder::new().stack_size(32 << 20);
+        let done = std::thread::scope(|scope| thread.spawn_scoped(scope, test).unwrap().join());
+        if let Err(panic) = done {
+            std::panic::resume_unwind(panic);
         }
     }
 
-    #[cfg(feature = "json")]
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(12))]
+    fn cases(count: u32) -> ProptestConfig {
+        ProptestConfig { source_file: Some(file!()), ..ProptestConfig::with_cases(count) }
+    }
 
-        #[test]
-        fn a_bootstrap_survives_json(bootstrap in bootstrap()) {
-            let text = crate::json::bootstrap_to_json(&bootstrap).to_string();
-            for read in [crate::json::bootstrap_from_json(&text), crate::json::bootstrap_from_yaml(&text)] {
-                match read {
-                    Ok(read) => {
-                        prop_assert_eq!(&read.bootstrap, &bootstrap);
-                        prop_assert!(read.ignored.is_empty(), "{:?}", read.ignored);
-                    }
-                    Err(error) => prop_assert!(false, "{error}\n{text}"),
+    #[test]
+    fn what_is_encoded_is_decoded() {
+        deep(|| {
+            proptest!(cases(256), |(resource in resource())| {
+                let any = crate::encode(&resource);
+                prop_assert_eq!(&any.type_url, resource.ty().type_url());
+                match crate::decode(&any) {
+                    Ok(decoded) => prop_assert_eq!(decoded, resource),
+                    Err(error) => prop_assert!(false, "{error}"),
                 }
-            }
-        }
+            });
+        });
+    }
+
+    #[test]
+    fn bytes_never_panic() {
+        proptest!(cases(256), |(ty in 0usize..6, bytes in vec(any::<u8>(), 0..200))| {
+            let _ = crate::decode_bytes(ir::ResourceType::ALL[ty], &bytes);
+        });
+    }
+
+    #[test]
+    fn damaged_bytes_never_panic() {
+        deep(|| {
+            proptest!(cases(256), |(resource in resource(), at in any::<prop::sample::Index>(), byte: u8)| {
+                let mut any = crate::encode(&resource);
+                if !any.value.is_empty() {
+                    let at = at.index(any.value.len());
+                    any.value[at] = byte;
+                }
+                if let Ok(decoded) = crate::decode(&any) {
+                    prop_assert_eq!(crate::decode(&crate::encode(&decoded)), Ok(decoded));
+                }
+            });
+        });
+    }
+
+    #[cfg(feature = "json")]
+    #[test]
+    fn a_bootstrap_survives_json() {
+        deep(|| {
+            proptest!(cases(12), |(bootstrap in bootstrap())| {
+                let text = crate::json::bootstrap_to_json(&bootstrap).to_string();
+                for read in [crate::json::bootstrap_from_json(&text), crate::json::bootstrap_from_yaml(&text)] {
+                    match read {
+                        Ok(read) => {
+                            prop_assert_eq!(&read.bootstrap, &bootstrap);
+                            prop_assert!(read.ignored.is_empty(), "{:?}", read.ignored);
+                        }
+                        Err(error) => prop_assert!(false, "{error}\n{text}"),
+                    }
+                }
+            });
+        });
     }
 }
