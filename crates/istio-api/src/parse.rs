@@ -1,6 +1,6 @@
 //! From a text with many documents to objects and findings.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 
 use model::{Finding, Labels, Level, ObjectRef, Str};
@@ -12,7 +12,7 @@ use crate::reader::{Cx, Fields, Item};
 use crate::schema::Resource;
 use crate::timestamp;
 use crate::validate;
-use crate::yaml::{self, Node, SyntaxError};
+use crate::yaml::{self, Chunk, Node, SyntaxError};
 
 /// What a text has in it.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ pub struct Parsed {
 
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
+pub(crate) enum Purpose {
     /// A mesh that is to run with it.
     Run,
     /// People who want to know whether their files are right.
@@ -78,26 +78,37 @@ fn parse(file: &str, text: &str, purpose: Purpose, mut each: impl FnMut(Node)) -
     let mut parsed = Parsed::default();
     let text = one_kind_of_line(text);
     for chunk in yaml::split(&text) {
-        match yaml::load(chunk) {
-            Ok(nodes) => nodes.into_iter().for_each(|node| {
-                read_object(&file, &node, purpose, &mut parsed);
-                each(node);
-            }),
-            Err(error) => {
-                parsed.incomplete = true;
-                parsed.findings.push(syntax_finding(&file, error));
-            }
-        }
+        read_chunk(&file, chunk, purpose, &mut parsed, &mut each);
     }
-    drop_duplicates(&mut parsed);
+    drop_duplicates(&mut parsed.documents, &mut parsed.findings);
     parsed.findings.sort();
     parsed.findings.dedup();
     parsed
 }
 
+/// Adds what one document of a stream says, or is wrong with it.
+pub(crate) fn read_chunk(
+    file: &Str,
+    chunk: Chunk<'_>,
+    purpose: Purpose,
+    parsed: &mut Parsed,
+    mut each: impl FnMut(Node),
+) {
+    match yaml::load(chunk) {
+        Ok(nodes) => nodes.into_iter().for_each(|node| {
+            read_object(file, &node, purpose, parsed);
+            each(node);
+        }),
+        Err(error) => {
+            parsed.incomplete = true;
+            parsed.findings.push(syntax_finding(file, error));
+        }
+    }
+}
+
 /// A carriage return alone ends a line too (YAML 1.2, section 5.4): every part of the reader then
 /// counts alike.
-fn one_kind_of_line(text: &str) -> Cow<'_, str> {
+pub(crate) fn one_kind_of_line(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let alone = |index: usize| bytes.get(index) == Some(&b'\r') && bytes.get(index + 1) != Some(&b'\n');
     if !(0..bytes.len()).any(alone) {
@@ -288,10 +299,10 @@ fn read_owner(item: &Item<'_>) -> Option<(Str, Str)> {
 }
 
 /// Keeps the first of documents that are the same object, and names the others.
-fn drop_duplicates(parsed: &mut Parsed) {
+pub(crate) fn drop_duplicates<D: Borrow<Document>>(documents: &mut Vec<D>, findings: &mut Vec<Finding>) {
     let mut first: BTreeMap<ObjectRef, String> = BTreeMap::new();
-    let findings = &mut parsed.findings;
-    parsed.documents.retain(|document| {
+    documents.retain(|document| {
+        let document: &Document = document.borrow();
         let Some(place) = first.get(&document.object) else {
             first.insert(document.object.clone(), document.place.to_string());
             return true;

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use istio_api::{Document, codes, parse_stream};
+use istio_api::{Document, Pieces, codes, parse_again};
 use model::{Finding, Level, ObjectRef, Place, Str};
 use stdx::Digest;
 
-use crate::scan::Stamp;
+use crate::stamp::Stamp;
 
 /// A file is not read beyond this many bytes: something other than configuration got here.
 const MAX_BYTES: u64 = 256 << 20;
@@ -24,6 +24,8 @@ pub(crate) type Objects = BTreeMap<ObjectRef, Arc<Document>>;
 /// A file as it was when it was read last.
 #[derive(Default)]
 pub(crate) struct File {
+    /// Which of the roots it is below.
+    pub root: usize,
     stamp: Option<Stamp>,
     /// Of the text, so that what is only touched need not be parsed.
     digest: Option<Digest>,
@@ -32,12 +34,19 @@ pub(crate) struct File {
     /// In effect, last good versions included.
     pub objects: Objects,
     pub findings: Vec<Finding>,
+    /// Its documents one by one, so that of a changed text only what differs is parsed.
+    pieces: Pieces,
 }
 
 impl File {
-    /// Reads it, if it may be different. `told` is what is in effect: there are the last good versions
-    /// of objects that were away for a moment. The objects it had or has, if it is different.
-    pub fn read(&mut self, path: &Path, stamp: Stamp, told: &Objects) -> Option<BTreeSet<ObjectRef>> {
+    /// Reads it, if it may be different. `away`: objects in effect that are in no file at the moment,
+    /// with their last good versions. The objects it had or has, if it is different.
+    pub fn read<'a>(
+        &mut self,
+        path: &Path,
+        stamp: Stamp,
+        away: impl Iterator<Item = &'a Arc<Document>>,
+    ) -> Option<BTreeSet<ObjectRef>> {
         if self.stamp == Some(stamp) && !self.unsettled {
             return None;
         }
@@ -50,7 +59,7 @@ impl File {
             return None;
         }
         self.digest = digest;
-        let before = self.last_good(&name, told);
+        let before = self.last_good(&name, away);
         let mut affected: BTreeSet<ObjectRef> = before.keys().cloned().collect();
         match text {
             Ok(text) => self.parse(&name, &text, before),
@@ -66,16 +75,16 @@ impl File {
     }
 
     /// Objects of this file that are in effect.
-    fn last_good(&mut self, name: &str, told: &Objects) -> Objects {
+    fn last_good<'a>(&mut self, name: &str, away: impl Iterator<Item = &'a Arc<Document>>) -> Objects {
         let mut good = std::mem::take(&mut self.objects);
-        for (object, document) in told.iter().filter(|(_, document)| *document.place.file == *name) {
-            good.entry(object.clone()).or_insert_with(|| document.clone());
+        for document in away.filter(|document| *document.place.file == *name) {
+            good.entry(document.object.clone()).or_insert_with(|| document.clone());
         }
         good
     }
 
     fn parse(&mut self, name: &str, text: &str, mut before: Objects) {
-        let parsed = parse_stream(name, text);
+        let parsed = parse_again(name, text, &mut self.pieces);
         self.findings = parsed.findings;
         for document in parsed.documents {
             let good = before.remove(&document.object).filter(|good| !good.broken);
@@ -85,7 +94,7 @@ impl File {
                     good
                 }
                 _ if document.broken && !document.denies_when_broken() => continue,
-                _ => Arc::new(document),
+                _ => document,
             };
             self.objects.insert(document.object.clone(), document);
         }

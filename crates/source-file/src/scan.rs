@@ -1,109 +1,266 @@
-//! Which files there are.
+//! Which files there are: all of them, or those at a few places.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, Metadata};
 use std::io;
+use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::stamp::{Inode, Stamp, inode};
 
 /// Folders are followed this deep; symbolic links could make them endless.
 const MAX_DEPTH: usize = 32;
 
-/// A file that was found, in the order in which files count.
+/// A file that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub path: PathBuf,
+    /// Which of the roots it was found below. Files count in the order of roots, and then of paths.
+    pub root: usize,
     pub stamp: Stamp,
 }
 
-/// What tells one version of a file from another without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+/// All files of a list of files and folders. A file that is reached twice counts where it is reached
+/// first.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    roots: Vec<PathBuf>,
+    files: BTreeMap<PathBuf, (usize, Stamp)>,
+    folders: BTreeMap<PathBuf, Inode>,
+    seen: HashSet<Inode>,
+    /// Roots in which something may be reached by another path than the one an event names.
+    linked: BTreeSet<usize>,
+    /// Something was reached twice, or a root is below another: what comes or goes in one place can matter in another.
+    shadowed: bool,
+    /// What could not be looked at, and why.
+    pub unreadable: BTreeMap<PathBuf, String>,
 }
 
-impl Stamp {
-    pub fn of(metadata: &Metadata) -> Self {
-        Stamp {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
+/// What a look at some places has brought.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    /// Files that were there before and are not any more.
+    pub gone: Vec<PathBuf>,
+    /// Files that are there, new, changed or as before.
+    pub found: Vec<Found>,
+    /// Folders that were not known before. Whether their watch came in time is not known.
+    pub folders: Vec<PathBuf>,
+}
+
+impl Index {
+    /// Looks at everything.
+    pub fn scan(roots: &[PathBuf]) -> Index {
+        let within = |(number, root): (usize, &PathBuf)| {
+            roots.iter().enumerate().any(|(other, above)| other != number && root.starts_with(above))
+        };
+        let shadowed = roots.iter().enumerate().any(within);
+        let mut index = Index { roots: roots.to_vec(), shadowed, ..Index::default() };
+        (0..roots.len()).for_each(|root| index.add_root(root));
+        index
+    }
+
+    pub fn contains(&self, path: &Path) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// All files, and the folders that `before` does not have.
+    pub fn since(&self, before: &Index) -> News {
+        let folders = self.folders.iter().filter(|(path, inode)| before.folders.get(*path) != Some(*inode));
+        News {
+            gone: Vec::new(),
+            found: self.below(None),
+            folders: folders.map(|(path, _)| path.clone()).collect(),
         }
     }
 
-    /// How long ago the last change was; nothing if it was in the future.
-    pub fn age(&self, now: SystemTime) -> Duration {
-        let (seconds, nanos) = self.changed;
-        let since = Duration::new(seconds.unsigned_abs(), u32::try_from(nanos).unwrap_or(0));
-        now.duration_since(UNIX_EPOCH + since).unwrap_or_default()
+    /// Where this differs from a `fresh` one; `None`: too much does.
+    pub fn differences(&self, fresh: &Index) -> Option<BTreeSet<PathBuf>> {
+        let shape = |index: &Index| {
+            (index.shadowed, index.linked.clone(), index.unreadable.keys().cloned().collect())
+        };
+        let shapes: [(bool, BTreeSet<usize>, Vec<PathBuf>); 2] = [shape(self), shape(fresh)];
+        if shapes[0] != shapes[1] || self.folders != fresh.folders {
+            return None;
+        }
+        let differs = |a: &Index, b: &Index| -> Vec<PathBuf> {
+            let of_a = a.files.iter().filter(|(path, file)| b.files.get(*path) != Some(*file));
+            of_a.map(|(path, _)| path.clone()).collect()
+        };
+        Some(differs(self, fresh).into_iter().chain(differs(fresh, self)).collect())
     }
-}
 
-/// What could not be looked at.
-#[derive(Debug)]
-pub(crate) struct Unreadable {
-    pub path: PathBuf,
-    pub error: io::Error,
-}
+    /// Looks at some places again, each a file or a folder with everything in it. `None`: only a look
+    /// at everything can say what is there now; this index only remembers then what there was.
+    pub fn look(&mut self, paths: &BTreeSet<PathBuf>) -> Option<News> {
+        if self.shadowed {
+            return None;
+        }
+        let mut targets: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        for path in paths {
+            if let Some((root, target)) = self.target(path)? {
+                targets.insert(target, root);
+            }
+        }
+        // What is below another target is looked at with it.
+        let above = |path: &Path| path.ancestors().skip(1).any(|folder| targets.contains_key(folder));
+        let tops: Vec<(PathBuf, usize)> = targets
+            .iter()
+            .filter(|(path, _)| !above(path))
+            .map(|(path, root)| (path.clone(), *root))
+            .collect();
+        // First all go and then all come, so that what was moved is not taken for a second one.
+        let (mut gone, mut known) = (BTreeSet::new(), BTreeMap::new());
+        for (target, _) in &tops {
+            self.remove(target, &mut gone, &mut known);
+        }
+        let mut news = News::default();
+        for (target, root) in tops {
+            self.add(root, &target);
+            if self.shadowed {
+                return None;
+            }
+            news.found.extend(self.below(Some(&target)));
+            let new = self.folders.get(&target).is_some_and(|inode| known.get(&target) != Some(inode));
+            news.folders.extend(new.then_some(target));
+        }
+        news.gone = gone.into_iter().filter(|path| !self.contains(path)).collect();
+        Some(news)
+    }
 
-/// All files of a list of files and folders: in the order of the list, within a folder by path. A
-/// file that is reached twice counts where it is reached first.
-pub(crate) fn scan(roots: &[PathBuf]) -> (Vec<Found>, Vec<Unreadable>) {
-    let mut walk = Walk::default();
-    for root in roots {
-        match fs::metadata(root) {
-            Ok(metadata) if metadata.is_dir() => walk.folder(root, 0),
-            Ok(metadata) => walk.file(root.clone(), &metadata),
-            Err(error) => walk.unreadable.push(Unreadable { path: root.clone(), error }),
+    /// What to look at for a path that an event names: of a new folder the topmost. Inside: `None`,
+    /// if it means nothing here; outside: `None`, if it could mean anything.
+    #[expect(clippy::option_option, reason = "both are explained, and are for one caller")]
+    fn target(&self, path: &Path) -> Option<Option<(usize, PathBuf)>> {
+        let below = self.roots.iter().enumerate().find(|(_, root)| path.starts_with(root));
+        let Some((number, root)) = below else { return Some(None) };
+        // A hidden folder may be what a link somewhere else leads to.
+        if path.ancestors().skip(1).take_while(|folder| *folder != root).any(is_hidden) && path != root {
+            return None;
+        }
+        if path == root || self.linked.contains(&number) {
+            return Some(Some((number, root.clone())));
+        }
+        if is_hidden(path) {
+            return Some(None);
+        }
+        let unknown = |folder: &&Path| *folder != root && !self.folders.contains_key(*folder);
+        let target = path.ancestors().skip(1).take_while(unknown).last().unwrap_or(path);
+        match fs::symlink_metadata(target) {
+            // What a link brings is for its whole root to say, from now on.
+            Ok(metadata) if metadata.is_symlink() => Some(Some((number, root.clone()))),
+            Ok(metadata) if metadata.is_file() && metadata.nlink() > 1 => None,
+            _ => Some(Some((number, target.to_owned()))),
         }
     }
-    (walk.found, walk.unreadable)
-}
 
-#[derive(Default)]
-struct Walk {
-    found: Vec<Found>,
-    unreadable: Vec<Unreadable>,
-    seen: BTreeSet<(u64, u64)>,
-}
-
-impl Walk {
-    fn file(&mut self, path: PathBuf, metadata: &Metadata) {
-        if self.seen.insert((metadata.dev(), metadata.ino())) {
-            self.found.push(Found { path, stamp: Stamp::of(metadata) });
+    /// Forgets everything at and below a path.
+    fn remove(
+        &mut self,
+        target: &Path,
+        files: &mut BTreeSet<PathBuf>,
+        folders: &mut BTreeMap<PathBuf, Inode>,
+    ) {
+        for path in keys_below(&self.files, target) {
+            if let Some((_, stamp)) = self.files.remove(&path) {
+                self.seen.remove(&stamp.inode());
+            }
+            files.insert(path);
+        }
+        for path in keys_below(&self.folders, target) {
+            if let Some(inode) = self.folders.remove(&path) {
+                self.seen.remove(&inode);
+                folders.insert(path, inode);
+            }
+        }
+        for path in keys_below(&self.unreadable, target) {
+            self.unreadable.remove(&path);
+        }
+        if let Some(root) = self.roots.iter().position(|root| root == target) {
+            self.linked.remove(&root);
         }
     }
 
-    fn folder(&mut self, folder: &Path, depth: usize) {
-        let mut paths: Vec<PathBuf> = match fs::read_dir(folder) {
-            Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
+    /// The files at and below a path, or all.
+    fn below(&self, target: Option<&Path>) -> Vec<Found> {
+        let from = target.map_or(Bound::Unbounded, Bound::Included);
+        let files = self.files.range::<Path, _>((from, Bound::Unbounded));
+        let files = files.take_while(|(path, _)| target.is_none_or(|target| path.starts_with(target)));
+        files.map(|(path, (root, stamp))| Found { path: path.clone(), root: *root, stamp: *stamp }).collect()
+    }
+
+    fn add_root(&mut self, root: usize) {
+        let Some(path) = self.roots.get(root).cloned() else { return };
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => self.folder(root, &path, &metadata, 0),
+            Ok(metadata) => self.file(root, path, &metadata),
+            Err(error) => drop(self.unreadable.insert(path, error.to_string())),
+        }
+    }
+
+    /// Adds what is at a path, as a look at everything would.
+    fn add(&mut self, root: usize, target: &Path) {
+        let below = self.roots.get(root).and_then(|root| target.strip_prefix(root).ok());
+        let depth = below.map_or(0, |below| below.components().count());
+        if depth == 0 {
+            return self.add_root(root);
+        }
+        self.entry(root, target.to_owned(), depth - 1);
+    }
+
+    /// An entry of a folder that lies so deep.
+    fn entry(&mut self, root: usize, path: PathBuf, depth: usize) {
+        // Follows links, as Kubernetes mounts ConfigMaps; dangling ones are no files.
+        let Ok(metadata) = fs::metadata(&path) else { return };
+        if metadata.is_dir() {
+            if depth < MAX_DEPTH {
+                self.folder(root, &path, &metadata, depth + 1);
+            }
+        } else if metadata.is_file() && is_configuration(&path) {
+            self.file(root, path, &metadata);
+        }
+    }
+
+    fn file(&mut self, root: usize, path: PathBuf, metadata: &Metadata) {
+        if metadata.nlink() > 1 {
+            self.linked.insert(root);
+        }
+        match self.seen.insert(inode(metadata)) {
+            true => drop(self.files.insert(path, (root, Stamp::of(metadata)))),
+            false => self.shadowed = true,
+        }
+    }
+
+    fn folder(&mut self, root: usize, folder: &Path, metadata: &Metadata, depth: usize) {
+        if !self.seen.insert(inode(metadata)) {
+            self.shadowed = true;
+            return;
+        }
+        self.folders.insert(folder.to_owned(), inode(metadata));
+        let entry = |entry: io::Result<fs::DirEntry>| {
+            let entry = entry.ok()?;
+            Some((entry.path(), entry.file_type().is_ok_and(|ty| ty.is_symlink())))
+        };
+        let mut entries: Vec<(PathBuf, bool)> = match fs::read_dir(folder) {
+            Ok(entries) => entries.filter_map(entry).collect(),
             // Gone between listing and looking: that is a removal like any other.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-            Err(error) => {
-                self.unreadable.push(Unreadable { path: folder.to_owned(), error });
-                return;
-            }
+            Err(error) => return drop(self.unreadable.insert(folder.to_owned(), error.to_string())),
         };
-        paths.sort();
-        for path in paths.into_iter().filter(|path| !is_hidden(path)) {
-            // Follows links, as Kubernetes mounts ConfigMaps; dangling ones are no files.
-            let Ok(metadata) = fs::metadata(&path) else { continue };
-            if metadata.is_dir() {
-                if depth < MAX_DEPTH && self.seen.insert((metadata.dev(), metadata.ino())) {
-                    self.folder(&path, depth + 1);
-                }
-            } else if metadata.is_file() && is_configuration(&path) {
-                self.file(path, &metadata);
+        entries.sort();
+        for (path, is_link) in entries.into_iter().filter(|(path, _)| !is_hidden(path)) {
+            if is_link {
+                self.linked.insert(root);
             }
+            self.entry(root, path, depth);
         }
     }
+}
+
+/// The keys at and below a path.
+fn keys_below<T>(map: &BTreeMap<PathBuf, T>, target: &Path) -> Vec<PathBuf> {
+    let from = map.range::<Path, _>((Bound::Included(target), Bound::Unbounded));
+    from.take_while(|(path, _)| path.starts_with(target)).map(|(path, _)| path.clone()).collect()
 }
 
 fn is_hidden(path: &Path) -> bool {

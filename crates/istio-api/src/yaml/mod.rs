@@ -9,7 +9,7 @@ pub(crate) use load::load;
 pub(crate) use node::same_name;
 pub use node::{Entry, Node, Scalar, Value};
 pub use resolve::int;
-pub(crate) use split::split;
+pub(crate) use split::{Chunk, split};
 
 /// Why a document could not be read. Line and column count from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
