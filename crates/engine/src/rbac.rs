@@ -6,7 +6,7 @@ use ir::rbac::{Permission, Principal, RbacAction};
 use stdx::Str;
 
 use crate::request::path_only;
-use crate::{Problem, Request, matcher};
+use crate::{Problem, Request, matcher, metadata};
 
 /// What is known of the connection a caller came on.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Peer<'a> {
     pub server_name: &'a str,
     /// The verified certificate of the peer.
     pub certificate: Option<&'a Certificate>,
+    /// What filters have said of the request.
+    pub metadata: Option<&'a ir::Metadata>,
 }
 
 /// What a verified certificate says.
@@ -64,6 +66,7 @@ enum Node {
     Authenticated(Option<matcher::Text>),
     DirectRemoteIp(ir::Cidr),
     RemoteIp(ir::Cidr),
+    Metadata(metadata::Matcher),
 }
 
 impl Rbac {
@@ -123,6 +126,7 @@ impl<R: Request + ?Sized> Facts<'_, R> {
             Node::Authenticated(text) => self.authenticated(text.as_ref()),
             Node::DirectRemoteIp(range) => range.contains(self.peer.direct_remote),
             Node::RemoteIp(range) => range.contains(self.peer.remote),
+            Node::Metadata(matcher) => matcher.matches(self.peer.metadata),
         }
     }
 
@@ -167,6 +171,7 @@ fn permission(permission: &Permission) -> Result<Node, Problem> {
             Node::DestinationPorts { start: *start, end: *end }
         }
         Permission::RequestedServerName(text) => Node::ServerName(matcher::Text::compile(text)?),
+        Permission::Metadata(it) => Node::Metadata(metadata::Matcher::compile(it)?),
     })
 }
 
@@ -183,6 +188,7 @@ fn principal(principal: &Principal) -> Result<Node, Problem> {
         Principal::RemoteIp(range) => Node::RemoteIp(*range),
         Principal::Header(header) => Node::Header(matcher::Header::compile(header)?),
         Principal::UrlPath(text) => Node::Path(matcher::Text::compile(text)?),
+        Principal::Metadata(it) => Node::Metadata(metadata::Matcher::compile(it)?),
     })
 }
 
@@ -206,6 +212,7 @@ mod tests {
             local: SocketAddr::from(([10, 0, 0, 1], 9080)),
             server_name: "",
             certificate: certificate.as_ref(),
+            metadata: None,
         };
         rules.decide(&peer, request)
     }

@@ -68,6 +68,23 @@ pub fn query_parameter<'a>(path: &'a [u8], name: &str) -> Option<&'a [u8]> {
     })
 }
 
+/// A path whose query lacks some parameters and has others, these at the end.
+pub fn with_query<S: AsRef<str>>(path: &[u8], set: &[(S, S)], remove: &[S]) -> Vec<u8> {
+    let gone = |pair: &[u8]| {
+        let key = pair.split(|b| *b == b'=').next().unwrap_or_default();
+        let named = set.iter().map(|(key, _)| key).chain(remove);
+        named.into_iter().any(|name| name.as_ref().as_bytes() == key)
+    };
+    let mut out = path_only(path).to_vec();
+    let old = query(path).split(|b| *b == b'&').filter(|pair| !pair.is_empty() && !gone(pair));
+    let new = set.iter().map(|(key, value)| [key.as_ref(), "=", value.as_ref()].concat().into_bytes());
+    for (i, pair) in old.map(<[u8]>::to_vec).chain(new).enumerate() {
+        out.push(if i == 0 { b'?' } else { b'&' });
+        out.extend_from_slice(&pair);
+    }
+    out
+}
+
 /// The value of a cookie; the first of that name, without quotes.
 pub fn cookie<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
     header.split(|b| *b == b';').find_map(|pair| {
@@ -156,6 +173,8 @@ mod tests {
         assert_eq!(query_parameter(b"/?a=1&b=2&b=3&c", "b"), Some(&b"2"[..]));
         assert_eq!(query_parameter(b"/?a=1&c", "c"), Some(&b""[..]));
         assert_eq!(query_parameter(b"/", "c"), None);
+        assert_eq!(with_query(b"/p?a=1&b=2&c", &[("b", "9"), ("d", "4")], &["c"]), b"/p?a=1&b=9&d=4");
+        assert_eq!(with_query(b"/p?a=1", &[], &["a"]), b"/p");
         for (authority, host) in [("a:80", "a"), ("a", "a"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]")] {
             assert_eq!(host_of(authority.as_bytes()), host.as_bytes());
         }

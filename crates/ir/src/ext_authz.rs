@@ -66,6 +66,8 @@ pub struct HttpAuthz {
     pub allowed_client_headers: Vec<StringMatcher>,
     /// Of an answer that allows, for the client.
     pub allowed_client_headers_on_success: Vec<StringMatcher>,
+    /// Of an answer, that go into dynamic metadata.
+    pub metadata_from_headers: Vec<StringMatcher>,
 }
 
 /// How much of a request's body the service gets.

@@ -46,6 +46,10 @@ pub struct JwtProvider {
     pub pad_forward_payload_header: bool,
     /// Key of the payload in dynamic metadata.
     pub payload_in_metadata: Option<Str>,
+    /// Of the payload in metadata, claims whose text becomes a list of its words.
+    pub space_delimited_claims: Vec<Str>,
+    /// Key of the token's header in dynamic metadata.
+    pub header_in_metadata: Option<Str>,
     /// `None` is Envoy's 60 s.
     pub clock_skew: Option<Duration>,
     pub claim_to_headers: Vec<ClaimToHeader>,

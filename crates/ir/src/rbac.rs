@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use stdx::Str;
 
-use crate::{Cidr, HeaderMatcher, StringMatcher};
+use crate::{Cidr, HeaderMatcher, MetadataMatcher, StringMatcher};
 
 /// `envoy.config.rbac.v3.RBAC`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +48,8 @@ pub enum Permission {
         end: u32,
     },
     RequestedServerName(StringMatcher),
+    /// What filters before this one have said of the request.
+    Metadata(MetadataMatcher),
 }
 
 /// Who asks.
@@ -66,4 +68,6 @@ pub enum Principal {
     RemoteIp(Cidr),
     Header(HeaderMatcher),
     UrlPath(StringMatcher),
+    /// What filters before this one have said of the request.
+    Metadata(MetadataMatcher),
 }

@@ -177,6 +177,7 @@ fn authorize(worker: &Worker, chain: &Chain, info: &ConnInfo) -> Result<(), Str>
             local: info.local,
             server_name: info.sni.as_deref().unwrap_or(""),
             certificate: certificate.as_ref(),
+            metadata: None,
         };
         let stats = worker.stats.tcp(&filter.stat_prefix);
         let decide = |rules: &engine::rbac::Rbac| rules.decide(&peer, None::<&engine::request::PlainRequest>);

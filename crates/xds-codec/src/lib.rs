@@ -6,6 +6,7 @@
 
 #[cfg(any(test, feature = "arbitrary"))]
 pub mod arbitrary;
+pub mod authz;
 pub mod decode;
 pub mod encode;
 mod istio;

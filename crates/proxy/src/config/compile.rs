@@ -11,8 +11,10 @@ use engine::overrides::RateLimit;
 use engine::route::RouteTable;
 use identity::{ClientTls, SecretStore, ServerTls};
 use ir::cluster::ProxyProtocol;
+use ir::ext_authz::AuthzService;
 use ir::filter::Reporter;
 use ir::http::RouteSource;
+use ir::jwt::Jwks;
 use ir::listener::ListenerFilter;
 use ir::{Address, Direction, FilterChain, HttpConnectionManager, LoadAssignment, UpstreamTls};
 use stdx::Str;
@@ -24,6 +26,8 @@ use super::snapshot::{
 };
 use crate::access_log;
 use crate::balance::Balance;
+use crate::http::filters::ext_authz::ExtAuthz;
+use crate::http::filters::jwt_authn::JwtAuthn;
 
 /// Compiles a listener.
 ///
@@ -162,8 +166,16 @@ fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Prob
             ir::HttpFilter::Buffer { max_request_bytes } => {
                 filters.push(HttpFilter::Buffer(*max_request_bytes));
             }
-            ir::HttpFilter::JwtAuthn(_) => return Err(not_yet(i, "envoy.filters.http.jwt_authn")),
-            ir::HttpFilter::ExtAuthz(_) => return Err(not_yet(i, "envoy.filters.http.ext_authz")),
+            ir::HttpFilter::JwtAuthn(it) => {
+                let compiled = JwtAuthn::compile(it, &config.stat_prefix);
+                let compiled = compiled.map_err(|p| p.inside(format!("http_filters[{i}]")))?;
+                filters.push(HttpFilter::JwtAuthn(Arc::new(compiled)));
+            }
+            ir::HttpFilter::ExtAuthz(it) => {
+                let compiled = ExtAuthz::compile(it, &config.stat_prefix);
+                let compiled = compiled.map_err(|p| p.inside(format!("http_filters[{i}]")))?;
+                filters.push(HttpFilter::ExtAuthz(Arc::new(compiled)));
+            }
             ir::HttpFilter::Compressor(_) => return Err(not_yet(i, "envoy.filters.http.compressor")),
             ir::HttpFilter::HealthCheck(_) => return Err(not_yet(i, "envoy.filters.http.health_check")),
             ir::HttpFilter::UpstreamAlpn { protocols } => {
@@ -328,15 +340,36 @@ pub fn names_of(config: &ir::Listener) -> (Vec<Str>, Vec<Str>) {
                     clusters.extend(all.iter().map(|(name, _)| name.clone()))
                 }
             },
-            ir::Terminal::Http(http) => match &http.routes {
-                RouteSource::Rds(name) => routes.push(name.clone()),
-                RouteSource::Inline(config) => {
-                    clusters.extend(config.virtual_hosts.iter().flat_map(clusters_of))
+            ir::Terminal::Http(http) => {
+                clusters.extend(http.http_filters.iter().flat_map(asked));
+                match &http.routes {
+                    RouteSource::Rds(name) => routes.push(name.clone()),
+                    RouteSource::Inline(config) => {
+                        clusters.extend(config.virtual_hosts.iter().flat_map(clusters_of))
+                    }
                 }
-            },
+            }
         }
     }
     (clusters, routes)
+}
+
+/// Names of clusters that a filter asks.
+fn asked(filter: &ir::HttpFilter) -> Vec<Str> {
+    match filter {
+        ir::HttpFilter::ExtAuthz(it) => match &it.service {
+            AuthzService::Grpc(it) => vec![it.cluster.clone()],
+            AuthzService::Http(it) => vec![it.cluster.clone()],
+        },
+        ir::HttpFilter::JwtAuthn(it) => {
+            let remote = it.providers.values().filter_map(|provider| match &provider.jwks {
+                Jwks::Remote(remote) => Some(remote.cluster.clone()),
+                Jwks::Inline(_) => None,
+            });
+            remote.collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Names of clusters that a virtual host's routes send to.

@@ -19,6 +19,8 @@ use upstream::{ClusterState, Destination};
 use super::lazy::LazyCluster;
 use crate::access_log::AccessLog;
 use crate::balance::Balance;
+use crate::http::filters::ext_authz::ExtAuthz;
+use crate::http::filters::jwt_authn::JwtAuthn;
 
 /// A persistent map: cloning shares it, a change copies a few nodes.
 pub type Map<K, V> =
@@ -154,14 +156,23 @@ pub enum HttpFilter {
     /// Bytes.
     Buffer(u32),
     Alpn(AlpnOverride),
+    ExtAuthz(Arc<ExtAuthz>),
+    JwtAuthn(Arc<JwtAuthn>),
 }
 
 impl HttpFilter {
     /// Whether responses pass it, too.
     pub fn sees_responses(&self) -> bool {
         match self {
-            HttpFilter::Cors | HttpFilter::LocalRateLimit(_) | HttpFilter::HeaderMutation(_) => true,
-            HttpFilter::Rbac(_) | HttpFilter::Fault(_) | HttpFilter::Buffer(_) | HttpFilter::Alpn(_) => false,
+            HttpFilter::Cors
+            | HttpFilter::LocalRateLimit(_)
+            | HttpFilter::HeaderMutation(_)
+            | HttpFilter::ExtAuthz(_) => true,
+            HttpFilter::Rbac(_)
+            | HttpFilter::Fault(_)
+            | HttpFilter::Buffer(_)
+            | HttpFilter::Alpn(_)
+            | HttpFilter::JwtAuthn(_) => false,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod attempt;
 pub mod body;
+mod callout;
 pub mod context;
 pub mod forward;
 pub mod h1;
@@ -16,7 +17,7 @@ pub mod respond;
 mod stall;
 pub mod upgrade;
 
-mod filters;
+pub(crate) mod filters;
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -78,12 +78,15 @@ pub struct LocalReply {
     pub headers: Vec<(&'static str, Vec<u8>)>,
     pub edits: Vec<ir::route::HeaderValue>,
     pub grpc_status: Option<u32>,
+    /// In place of `body`, where it may be no text.
+    pub raw: Vec<u8>,
 }
 
 impl LocalReply {
     pub fn new(status: u16, flag: Option<Flag>, details: impl Into<Cow<'static, str>>) -> Self {
         let (details, body) = (details.into(), Cow::Borrowed(""));
-        LocalReply { status, flag, details, body, headers: Vec::new(), edits: Vec::new(), grpc_status: None }
+        let (headers, edits, raw) = Default::default();
+        LocalReply { status, flag, details, body, headers, edits, grpc_status: None, raw }
     }
 
     pub fn body(self, body: impl Into<Cow<'static, str>>) -> Self {
@@ -128,13 +131,15 @@ struct Reply {
     overloaded: bool,
     headers: Vec<(&'static str, Vec<u8>)>,
     edits: Vec<ir::route::HeaderValue>,
+    raw: Vec<u8>,
 }
 
 impl Reply {
     fn new(status: u16, flag: Option<Flag>, details: impl Into<Cow<'static, str>>) -> Self {
         let (details, body) = (details.into(), Cow::Borrowed(""));
-        let (headers, edits, overloaded) = Default::default();
-        Reply { status, flag, details, body, grpc_status: None, location: None, overloaded, headers, edits }
+        let (headers, edits, raw, overloaded) = Default::default();
+        let (grpc_status, location) = (None, None);
+        Reply { status, flag, details, body, grpc_status, location, overloaded, headers, edits, raw }
     }
 
     fn body(self, body: impl Into<Cow<'static, str>>) -> Self {
@@ -165,7 +170,10 @@ pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
     }
     ctx.record.details = reply.details;
     let mut head;
-    let mut content = reply.body.into_owned();
+    let mut content = match reply.raw.is_empty() {
+        true => reply.body.into_owned().into_bytes(),
+        false => reply.raw,
+    };
     if ctx.is_grpc {
         // gRPC clients read the status from the head of a response without a body.
         head = ResponseHead::new(200);
@@ -173,7 +181,7 @@ pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
         let status = reply.grpc_status.unwrap_or_else(|| grpc::status_of_http(reply.status));
         head.set("grpc-status", status.to_string());
         if !content.is_empty() {
-            head.set("grpc-message", percent_encoded(&content));
+            head.set("grpc-message", percent_encoded(&String::from_utf8_lossy(&content)));
         }
         content.clear();
     } else {
@@ -270,8 +278,8 @@ fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
             Reply { grpc_status: Some(4), ..reply.body("downstream duration timeout") }
         }
         Stop::Local(it) => {
-            let LocalReply { status, flag, details, body, headers, edits, grpc_status } = *it;
-            Reply { headers, edits, grpc_status, ..Reply::new(status, flag, details).body(body) }
+            let LocalReply { status, flag, details, body, headers, edits, grpc_status, raw } = *it;
+            Reply { headers, edits, grpc_status, raw, ..Reply::new(status, flag, details).body(body) }
         }
         Stop::Draining => Reply::new(503, None, "draining"),
     }

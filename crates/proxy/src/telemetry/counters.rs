@@ -195,6 +195,28 @@ group! {
     }
 }
 
+group! {
+    /// `http.<prefix>.ext_authz.…` and `cluster.<name>.ext_authz.…`
+    AuthzStats {
+        counter ok "ok",
+        counter denied "denied",
+        counter error "error",
+        counter disabled "disabled",
+        counter failure_mode_allowed "failure_mode_allowed",
+    }
+}
+
+group! {
+    /// `http.<prefix>.jwt_authn.…`
+    JwtStats {
+        counter allowed "allowed",
+        counter denied "denied",
+        counter cors_preflight_bypassed "cors_preflight_bypassed",
+        counter fetch_success "jwks_fetch_success",
+        counter fetch_failed "jwks_fetch_failed",
+    }
+}
+
 impl ClusterStats {
     /// Counts a response.
     pub fn response(&self, status: u16) {

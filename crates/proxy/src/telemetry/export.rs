@@ -17,6 +17,8 @@ pub enum Scope {
     Tcp(Str),
     /// `<stat prefix>.http_local_rate_limit`.
     RateLimit(Str),
+    /// Of a filter: `http.<prefix>.ext_authz`.
+    Filter(Str),
     Server,
     ClusterManager,
     ListenerManager,
@@ -40,6 +42,8 @@ pub fn collect(workers: &[Arc<WorkerStats>]) -> Vec<Sample> {
         add(&mut sums, &worker.listeners, Scope::Listener);
         add(&mut sums, &worker.tcp, Scope::Tcp);
         add(&mut sums, &worker.rate_limits, Scope::RateLimit);
+        add(&mut sums, &worker.authz, Scope::Filter);
+        add(&mut sums, &worker.jwt, Scope::Filter);
     }
     let sample = |((scope, name), (kind, value))| Sample { scope, name, kind, value };
     sums.into_iter().map(sample).collect()
@@ -72,6 +76,7 @@ impl Sample {
             Scope::Listener(address) => format!("listener.{address}.{name}"),
             Scope::Tcp(prefix) => format!("tcp.{prefix}.{name}"),
             Scope::RateLimit(prefix) => format!("{prefix}.http_local_rate_limit.{name}"),
+            Scope::Filter(scope) => format!("{scope}.{name}"),
             Scope::Server => format!("server.{name}"),
             Scope::ClusterManager => format!("cluster_manager.{name}"),
             Scope::ListenerManager => format!("listener_manager.{name}"),
@@ -80,6 +85,9 @@ impl Sample {
 
     /// Name and labels as Envoy's Prometheus output has them.
     fn prometheus(&self) -> (String, String) {
+        if let Scope::Filter(scope) = &self.scope {
+            return of_filter(scope, self.name);
+        }
         let (scope, label) = match &self.scope {
             Scope::Cluster(name) => ("cluster", format!("envoy_cluster_name=\"{}\"", escape(name))),
             Scope::Http(name) => ("http", format!("envoy_http_conn_manager_prefix=\"{}\"", escape(name))),
@@ -88,6 +96,7 @@ impl Sample {
             Scope::RateLimit(name) => {
                 ("http_local_rate_limit", format!("envoy_local_http_ratelimit_prefix=\"{}\"", escape(name)))
             }
+            Scope::Filter(_) => ("filter", String::new()),
             Scope::Server => ("server", String::new()),
             Scope::ClusterManager => ("cluster_manager", String::new()),
             Scope::ListenerManager => ("listener_manager", String::new()),
@@ -101,6 +110,21 @@ impl Sample {
             _ => (format!("envoy_{scope}_{name}"), label),
         }
     }
+}
+
+/// `http.<prefix>.<rest>` and `cluster.<name>.<rest>`: the name in the middle is a label.
+fn of_filter(scope: &str, name: &str) -> (String, String) {
+    let flat = |text: &str| text.replace(['.', '-'], "_");
+    let (kind, label) = match scope.split_once('.') {
+        Some(("http", rest)) => (("http", rest), "envoy_http_conn_manager_prefix"),
+        Some(("cluster", rest)) => (("cluster", rest), "envoy_cluster_name"),
+        _ => return (format!("envoy_{}_{name}", flat(scope)), String::new()),
+    };
+    let (kind, rest) = kind;
+    let filters = [".ext_authz", ".jwt_authn", ".compressor"];
+    let at = filters.iter().find_map(|filter| rest.find(filter)).unwrap_or(rest.len());
+    let (owner, filter) = rest.split_at(at);
+    (format!("envoy_{kind}{}_{name}", flat(filter)), format!("{label}=\"{}\"", escape(owner)))
 }
 
 /// Appends all samples in Prometheus' text format.

@@ -13,7 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use stdx::Str;
 
-pub use counters::{ClusterStats, Counter, Group, HttpStats, Kind, ListenerStats, RateLimitStats, TcpStats};
+pub use counters::{
+    AuthzStats, ClusterStats, Counter, Group, HttpStats, JwtStats, Kind, ListenerStats, RateLimitStats,
+    TcpStats,
+};
 pub use export::{Sample, Scope, collect};
 pub use istio::{IstioStats, LocalLabels};
 
@@ -29,6 +32,8 @@ pub struct WorkerStats {
     pub(crate) listeners: Scopes<ListenerStats>,
     pub(crate) tcp: Scopes<TcpStats>,
     pub(crate) rate_limits: Scopes<RateLimitStats>,
+    pub(crate) authz: Scopes<AuthzStats>,
+    pub(crate) jwt: Scopes<JwtStats>,
     pub(crate) istio: istio::SharedSeries,
 }
 
@@ -40,6 +45,8 @@ pub struct Stats {
     listeners: Local<ListenerStats>,
     tcp: Local<TcpStats>,
     rate_limits: Local<RateLimitStats>,
+    authz: Local<AuthzStats>,
+    jwt: Local<JwtStats>,
     pub istio: IstioStats,
 }
 
@@ -55,6 +62,8 @@ impl Stats {
             listeners: Local::default(),
             tcp: Local::default(),
             rate_limits: Local::default(),
+            authz: Local::default(),
+            jwt: Local::default(),
         })
     }
 
@@ -76,6 +85,16 @@ impl Stats {
 
     pub fn rate_limit(&self, prefix: &Str) -> Arc<RateLimitStats> {
         scope(&self.rate_limits, &self.shared.rate_limits, prefix)
+    }
+
+    /// By the whole scope: `http.ingress.ext_authz`.
+    pub fn authz(&self, scope: &Str) -> Arc<AuthzStats> {
+        self::scope(&self.authz, &self.shared.authz, scope)
+    }
+
+    /// By the whole scope: `http.ingress.jwt_authn`.
+    pub fn jwt(&self, scope: &Str) -> Arc<JwtStats> {
+        self::scope(&self.jwt, &self.shared.jwt, scope)
     }
 }
 

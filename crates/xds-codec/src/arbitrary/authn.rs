@@ -44,8 +44,8 @@ pub(super) fn ext_authz() -> BoxedStrategy<ExtAuthz> {
     );
     let target = (text::name(), text::name(), text::duration());
     let path = (text::maybe_empty(), option::of(text::path()));
-    let http = (target, path, pairs(), list(), list(), list(), list()).prop_map(
-        |((uri, cluster, timeout), (path_prefix, path_override), headers_to_add, a, b, c, d)| {
+    let http = (target, path, pairs(), list(), list(), list(), list(), list()).prop_map(
+        |((uri, cluster, timeout), (path_prefix, path_override), headers_to_add, a, b, c, d, e)| {
             AuthzService::Http(HttpAuthz {
                 uri,
                 cluster,
@@ -57,6 +57,7 @@ pub(super) fn ext_authz() -> BoxedStrategy<ExtAuthz> {
                 allowed_upstream_headers_to_append: b,
                 allowed_client_headers: c,
                 allowed_client_headers_on_success: d,
+                metadata_from_headers: e,
             })
         },
     );
@@ -124,7 +125,8 @@ fn provider() -> BoxedStrategy<JwtProvider> {
     let wanted = (option::of(text::name()), vec(text::name(), 0..2), option::of(matcher::string()));
     let times = (option::of(text::duration()), option::of((1u64..9999).prop_map(Duration::from_secs)));
     let places = (vec(header, 0..2), vec(text::name(), 0..2), vec(text::name(), 0..2));
-    let told = (option::of(text::header()), option::of(text::name()), vec(claim, 0..2));
+    let metadata = (option::of(text::name()), vec(text::name(), 0..2), option::of(text::name()));
+    let told = (option::of(text::header()), metadata, vec(claim, 0..2));
     (wanted, times, jwks, places, told, any::<(bool, bool, bool)>())
         .prop_map(|(wanted, times, jwks, places, told, flags)| JwtProvider {
             issuer: wanted.0,
@@ -139,7 +141,9 @@ fn provider() -> BoxedStrategy<JwtProvider> {
             from_cookies: places.2,
             forward_payload_header: told.0,
             pad_forward_payload_header: flags.2,
-            payload_in_metadata: told.1,
+            payload_in_metadata: told.1.0,
+            space_delimited_claims: told.1.1,
+            header_in_metadata: told.1.2,
             clock_skew: times.1,
             claim_to_headers: told.2,
         })

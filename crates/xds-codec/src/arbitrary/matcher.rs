@@ -2,7 +2,7 @@
 
 use ir::matcher::HeaderMatch;
 use ir::route::RegexRewrite;
-use ir::{Fraction, HeaderMatcher, StringMatch, StringMatcher};
+use ir::{Fraction, HeaderMatcher, MetadataMatcher, StringMatch, StringMatcher, ValueMatcher};
 use proptest::prelude::*;
 
 use super::text;
@@ -40,6 +40,24 @@ pub fn header() -> BoxedStrategy<HeaderMatcher> {
             invert,
             treat_missing_as_empty,
         })
+        .boxed()
+}
+
+pub fn metadata() -> BoxedStrategy<MetadataMatcher> {
+    let leaf = prop_oneof![
+        Just(ValueMatcher::Null),
+        Just(ValueMatcher::Present),
+        any::<bool>().prop_map(ValueMatcher::Bool),
+        string().prop_map(ValueMatcher::Text),
+    ];
+    let value = leaf.prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            inner.clone().prop_map(|it| ValueMatcher::List(Box::new(it))),
+            prop::collection::vec(inner, 2..4).prop_map(ValueMatcher::Or),
+        ]
+    });
+    (text::name(), prop::collection::vec(text::name(), 1..3), value, any::<bool>())
+        .prop_map(|(filter, path, value, invert)| MetadataMatcher { filter, path, value, invert })
         .boxed()
 }
 

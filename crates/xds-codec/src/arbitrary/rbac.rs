@@ -27,6 +27,7 @@ fn permission() -> BoxedStrategy<Permission> {
         any::<u16>().prop_map(Permission::DestinationPort),
         range.prop_map(|(start, end)| Permission::DestinationPortRange { start, end }),
         matcher::string().prop_map(Permission::RequestedServerName),
+        matcher::metadata().prop_map(Permission::Metadata),
     ];
     leaf.prop_recursive(3, 8, 3, |inner| {
         prop_oneof![
@@ -46,6 +47,7 @@ fn principal() -> BoxedStrategy<Principal> {
         text::cidr().prop_map(Principal::RemoteIp),
         matcher::header().prop_map(Principal::Header),
         matcher::string().prop_map(Principal::UrlPath),
+        matcher::metadata().prop_map(Principal::Metadata),
     ];
     leaf.prop_recursive(3, 8, 3, |inner| {
         prop_oneof![

@@ -173,7 +173,6 @@ fn http(at: At<'_>, it: pb::HttpService) -> HttpAuthz {
         allowed_client_headers_on_success,
         dynamic_metadata_from_headers,
     } = authorization_response.unwrap_or_default();
-    harmless!(Metadata; dynamic_metadata_from_headers);
     let of_request = at.field("authorization_request");
     if allowed_headers.is_some() {
         of_request
@@ -199,6 +198,7 @@ fn http(at: At<'_>, it: pb::HttpService) -> HttpAuthz {
             "allowed_client_headers_on_success",
             allowed_client_headers_on_success,
         ),
+        metadata_from_headers: list("dynamic_metadata_from_headers", dynamic_metadata_from_headers),
     }
 }
 

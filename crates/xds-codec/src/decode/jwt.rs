@@ -93,7 +93,9 @@ fn provider(at: At<'_>, it: pb::JwtProvider) -> JwtProvider {
         jwks_source_specifier,
     } = it;
     refuse!(at; clear_route_cache);
-    harmless!(Metadata; normalize_payload_in_metadata, header_in_metadata, failed_status_in_metadata);
+    refuse!(at; failed_status_in_metadata);
+    let pb::jwt_provider::NormalizePayload { space_delimited_claims } =
+        normalize_payload_in_metadata.unwrap_or_default();
     harmless!(Tuning; jwt_cache_config);
     let header_at = |(index, it)| {
         let pb::JwtHeader { name, value_prefix } = it;
@@ -116,6 +118,8 @@ fn provider(at: At<'_>, it: pb::JwtProvider) -> JwtProvider {
             .then(|| headers::header_name(at.field("forward_payload_header"), forward_payload_header)),
         pad_forward_payload_header,
         payload_in_metadata: wire::optional_text(payload_in_metadata),
+        space_delimited_claims: wire::texts(space_delimited_claims),
+        header_in_metadata: wire::optional_text(header_in_metadata),
         clock_skew: (clock_skew_seconds != 0).then(|| Duration::from_secs(clock_skew_seconds.into())),
         claim_to_headers: claim_to_headers.into_iter().enumerate().map(claim_at).collect(),
     }

@@ -2,7 +2,7 @@
 
 use ir::matcher::HeaderMatch;
 use ir::route::RegexRewrite;
-use ir::{Fraction, HeaderMatcher, StringMatch, StringMatcher};
+use ir::{Fraction, HeaderMatcher, MetadataMatcher, StringMatch, StringMatcher, ValueMatcher};
 use stdx::Str;
 
 use super::at::At;
@@ -129,4 +129,53 @@ pub(super) fn rewrite(at: At<'_>, it: matcher::RegexMatchAndSubstitute) -> Regex
         at.field("substitution").refuse("has control characters");
     }
     RegexRewrite { pattern: regex(at.field("pattern"), pattern), substitution: substitution.into() }
+}
+
+pub(super) fn metadata(at: At<'_>, it: matcher::MetadataMatcher) -> MetadataMatcher {
+    let matcher::MetadataMatcher { filter, path, value, invert } = it;
+    if path.is_empty() {
+        at.field("path").refuse("must not be empty");
+    }
+    let key_at = |(index, it): (usize, matcher::metadata_matcher::PathSegment)| {
+        let key = it.segment.map(|matcher::metadata_matcher::path_segment::Segment::Key(key)| key);
+        wire::required(at.index("path", index).field("key"), key.unwrap_or_default())
+    };
+    MetadataMatcher {
+        filter: wire::required(at.field("filter"), filter),
+        path: path.into_iter().enumerate().map(key_at).collect(),
+        value: value_matcher(at.field("value"), value.unwrap_or_default()),
+        invert,
+    }
+}
+
+fn value_matcher(at: At<'_>, it: matcher::ValueMatcher) -> ValueMatcher {
+    use matcher::list_matcher::MatchPattern as ListPattern;
+    use matcher::value_matcher::MatchPattern;
+    let name = match it.match_pattern {
+        Some(MatchPattern::NullMatch(_)) => return ValueMatcher::Null,
+        Some(MatchPattern::BoolMatch(it)) => return ValueMatcher::Bool(it),
+        Some(MatchPattern::StringMatch(it)) => return ValueMatcher::Text(text(at.field("string_match"), it)),
+        Some(MatchPattern::PresentMatch(true)) => return ValueMatcher::Present,
+        Some(MatchPattern::ListMatch(it)) => {
+            let at = at.field("list_match");
+            let inner = it.match_pattern.map(|ListPattern::OneOf(it)| *it);
+            return ValueMatcher::List(Box::new(value_matcher(
+                at.field("one_of"),
+                inner.unwrap_or_default(),
+            )));
+        }
+        Some(MatchPattern::OrMatch(it)) => {
+            let at = at.field("or_match");
+            if it.value_matchers.len() < 2 {
+                at.field("value_matchers").refuse("needs two or more");
+            }
+            let one = |(index, it)| value_matcher(at.index("value_matchers", index), it);
+            return ValueMatcher::Or(it.value_matchers.into_iter().enumerate().map(one).collect());
+        }
+        Some(MatchPattern::PresentMatch(false)) => "present_match: false",
+        Some(MatchPattern::DoubleMatch(_)) => "double_match",
+        None => "a value without a pattern",
+    };
+    at.refuse(format!("{name} is not supported"));
+    ValueMatcher::Null
 }

@@ -73,7 +73,7 @@ pub(super) fn texts(at: At<'_>, it: google::Struct) -> BTreeMap<Str, Str> {
     all
 }
 
-pub(super) fn json_map(it: google::Struct) -> BTreeMap<Str, Json> {
+pub(crate) fn json_map(it: google::Struct) -> BTreeMap<Str, Json> {
     it.fields.into_iter().map(|(key, value)| (key.into(), json(value))).collect()
 }
 

@@ -39,6 +39,7 @@ mod jwt;
 mod listener;
 mod matcher;
 mod metadata;
+pub(crate) use metadata::json_map;
 mod name_table;
 mod number;
 mod overrides;

@@ -88,8 +88,10 @@ fn permission(at: At<'_>, it: rbac::Permission) -> Permission {
         Some(Rule::RequestedServerName(it)) => {
             return Permission::RequestedServerName(matcher::text(at.field("requested_server_name"), it));
         }
+        Some(Rule::Metadata(it)) => {
+            return Permission::Metadata(matcher::metadata(at.field("metadata"), it));
+        }
         Some(Rule::Any(false)) => "any: false",
-        Some(Rule::Metadata(_)) => "metadata",
         Some(Rule::Matcher(_)) => "matcher",
         Some(Rule::UriTemplate(_)) => "uri_template",
         Some(Rule::SourcedMetadata(_)) => "sourced_metadata",
@@ -145,9 +147,11 @@ fn principal(at: At<'_>, it: rbac::Principal) -> Principal {
         }
         Some(Identifier::Header(it)) => return Principal::Header(matcher::header(at.field("header"), it)),
         Some(Identifier::UrlPath(it)) => return Principal::UrlPath(url_path(at.field("url_path"), it)),
+        Some(Identifier::Metadata(it)) => {
+            return Principal::Metadata(matcher::metadata(at.field("metadata"), it));
+        }
         Some(Identifier::Any(false)) => "any: false",
         Some(Identifier::SourceIp(_)) => "source_ip",
-        Some(Identifier::Metadata(_)) => "metadata",
         Some(Identifier::FilterState(_)) => "filter_state",
         Some(Identifier::SourcedMetadata(_)) => "sourced_metadata",
         Some(Identifier::Custom(_)) => "custom",

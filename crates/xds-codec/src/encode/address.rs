@@ -16,6 +16,10 @@ pub(super) fn address(it: &Address) -> core::Address {
     core::Address { address: Some(kind) }
 }
 
+pub(crate) fn socket_address(it: std::net::SocketAddr) -> core::Address {
+    address(&Address::Socket(it))
+}
+
 /// A source address: any port.
 pub(super) fn source(ip: IpAddr) -> core::SocketAddress {
     socket(ip.to_string(), 0)

@@ -80,6 +80,7 @@ fn http(it: &HttpAuthz) -> pb::HttpService {
             allowed_upstream_headers_to_append: texts(&it.allowed_upstream_headers_to_append),
             allowed_client_headers: texts(&it.allowed_client_headers),
             allowed_client_headers_on_success: texts(&it.allowed_client_headers_on_success),
+            dynamic_metadata_from_headers: texts(&it.metadata_from_headers),
             ..Default::default()
         }),
         ..Default::default()

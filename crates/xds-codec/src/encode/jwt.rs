@@ -49,6 +49,12 @@ fn provider(it: &JwtProvider) -> pb::JwtProvider {
         forward_payload_header: wire::optional_text(&it.forward_payload_header),
         pad_forward_payload_header: it.pad_forward_payload_header,
         payload_in_metadata: wire::optional_text(&it.payload_in_metadata),
+        normalize_payload_in_metadata: (!it.space_delimited_claims.is_empty()).then(|| {
+            pb::jwt_provider::NormalizePayload {
+                space_delimited_claims: wire::texts(&it.space_delimited_claims),
+            }
+        }),
+        header_in_metadata: wire::optional_text(&it.header_in_metadata),
         clock_skew_seconds: skew,
         claim_to_headers: it.claim_to_headers.iter().map(claim).collect(),
         jwks_source_specifier: Some(jwks(&it.jwks)),

@@ -63,3 +63,33 @@ pub(super) fn rewrite(it: &RegexRewrite) -> matcher::RegexMatchAndSubstitute {
         substitution: it.substitution.to_string(),
     }
 }
+
+pub(super) fn metadata(it: &ir::MetadataMatcher) -> matcher::MetadataMatcher {
+    use matcher::metadata_matcher::{PathSegment, path_segment::Segment};
+    let key = |key: &ir::Str| PathSegment { segment: Some(Segment::Key(key.to_string())) };
+    matcher::MetadataMatcher {
+        filter: it.filter.to_string(),
+        path: it.path.iter().map(key).collect(),
+        value: Some(value_matcher(&it.value)),
+        invert: it.invert,
+    }
+}
+
+fn value_matcher(it: &ir::ValueMatcher) -> matcher::ValueMatcher {
+    use matcher::value_matcher::{MatchPattern, NullMatch};
+    let pattern = match it {
+        ir::ValueMatcher::Null => MatchPattern::NullMatch(NullMatch {}),
+        ir::ValueMatcher::Bool(it) => MatchPattern::BoolMatch(*it),
+        ir::ValueMatcher::Text(it) => MatchPattern::StringMatch(text(it)),
+        ir::ValueMatcher::Present => MatchPattern::PresentMatch(true),
+        ir::ValueMatcher::List(it) => {
+            let one = matcher::list_matcher::MatchPattern::OneOf(Box::new(value_matcher(it)));
+            MatchPattern::ListMatch(Box::new(matcher::ListMatcher { match_pattern: Some(one) }))
+        }
+        ir::ValueMatcher::Or(all) => {
+            let value_matchers = all.iter().map(value_matcher).collect();
+            MatchPattern::OrMatch(matcher::OrMatcher { value_matchers })
+        }
+    };
+    matcher::ValueMatcher { match_pattern: Some(pattern) }
+}

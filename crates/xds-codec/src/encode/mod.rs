@@ -42,6 +42,7 @@ mod tcp;
 mod tls;
 mod wire;
 
+pub(crate) use address::socket_address;
 pub use bootstrap::bootstrap;
 pub use cluster::cluster;
 pub(crate) use cluster::{SO_MARK, SOL_SOCKET};

@@ -46,6 +46,7 @@ fn permission(it: &Permission) -> rbac::Permission {
             Rule::DestinationPortRange(envoy_type::Int32Range { start: bound(*start), end: bound(*end) })
         }
         Permission::RequestedServerName(it) => Rule::RequestedServerName(matcher::text(it)),
+        Permission::Metadata(it) => Rule::Metadata(matcher::metadata(it)),
     };
     rbac::Permission { rule: Some(rule) }
 }
@@ -67,6 +68,7 @@ fn principal(it: &Principal) -> rbac::Principal {
         Principal::RemoteIp(it) => Identifier::RemoteIp(address::cidr(it)),
         Principal::Header(it) => Identifier::Header(matcher::header(it)),
         Principal::UrlPath(it) => Identifier::UrlPath(url_path(it)),
+        Principal::Metadata(it) => Identifier::Metadata(matcher::metadata(it)),
     };
     rbac::Principal { identifier: Some(identifier) }
 }

@@ -3,8 +3,10 @@
 pub mod alpn;
 mod buffer;
 mod cors;
+pub mod ext_authz;
 mod fault;
 mod header_mutation;
+pub mod jwt_authn;
 mod local_rate_limit;
 pub mod peer_metadata;
 mod rbac;
@@ -28,6 +30,10 @@ pub struct State {
     /// A fault under way, and how slow the response has to be.
     fault: Option<fault::Active>,
     kbps: Option<u64>,
+    /// What filters have said of the request.
+    pub metadata: ir::Metadata,
+    /// What the response has to carry because the authorization service said so.
+    authz: Vec<ir::route::HeaderValue>,
     /// How many redirects were followed, and routes taken before.
     pub redirects: u32,
     pub routes: Vec<(usize, usize)>,
@@ -48,6 +54,9 @@ pub async fn decode(ctx: &mut Context, body: &RequestBody) -> Result<(), Stop> {
             HttpFilter::LocalRateLimit(limit) => local_rate_limit::decode(ctx, limit)?,
             HttpFilter::HeaderMutation(mutations) => header_mutation::decode(ctx, mutations),
             HttpFilter::Buffer(limit) => buffer::whole(ctx, body, *limit).await?,
+            HttpFilter::JwtAuthn(filter) => Box::pin(jwt_authn::decode(ctx, filter)).await?,
+            // In a box: few requests meet it, and none shall have room for it.
+            HttpFilter::ExtAuthz(filter) => Box::pin(ext_authz::check(ctx, filter, body)).await?,
         }
     }
     Ok(())
@@ -64,7 +73,12 @@ pub fn encode(ctx: &mut Context, head: &mut ResponseHead) {
             HttpFilter::Cors => cors::encode(ctx, head),
             HttpFilter::LocalRateLimit(_) => local_rate_limit::encode(ctx, head),
             HttpFilter::HeaderMutation(mutations) => header_mutation::encode(ctx, mutations, head),
-            HttpFilter::Rbac(_) | HttpFilter::Fault(_) | HttpFilter::Alpn(_) | HttpFilter::Buffer(_) => {}
+            HttpFilter::ExtAuthz(_) => ext_authz::encode(ctx, head),
+            HttpFilter::Rbac(_)
+            | HttpFilter::Fault(_)
+            | HttpFilter::Alpn(_)
+            | HttpFilter::Buffer(_)
+            | HttpFilter::JwtAuthn(_) => {}
         }
     }
 }

@@ -34,6 +34,7 @@ fn judge(ctx: &Context, rules: &Rbac) -> Verdict {
         local: info.local,
         server_name: info.sni.as_deref().unwrap_or(""),
         certificate: ctx.conn.certificate(),
+        metadata: ctx.filters.as_ref().map(|state| &state.metadata),
     };
     rules.decide(&peer, Some(&ctx.head))
 }

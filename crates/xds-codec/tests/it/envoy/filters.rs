@@ -127,6 +127,8 @@ fn jwt() -> JwtAuthn {
         forward_payload_header: Some("x-payload".into()),
         pad_forward_payload_header: true,
         payload_in_metadata: Some("payload".into()),
+        space_delimited_claims: vec!["scope".into()],
+        header_in_metadata: Some("header".into()),
         clock_skew: Some(Duration::from_secs(5)),
         claim_to_headers: vec![ClaimToHeader { header: "x-sub".into(), claim: "sub".into() }],
     };
@@ -181,6 +183,8 @@ fn http() -> AuthzService {
         allowed_upstream_headers_to_append: some(),
         allowed_client_headers: some(),
         allowed_client_headers_on_success: some(),
+        metadata_from_headers: some(),
+        metadata_from_headers: vec![StringMatcher::prefix("x-m-")],
     })
 }
 

@@ -1,0 +1,97 @@
+//! Questions of filters: a request of our own to a cluster, and its whole answer.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use upstream::{Body, Frame, Full, RequestHead, ResponseHead, SendOptions, Trailers};
+
+use super::context::Context;
+use crate::worker::Worker;
+
+/// More than this nobody answers a filter.
+const MAX_BODY: usize = 1 << 20;
+
+/// What came back.
+pub struct Reply {
+    pub head: ResponseHead,
+    pub body: Vec<u8>,
+    pub trailers: Option<Trailers>,
+}
+
+/// Why nothing came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// There is no such cluster, or no endpoint in it.
+    NoCluster,
+    Timeout,
+    /// The connection failed, or the answer was none.
+    Failed,
+}
+
+/// Sends a request to a cluster and waits for the whole of its answer.
+///
+/// # Errors
+/// There is none within `limit`.
+pub async fn ask(
+    ctx: &Context,
+    cluster: &str,
+    mut head: RequestHead,
+    body: Bytes,
+    limit: Duration,
+) -> Result<Reply, Unanswered> {
+    let worker = ctx.conn.worker.clone();
+    let original = ctx.conn.info.local;
+    // As Envoy marks its own requests.
+    head.set("x-envoy-internal", "true");
+    head.set("x-forwarded-for", original.ip().to_string());
+    if !limit.is_zero() {
+        head.set("x-envoy-expected-rq-timeout-ms", limit.as_millis().to_string());
+    }
+    let cluster = ctx.snapshot.cluster(cluster).ok_or(Unanswered::NoCluster)?;
+    let to = super::forward::destination(&worker, original, cluster).ok_or(Unanswered::NoCluster)?;
+    let exchange = exchange(&worker, &to, &head, body);
+    if limit.is_zero() {
+        return exchange.await;
+    }
+    let answered = tokio::time::timeout(limit, exchange).await;
+    answered.unwrap_or_else(|_| {
+        worker.stats.cluster(&cluster.config.name).rq_timeout.inc();
+        Err(Unanswered::Timeout)
+    })
+}
+
+async fn exchange(
+    worker: &Worker,
+    to: &upstream::Destination,
+    head: &RequestHead,
+    body: Bytes,
+) -> Result<Reply, Unanswered> {
+    let stats = worker.stats.cluster(&to.config.name);
+    stats.rq_total.inc();
+    let mut options = SendOptions::default();
+    let response = loop {
+        match worker.upstream.send(to, head, Full::new(body.clone()), &options).await {
+            Ok(response) => break response,
+            // Once more, where a connection that was kept turns out to be closed.
+            Err(error) if !options.fresh && error.may_be_sent_again(head.method()) => options.fresh = true,
+            Err(_) => return Err(Unanswered::Failed),
+        }
+    };
+    stats.response(response.head.status());
+    let mut reply = Reply { head: response.head, body: Vec::new(), trailers: None };
+    let mut body = response.body;
+    loop {
+        match std::future::poll_fn(|cx| body.poll_frame(cx)).await {
+            Ok(Some(Frame::Data(bytes))) => {
+                body.release(bytes.len());
+                if reply.body.len() + bytes.len() > MAX_BODY {
+                    return Err(Unanswered::Failed);
+                }
+                reply.body.extend_from_slice(&bytes);
+            }
+            Ok(Some(Frame::Trailers(trailers))) => reply.trailers = Some(trailers),
+            Ok(None) => return Ok(reply),
+            Err(_) => return Err(Unanswered::Failed),
+        }
+    }
+}
