@@ -161,6 +161,23 @@ impl Names {
     }
 }
 
+/// What a certificate says of itself, for whoever asks.
+pub struct CertificateFacts {
+    /// Hexadecimal.
+    pub serial: String,
+    pub names: Names,
+}
+
+/// The certificates of a PEM file that can be read.
+pub fn certificate_facts(pem: &str) -> Vec<CertificateFacts> {
+    let one = |der: CertificateDer<'_>| {
+        let (_, parsed) = X509Certificate::from_der(&der).ok()?;
+        let serial = parsed.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(CertificateFacts { serial, names: Names::of(&der).ok()? })
+    };
+    CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(|der| one(der.ok()?)).collect()
+}
+
 /// One certificate as PEM.
 pub fn cert_pem(certificate: &CertificateDer<'_>) -> String {
     use base64::Engine as _;

@@ -23,7 +23,7 @@ mod store;
 mod validation;
 mod verifier;
 
-pub use certificate::{Certificate, Names, Roots, cert_pem};
+pub use certificate::{Certificate, CertificateFacts, Names, Roots, cert_pem, certificate_facts};
 pub use client::{ClientTls, ConnectOptions};
 pub use error::{TlsError, TlsFailure};
 pub use handshake::{ClientStream, ServerStream, TlsInfo};

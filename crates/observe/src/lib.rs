@@ -1,5 +1,7 @@
 //! Logging, set up once per process. Logs go to stderr: stdout belongs to the command's result.
 
+pub mod levels;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
@@ -35,13 +37,31 @@ impl std::str::FromStr for LogFormat {
 pub fn init(format: LogFormat, default_filter: &str) -> Result<(), String> {
     let filter = filter_from(|name| std::env::var(name).ok(), default_filter)?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let logger =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
-    let _ = match format {
-        LogFormat::Text => logger.finish().try_init(),
-        LogFormat::Json => logger.json().flatten_event(true).finish().try_init(),
+    let text = filter.to_string();
+    let logger = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(colour);
+    let installed = match format {
+        LogFormat::Text => {
+            let logger = logger.with_env_filter(filter).with_filter_reloading();
+            let reload = logger.reload_handle();
+            logger.finish().try_init().map(|()| levels::keep(text, reloading(reload)))
+        }
+        LogFormat::Json => {
+            let logger = logger.json().flatten_event(true).with_env_filter(filter).with_filter_reloading();
+            let reload = logger.reload_handle();
+            logger.finish().try_init().map(|()| levels::keep(text, reloading(reload)))
+        }
     };
+    drop(installed);
     Ok(())
+}
+
+fn reloading<S: 'static>(
+    handle: tracing_subscriber::reload::Handle<EnvFilter, S>,
+) -> Box<dyn Fn(EnvFilter) -> Result<(), String> + Send>
+where
+    tracing_subscriber::reload::Handle<EnvFilter, S>: Send,
+{
+    Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
 }
 
 /// The first variable that is set and not empty wins.

@@ -11,7 +11,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use xds_client::{Reject, Update};
 
 use crate::config::Config;
-use crate::worker::Command;
+use crate::config::snapshot::Listener;
+use crate::worker::{Command, Drained};
 
 /// How soon an address that could not be bound is tried again, and secrets are looked for.
 const BIND_AGAIN: Duration = Duration::from_secs(1);
@@ -27,6 +28,8 @@ pub struct Manager {
     bound: HashMap<SocketAddr, Str>,
     again: Option<Instant>,
     draining: bool,
+    /// Listeners that are bound no more.
+    stopped: Drained,
     /// Counts what came into effect.
     pub changes: watch::Sender<u64>,
 }
@@ -90,6 +93,7 @@ impl Manager {
             bound: HashMap::new(),
             again: None,
             draining: false,
+            stopped: Drained::None,
             changes: watch::Sender::new(0),
         }
     }
@@ -129,7 +133,9 @@ impl Manager {
         }
         let listeners: Vec<_> = self.config.active().listeners.values().cloned().collect();
         let mut wanted: HashMap<SocketAddr, Str> = HashMap::new();
-        for listener in listeners.iter().filter(|listener| listener.config.bind_to_port) {
+        let stopped = self.stopped;
+        let bound = |it: &&Arc<Listener>| it.config.bind_to_port && !stopped.includes(it.direction());
+        for listener in listeners.iter().filter(bound) {
             let name = &listener.config.name;
             match &listener.config.address {
                 Address::Socket(address) => {
@@ -190,7 +196,25 @@ impl Manager {
     /// heard of it yet.
     pub fn drain(&mut self) {
         self.draining = true;
-        self.tell(|| Command::Drain);
+        self.tell_of_end(Drained::All);
+    }
+
+    /// These connections are told of the end.
+    pub fn tell_of_end(&mut self, what: Drained) {
+        self.tell(|| Command::Drain(what));
+    }
+
+    /// Connections go on as if nothing had been said, as far as they still do.
+    pub fn no_end_after_all(&mut self) {
+        if !self.draining {
+            self.tell(|| Command::Undrain);
+        }
+    }
+
+    /// No new connections at these listeners, ever.
+    pub fn stop_listening(&mut self, what: Drained) {
+        self.stopped = self.stopped.max(what);
+        self.sync_sockets();
     }
 
     /// Whatever is left is dropped.

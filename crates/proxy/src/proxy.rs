@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ use lifecycle::{Drain, DrainWatch, Drained};
 use stdx::Str;
 use tokio::sync::{Notify, mpsc};
 
-use crate::access_log::{LogBuffers, LogWriter};
-use crate::admin;
+use crate::access_log::{LogBuffers, LogReopener, LogWriter};
+use crate::admin::{self, stats::Zero};
 use crate::config::Config;
 use crate::manager::{self, Manager};
 use crate::telemetry::{LocalLabels, WorkerStats};
@@ -94,6 +94,12 @@ pub(crate) struct State {
     pub started: Instant,
     pub version: Str,
     pub draining: AtomicBool,
+    /// Somebody asked for `/healthcheck/fail`.
+    pub health_failed: Arc<AtomicBool>,
+    pub drain_time: Duration,
+    /// What counters said when they were reset.
+    pub zero: Mutex<Zero>,
+    pub reopen: LogReopener,
     pub quit: Notify,
     pub command_line: String,
 }
@@ -150,6 +156,7 @@ impl Proxy {
             local,
             workers: count,
             drain: drain.watch(),
+            health_failed: Arc::default(),
         });
         let mut senders = Vec::new();
         let mut workers = Vec::new();
@@ -175,6 +182,10 @@ impl Proxy {
             started: Instant::now(),
             version: config.version,
             draining: AtomicBool::new(false),
+            health_failed: shared.health_failed.clone(),
+            drain_time: config.drain_time,
+            zero: Mutex::default(),
+            reopen: writer.reopener(),
             quit: Notify::new(),
             command_line: std::env::args().collect::<Vec<_>>().join(" "),
         });

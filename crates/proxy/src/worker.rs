@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use engine::Dice;
 use engine::balance::Cursor;
 use engine::dice::SplitMix;
+use ir::Direction;
 use lifecycle::DrainWatch;
 use stdx::Str;
 use tokio::sync::{Notify, mpsc};
@@ -30,10 +32,28 @@ pub enum Command {
     Unlisten(SocketAddr),
     /// There is a new snapshot: let go of the old one.
     Refresh,
-    /// Announce the end on every connection.
-    Drain,
+    /// Announce the end on these connections.
+    Drain(Drained),
+    /// There is no end after all.
+    Undrain,
     /// Drop what is left and end.
     End,
+}
+
+/// Which connections are told of the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drained {
+    #[default]
+    None,
+    /// Those of listeners of the inbound direction.
+    Inbound,
+    All,
+}
+
+impl Drained {
+    pub fn includes(self, direction: Direction) -> bool {
+        self == Drained::All || self == Drained::Inbound && direction == Direction::Inbound
+    }
 }
 
 /// What all workers and the admin thread have in common.
@@ -42,6 +62,8 @@ pub struct Shared {
     pub local: LocalLabels,
     pub workers: usize,
     pub drain: DrainWatch,
+    /// Health checks are to fail, somebody asked for it.
+    pub health_failed: Arc<AtomicBool>,
 }
 
 /// A snapshot that a worker holds. Its tasks count references among themselves, so that no two
@@ -69,7 +91,7 @@ pub struct Worker {
     cursors: RefCell<HashMap<Str, Cursor, foldhash::fast::RandomState>>,
     original: RefCell<HashMap<(Str, SocketAddr), Rc<Destination>, foldhash::fast::RandomState>>,
     connections: Cell<u64>,
-    draining: Cell<bool>,
+    draining: Cell<Drained>,
     drain_begun: Notify,
     log_written: Notify,
     /// Connections that came or went.
@@ -119,7 +141,7 @@ impl Worker {
             cursors: RefCell::default(),
             original: RefCell::default(),
             connections: Cell::new(0),
-            draining: Cell::new(false),
+            draining: Cell::default(),
             drain_begun: Notify::new(),
             log_written: Notify::new(),
             churn: Cell::new(0),
@@ -144,10 +166,11 @@ impl Worker {
                     }
                 }
                 Some(Command::Refresh) => drop(self.snapshot()),
-                Some(Command::Drain) => {
-                    self.draining.set(true);
+                Some(Command::Drain(what)) => {
+                    self.draining.set(what.max(self.draining.get()));
                     self.drain_begun.notify_waiters();
                 }
+                Some(Command::Undrain) => self.draining.set(Drained::None),
             }
         }
     }
@@ -200,13 +223,14 @@ impl Worker {
         destination
     }
 
-    pub fn is_draining(&self) -> bool {
-        self.draining.get()
+    /// Whether connections of listeners of this direction are to end.
+    pub fn is_draining(&self, direction: Direction) -> bool {
+        self.draining.get().includes(direction)
     }
 
-    /// Resolves when the drain begins.
-    pub async fn draining(&self) {
-        while !self.is_draining() {
+    /// Resolves when the drain of that direction begins.
+    pub async fn draining(&self, direction: Direction) {
+        while !self.is_draining(direction) {
             self.drain_begun.notified().await;
         }
     }

@@ -39,7 +39,7 @@ pub(crate) async fn dial(
         to.cluster.overflowed.fetch_add(1, Ordering::Relaxed);
         SendError::new(Failure::Overflow(Breaker::Connections))
     };
-    let counted = to.cluster.start_connection(&limits).ok_or_else(overflow)?;
+    let counted = to.cluster.start_connection(&limits, &to.endpoint).ok_or_else(overflow)?;
     let timeout = to.config.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     let connecting = async {
         let mut io = connect(to, timeout).await?;
@@ -56,10 +56,11 @@ pub(crate) async fn dial(
         let (stream, info) = handshake.map_err(|error| tls_failed(&error, local))?;
         Ok(Dialed { io: stream.into(), tls: Some(Arc::new(info)), local, counted })
     };
-    match tokio::time::timeout(timeout, connecting).await {
-        Ok(result) => result,
-        Err(_) => Err(timed_out()),
+    let result = tokio::time::timeout(timeout, connecting).await.unwrap_or_else(|_| Err(timed_out()));
+    if result.is_err() {
+        to.endpoint.traffic().connect_fail.fetch_add(1, Ordering::Relaxed);
     }
+    result
 }
 
 async fn connect(to: &Destination, timeout: Duration) -> Result<Io, SendError> {

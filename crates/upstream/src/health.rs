@@ -57,6 +57,11 @@ impl Health {
         self.version.load(Ordering::Acquire)
     }
 
+    /// Mean and threshold of success rates, as [`Detector::averages`].
+    pub fn averages(&self) -> [Option<(f64, f64)>; 2] {
+        self.lock().averages()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Detector> {
         self.detector.lock().unwrap_or_else(PoisonError::into_inner)
     }

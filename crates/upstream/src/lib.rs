@@ -20,6 +20,7 @@ mod response;
 mod send;
 mod state;
 mod sweep;
+mod traffic;
 mod tunnel;
 
 pub use error::{Failure, SendError};
@@ -31,4 +32,5 @@ pub use outbox::{Metered, Outbox};
 pub use response::{Facts, Response, ResponseBody};
 pub use send::{Destination, Interim, SendOptions, Upstream};
 pub use state::{Breaker, ClusterState, EndpointState, InFlight, InFlightAt, Limits, Registry};
+pub use traffic::{Begun, HostStats, Traffic};
 pub use tunnel::{H2Tunnel, Tunnel, poll_capacity};

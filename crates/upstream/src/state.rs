@@ -12,6 +12,7 @@ use ir::{Address, OutlierDetection};
 use stdx::Str;
 
 use crate::health::{Health, now};
+use crate::traffic::Traffic;
 
 /// All states, by cluster name and address. Asked when a snapshot is made, never per request.
 #[derive(Default)]
@@ -172,8 +173,16 @@ impl ClusterState {
         InFlight::start(self, limits.priority, |counts| &counts.pending, limits.pending())
     }
 
-    pub(crate) fn start_connection(self: &Arc<Self>, limits: &Limits<'_>) -> Option<InFlight> {
-        InFlight::start(self, limits.priority, |counts| &counts.connections, limits.connections())
+    pub(crate) fn start_connection(
+        self: &Arc<Self>,
+        limits: &Limits<'_>,
+        endpoint: &Arc<EndpointState>,
+    ) -> Option<InFlight> {
+        let mut counted =
+            InFlight::start(self, limits.priority, |counts| &counts.connections, limits.connections())?;
+        endpoint.traffic.connections.begin();
+        counted.endpoint = Some(endpoint.clone());
+        Some(counted)
     }
 }
 
@@ -200,6 +209,12 @@ impl<'a> Limits<'a> {
             RoutingPriority::High => cluster.high_thresholds.as_ref(),
         };
         Limits { config, priority }
+    }
+
+    /// Connections, requests that wait, requests and retries; without regard to a retry budget.
+    pub fn configured(&self) -> [u32; 4] {
+        let retries = self.or(|it| it.max_retries, 3);
+        [self.connections(), self.pending(), self.requests(), retries]
     }
 
     fn or(&self, of: fn(&Thresholds) -> Option<u32>, default: u32) -> u32 {
@@ -237,7 +252,7 @@ pub struct EndpointState {
     pub address: Address,
     /// Never used twice in a process: names the endpoint in pools.
     pub(crate) id: u64,
-    requests: Padded,
+    traffic: Traffic,
     /// Of [`now`].
     since: Duration,
     ejected: AtomicBool,
@@ -251,11 +266,16 @@ impl EndpointState {
         EndpointState {
             address,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            requests: Padded::default(),
+            traffic: Traffic::default(),
             since: now(),
             ejected: AtomicBool::new(false),
             tally: OnceLock::new(),
         }
+    }
+
+    /// Shares of successes of the last interval, in percent: of responses, and of local origin.
+    pub fn success_rates(&self) -> [Option<f64>; 2] {
+        self.tally.get().map_or([None; 2], |tally| [tally.rates[0].get(), tally.rates[1].get()])
     }
 
     /// Left out, by outlier detection.
@@ -274,13 +294,18 @@ impl EndpointState {
 
     /// Requests (or TCP connections) in flight, for least-request balancing.
     pub fn load(&self) -> u32 {
-        self.requests.0.load(Ordering::Relaxed)
+        self.traffic.requests.active()
     }
 
     /// Counts one for as long as the guard lives.
     pub fn start(self: &Arc<Self>) -> InFlightAt {
-        self.requests.0.fetch_add(1, Ordering::Relaxed);
+        self.traffic.requests.begin();
         InFlightAt(self.clone())
+    }
+
+    /// What has been counted.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 }
 
@@ -290,6 +315,8 @@ pub struct InFlight {
     cluster: Arc<ClusterState>,
     priority: RoutingPriority,
     counter: fn(&Counts) -> &Padded,
+    /// Of a connection.
+    endpoint: Option<Arc<EndpointState>>,
 }
 
 impl InFlight {
@@ -304,13 +331,16 @@ impl InFlight {
             count.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        Some(InFlight { cluster: cluster.clone(), priority, counter })
+        Some(InFlight { cluster: cluster.clone(), priority, counter, endpoint: None })
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         (self.counter)(self.cluster.counts(self.priority)).0.fetch_sub(1, Ordering::Relaxed);
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.traffic.connections.end();
+        }
     }
 }
 
@@ -320,6 +350,6 @@ pub struct InFlightAt(Arc<EndpointState>);
 
 impl Drop for InFlightAt {
     fn drop(&mut self) {
-        self.0.requests.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.traffic.requests.end();
     }
 }

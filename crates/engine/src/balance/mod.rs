@@ -30,6 +30,7 @@ pub struct EndpointSet {
 
 #[derive(Debug)]
 struct Locality {
+    place: model::Locality,
     priority: u32,
     weight: u32,
     /// Indices into the endpoints: from, to.
@@ -101,6 +102,7 @@ impl EndpointSet {
             let from = endpoints.len() as u32;
             endpoints.extend(locality.endpoints.iter().cloned());
             localities.push(Locality {
+                place: locality.locality.clone(),
                 priority: locality.priority,
                 weight: locality.weight.unwrap_or(0),
                 members: (from, endpoints.len() as u32),
@@ -121,6 +123,13 @@ impl EndpointSet {
     /// The address behind a pick.
     pub fn address(&self, index: usize) -> &Address {
         &self.endpoints[index].address
+    }
+
+    /// Where an endpoint is, and its priority.
+    pub fn place(&self, index: usize) -> Option<(&model::Locality, u32)> {
+        let index = index as u32;
+        let found = self.localities.iter().find(|it| (it.members.0..it.members.1).contains(&index))?;
+        Some((&found.place, found.priority))
     }
 
     /// As configured, with nothing known from elsewhere.

@@ -78,6 +78,24 @@ pub struct Tally {
     /// Successes and all, of responses and of connections.
     external: (AtomicU32, AtomicU32),
     local: (AtomicU32, AtomicU32),
+    /// Of the last interval.
+    pub rates: [LastRate; 2],
+}
+
+/// A share of successes, where there were enough requests at enough endpoints to judge it.
+#[derive(Debug, Default)]
+pub struct LastRate(AtomicU32);
+
+impl LastRate {
+    /// Percent.
+    pub fn get(&self) -> Option<f64> {
+        self.0.load(Ordering::Relaxed).checked_sub(1).map(|rate| f64::from(rate) / 10_000.0)
+    }
+
+    fn set(&self, percent: Option<f64>) {
+        // Up to 100 %, so it fits.
+        self.0.store(percent.map_or(0, |percent| (percent * 10_000.0) as u32 + 1), Ordering::Relaxed);
+    }
 }
 
 impl Tally {
@@ -168,6 +186,8 @@ pub struct Detector {
     hosts: HashMap<u64, Host>,
     ejected: usize,
     next_interval: Duration,
+    /// Mean and threshold of the last interval, in percent: of responses, and of local origin.
+    averages: [Option<(f64, f64)>; 2],
 }
 
 #[derive(Debug, Default)]
@@ -187,7 +207,7 @@ const MOST_INTERVALS: u32 = 64;
 impl Detector {
     pub fn new(config: OutlierDetection, now: Duration) -> Self {
         let next_interval = now + config.interval.unwrap_or(INTERVAL);
-        Detector { config, hosts: HashMap::new(), ejected: 0, next_interval }
+        Detector { config, hosts: HashMap::new(), ejected: 0, next_interval, averages: [None; 2] }
     }
 
     /// Takes new settings, and the endpoints that there are now. Who stays ejected is ejected on.
@@ -201,6 +221,12 @@ impl Detector {
     /// When [`Self::interval`] is due.
     pub fn next_interval(&self) -> Duration {
         self.next_interval
+    }
+
+    /// Mean and threshold of the success rates of the last interval, in percent: of responses, and of
+    /// local origin; `None` where too little was counted.
+    pub fn averages(&self) -> [Option<(f64, f64)>; 2] {
+        self.averages
     }
 
     pub fn ejected(&self) -> usize {
@@ -259,7 +285,9 @@ impl Detector {
                 changes.push((*id, Change::Returned));
             }
         }
-        for (id, cause) in rates::outliers(&self.config, &tallies, |id| self.is_ejected(id)) {
+        let (found, averages) = rates::outliers(&self.config, &tallies, |id| self.is_ejected(id));
+        self.averages = averages;
+        for (id, cause) in found {
             changes.push((id, Change::Judged(cause, self.eject(id, cause, now, dice))));
         }
         changes

@@ -13,7 +13,7 @@ use ir::access_log::{AccessLogFilter, AccessLogSink};
 
 pub use format::Format;
 pub use record::{Flag, Flags, Record};
-pub use sink::{LogBuffers, LogWriter};
+pub use sink::{LogBuffers, LogReopener, LogWriter};
 
 use crate::connection::ConnInfo;
 

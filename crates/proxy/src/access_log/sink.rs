@@ -64,14 +64,24 @@ impl LogWriter {
         }
     }
 
-    /// Opens files anew.
-    pub fn reopen(&self) {
-        let _ = self.sender.send(Message::Reopen);
+    /// Opens files anew, on demand.
+    pub fn reopener(&self) -> LogReopener {
+        LogReopener(self.sender.clone())
     }
 
     /// Bytes that were thrown away because the writer did not keep up.
     pub fn dropped(&self) -> u64 {
         self.counters.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// Has the files of access logs opened anew.
+pub struct LogReopener(Sender<Message>);
+
+impl LogReopener {
+    pub fn reopen(&self) {
+        // A writer that is gone has no files.
+        let _ = self.0.send(Message::Reopen);
     }
 }
 

@@ -112,8 +112,8 @@ fn of_cause(cause: Cause) -> (&'static str, &'static str) {
             "outlier_detection.ejections_detected_failure_percentage",
         ),
         Cause::LocalOriginFailurePercentage => (
-            "outlier_detection.ejections_enforced_failure_percentage_local_origin",
-            "outlier_detection.ejections_detected_failure_percentage_local_origin",
+            "outlier_detection.ejections_enforced_local_origin_failure_percentage",
+            "outlier_detection.ejections_detected_local_origin_failure_percentage",
         ),
     }
 }

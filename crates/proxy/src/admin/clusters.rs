@@ -1,72 +1,229 @@
 //! `/clusters`: endpoints of the moment.
+//! See <https://www.envoyproxy.io/docs/envoy/v1.40.0/operations/admin#get--clusters>.
 
 use std::fmt::Write;
 
 use ::http::StatusCode;
-use serde_json::json;
+use engine::regex::Regex;
+use ir::route::RoutingPriority;
+use ir::{Address, Endpoint, Health};
+use serde_json::{Value, json};
+use upstream::{Destination, HostStats, Limits};
 
 use super::{Answer, Query, json_answer, text};
 use crate::config::snapshot::Cluster;
 use crate::proxy::State;
 
 pub fn answer(state: &State, query: &Query) -> Answer {
+    let filter = query.get("filter").map(|f| Regex::new(&format!(".*(?:{f}).*")));
+    let Ok(filter) = filter.transpose() else { return text(StatusCode::BAD_REQUEST, "Invalid re2 regex") };
     let active = state.manager.lock().config.active().clusters.clone();
-    let mut clusters: Vec<_> = active.into_iter().collect();
+    let wanted = |name: &str| filter.as_ref().is_none_or(|filter| filter.is_match(name.as_bytes()));
+    let mut clusters: Vec<_> = active.into_iter().filter(|(name, _)| wanted(name)).collect();
     clusters.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let dynamic = |name: &str| state.manager.lock().config.static_cluster(name).is_none();
     if query.get("format") == Some("json") {
-        let all: Vec<_> = clusters.iter().map(|(_, cluster)| as_json(&cluster.look())).collect();
+        let all: Vec<Value> =
+            clusters.iter().map(|(name, cluster)| as_json(&cluster.look(), dynamic(name))).collect();
         return json_answer(&json!({ "cluster_statuses": all }));
     }
     let mut out = String::new();
     for (name, cluster) in &clusters {
-        let cluster = cluster.look();
-        let _ = writeln!(out, "{name}::observability_name::{name}");
-        for (endpoint, to) in cluster.endpoints.endpoints().iter().zip(&cluster.destinations) {
-            let address = &endpoint.address;
-            let _ = writeln!(out, "{name}::{address}::rq_active::{}", to.endpoint.load());
-            let _ = writeln!(out, "{name}::{address}::weight::{}", endpoint.weight.unwrap_or(1));
-            let _ = writeln!(out, "{name}::{address}::health_flags::{}", flags(endpoint.health));
-        }
+        as_text(&cluster.look(), dynamic(name), &mut out);
     }
     text(StatusCode::OK, out)
 }
 
-fn flags(health: ir::Health) -> &'static str {
-    match health {
-        ir::Health::Unknown | ir::Health::Healthy => "healthy",
-        ir::Health::Unhealthy => "/failed_eds_health",
-        ir::Health::Draining => "/eds_status_draining",
-        ir::Health::Degraded => "/degraded_eds_health",
+fn hosts(cluster: &Cluster) -> impl Iterator<Item = (usize, &Endpoint, &Destination)> {
+    let both = cluster.endpoints.endpoints().iter().zip(&cluster.destinations);
+    both.enumerate().map(|(index, (endpoint, to))| (index, endpoint, to))
+}
+
+/// `-1` where nothing was judged, as Envoy has it.
+fn rate(value: Option<f64>) -> String {
+    value.map_or_else(|| "-1".to_owned(), |value| value.to_string())
+}
+
+fn as_text(cluster: &Cluster, dynamic: bool, out: &mut String) {
+    let name = cluster.config.name.as_str();
+    let mut line = |text: std::fmt::Arguments<'_>| {
+        let _ = writeln!(out, "{name}::{text}");
+    };
+    line(format_args!("observability_name::{name}"));
+    if cluster.config.outlier.is_some() {
+        let averages = cluster.state.health().map_or([None; 2], |health| health.averages());
+        for (prefix, average) in ["", "local_origin_"].into_iter().zip(averages) {
+            line(format_args!("outlier::{prefix}success_rate_average::{}", rate(average.map(|it| it.0))));
+            let threshold = rate(average.map(|it| it.1));
+            line(format_args!("outlier::{prefix}success_rate_ejection_threshold::{threshold}"));
+        }
+    }
+    for (title, priority) in
+        [("default_priority", RoutingPriority::Default), ("high_priority", RoutingPriority::High)]
+    {
+        let [connections, pending, requests, retries] = Limits::of(&cluster.config, priority).configured();
+        line(format_args!("{title}::max_connections::{connections}"));
+        line(format_args!("{title}::max_pending_requests::{pending}"));
+        line(format_args!("{title}::max_requests::{requests}"));
+        line(format_args!("{title}::max_retries::{retries}"));
+    }
+    line(format_args!("added_via_api::{dynamic}"));
+    for (index, endpoint, to) in hosts(cluster) {
+        let address = &endpoint.address;
+        let mut line = |text: std::fmt::Arguments<'_>| line(format_args!("{address}::{text}"));
+        for (stat, _, value) in numbers(cluster, to) {
+            line(format_args!("{stat}::{value}"));
+        }
+        let (place, priority) =
+            cluster.endpoints.place(index).map_or_else(Default::default, |it| (it.0.clone(), it.1));
+        line(format_args!("hostname::{}", endpoint.hostname));
+        line(format_args!("health_flags::{}", flags(endpoint, to)));
+        line(format_args!("weight::{}", endpoint.weight.unwrap_or(1)));
+        line(format_args!("region::{}", place.region));
+        line(format_args!("zone::{}", place.zone));
+        line(format_args!("sub_zone::{}", place.sub_zone));
+        line(format_args!("canary::false"));
+        line(format_args!("priority::{priority}"));
+        let rates = to.endpoint.success_rates();
+        line(format_args!("success_rate::{}", rate(rates[0])));
+        line(format_args!("local_origin_success_rate::{}", rate(rates[1])));
     }
 }
 
-fn as_json(cluster: &Cluster) -> serde_json::Value {
-    let status = |health| match health {
-        ir::Health::Unknown | ir::Health::Healthy => "HEALTHY",
-        ir::Health::Unhealthy => "UNHEALTHY",
-        ir::Health::Draining => "DRAINING",
-        ir::Health::Degraded => "DEGRADED",
+/// In the order of Envoy's text.
+fn numbers(cluster: &Cluster, to: &Destination) -> [(&'static str, bool, u64); 9] {
+    let HostStats {
+        cx_active,
+        cx_connect_fail,
+        cx_total,
+        rq_active,
+        rq_error,
+        rq_success,
+        rq_timeout,
+        rq_total,
+    } = to.endpoint.traffic().stats();
+    // Only the cluster as a whole counts who waits.
+    let waiting = if cluster.destinations.len() == 1 { cluster.state.pending() } else { 0 };
+    [
+        ("cx_active", true, cx_active),
+        ("cx_connect_fail", false, cx_connect_fail),
+        ("cx_total", false, cx_total),
+        ("rq_active", true, rq_active),
+        ("rq_error", false, rq_error),
+        ("rq_pending_active", true, waiting.into()),
+        ("rq_success", false, rq_success),
+        ("rq_timeout", false, rq_timeout),
+        ("rq_total", false, rq_total),
+    ]
+}
+
+/// Why it gets no requests, or fewer.
+fn flags(endpoint: &Endpoint, to: &Destination) -> String {
+    let mut flags = String::new();
+    if to.endpoint.is_ejected() {
+        flags.push_str("/failed_outlier_check");
+    }
+    flags.push_str(match endpoint.health {
+        Health::Unknown | Health::Healthy => "",
+        Health::Unhealthy => "/failed_eds_health",
+        Health::Draining => "/eds_status_draining",
+        Health::Degraded => "/degraded_eds_health",
+    });
+    if flags.is_empty() { "healthy".to_owned() } else { flags }
+}
+
+fn as_json(cluster: &Cluster, dynamic: bool) -> Value {
+    let host = |(index, endpoint, to): (usize, &Endpoint, &Destination)| {
+        let number = |(name, gauge, value): (&str, bool, u64)| {
+            let kind = if gauge { "GAUGE" } else { "COUNTER" };
+            json!({ "name": name, "type": kind, "value": value.to_string() })
+        };
+        let stats: Vec<Value> = numbers(cluster, to).into_iter().map(number).collect();
+        let mut value = json!({
+            "address": address(&endpoint.address),
+            "stats": stats,
+            "health_status": health(endpoint, to),
+            "weight": endpoint.weight.unwrap_or(1),
+        });
+        if !endpoint.hostname.is_empty() {
+            value["hostname"] = json!(endpoint.hostname.as_str());
+        }
+        if let Some((place, priority)) = cluster.endpoints.place(index) {
+            value["locality"] = locality(place);
+            if priority > 0 {
+                value["priority"] = json!(priority);
+            }
+        }
+        let rates = to.endpoint.success_rates();
+        for (name, rate) in ["success_rate", "local_origin_success_rate"].into_iter().zip(rates) {
+            if let Some(rate) = rate {
+                value[name] = json!({ "value": rate });
+            }
+        }
+        value
     };
-    let address = |address: &ir::Address| match address {
-        ir::Address::Socket(address) => {
+    let hosts: Vec<Value> = hosts(cluster).map(host).collect();
+    let mut value = json!({
+        "name": cluster.config.name.as_str(),
+        "host_statuses": hosts,
+        "circuit_breakers": { "thresholds": [
+            thresholds(cluster, RoutingPriority::Default),
+            thresholds(cluster, RoutingPriority::High),
+        ] },
+        "observability_name": cluster.config.name.as_str(),
+    });
+    if dynamic {
+        value["added_via_api"] = json!(true);
+    }
+    if let Some(Some((_, threshold))) = cluster.state.health().map(|health| health.averages()[0]) {
+        value["success_rate_ejection_threshold"] = json!({ "value": threshold });
+    }
+    value
+}
+
+fn thresholds(cluster: &Cluster, priority: RoutingPriority) -> Value {
+    let [connections, pending, requests, retries] = Limits::of(&cluster.config, priority).configured();
+    let mut value = json!({
+        "max_connections": connections,
+        "max_pending_requests": pending,
+        "max_requests": requests,
+        "max_retries": retries,
+    });
+    if priority == RoutingPriority::High {
+        value["priority"] = json!("HIGH");
+    }
+    value
+}
+
+fn locality(place: &model::Locality) -> Value {
+    let levels = [("region", &place.region), ("zone", &place.zone), ("sub_zone", &place.sub_zone)];
+    let set = levels.into_iter().filter(|(_, value)| !value.is_empty());
+    set.map(|(name, value)| (name.to_owned(), json!(value.as_str()))).collect()
+}
+
+fn health(endpoint: &Endpoint, to: &Destination) -> Value {
+    let status = match endpoint.health {
+        Health::Unknown | Health::Healthy => "HEALTHY",
+        Health::Unhealthy => "UNHEALTHY",
+        Health::Draining => "DRAINING",
+        Health::Degraded => "DEGRADED",
+    };
+    let mut value = json!({ "eds_health_status": status });
+    if to.endpoint.is_ejected() {
+        value["failed_outlier_check"] = json!(true);
+    }
+    value
+}
+
+/// `envoy.config.core.v3.Address`.
+pub(super) fn address(address: &Address) -> Value {
+    match address {
+        Address::Socket(address) => {
             json!({ "socket_address": { "address": address.ip().to_string(), "port_value": address.port() } })
         }
-        ir::Address::Name { host, port } => {
+        Address::Name { host, port } => {
             json!({ "socket_address": { "address": host.as_str(), "port_value": port } })
         }
-        ir::Address::Pipe(path) => json!({ "pipe": { "path": path.as_str() } }),
-    };
-    let endpoints = cluster.endpoints.endpoints().iter().zip(&cluster.destinations);
-    let hosts: Vec<_> = endpoints
-        .map(|(endpoint, to)| {
-            json!({
-                "address": address(&endpoint.address),
-                "stats": [{ "name": "rq_active", "type": "GAUGE", "value": to.endpoint.load().to_string() }],
-                "health_status": { "eds_health_status": status(endpoint.health) },
-                "weight": endpoint.weight.unwrap_or(1),
-            })
-        })
-        .collect();
-    let name = cluster.config.name.as_str();
-    json!({ "name": name, "observability_name": name, "host_statuses": hosts })
+        Address::Pipe(path) => json!({ "pipe": { "path": path.as_str() } }),
+    }
 }

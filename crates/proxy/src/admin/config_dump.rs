@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ir::{Bootstrap, Resource};
+use ::http::StatusCode;
+use engine::regex::Regex;
+use ir::Resource;
 use serde_json::{Value, json};
 use stdx::Str;
 use xds_codec::json::Dump;
 
 use super::Query;
+use super::mask::Mask;
 use super::pieces::Node;
-use crate::config::Table;
 use crate::config::kept::Kept;
+use crate::config::{Config, Table};
 use crate::proxy::State;
 
 /// One part of the dump: what it is for, and what is in it, by field.
@@ -21,29 +24,30 @@ struct Section {
 }
 
 /// The whole dump, or the part that the query asks for.
-pub fn dump(state: &State, query: &Query) -> Node {
+///
+/// # Errors
+/// The query cannot be answered: status and text.
+pub fn dump(state: &State, query: &Query) -> Result<Node, (StatusCode, String)> {
+    let names = Names::of(query)?;
     // Under the lock only what is shared is counted; JSON is made later, resource by resource.
     let manager = state.manager.lock();
     let config = &manager.config;
-    let clusters = of(&config.clusters, |v| Content::Cluster(v.clone()));
-    let listeners = of(&config.listeners, |v| Content::Whole(Resource::Listener(v.clone())));
-    let routes = of(&config.routes, |v| Content::Whole(Resource::Route(v.clone())));
-    let endpoints = of(&config.endpoints, |v| Content::Endpoints(v.clone()));
+    let clusters = of(&config.clusters, &names, |v| Content::Cluster(v.clone()));
+    let listeners = of(&config.listeners, &names, |v| Content::Whole(Resource::Listener(v.clone())));
+    let routes = of(&config.routes, &names, |v| Content::Whole(Resource::Route(v.clone())));
+    let endpoints = of(&config.endpoints, &names, |v| Content::Endpoints(v.clone()));
     let mut all = vec![
-        Section {
-            ty: "BootstrapConfigDump",
-            fields: vec![("bootstrap", bootstrap(&config.bootstrap, &clusters, &listeners))],
-        },
+        Section { ty: "BootstrapConfigDump", fields: vec![("bootstrap", bootstrap(config))] },
         clusters_dump(clusters.clone()),
         listeners_dump(listeners),
         Section {
             ty: "RoutesConfigDump",
             fields: vec![
-                ("static_route_configs", configs(inline_routes(config.active()), "route_config")),
+                ("static_route_configs", configs(inline_routes(config.active(), &names), "route_config")),
                 ("dynamic_route_configs", configs(routes, "route_config")),
             ],
         },
-        secrets_dump(state),
+        secrets_dump(state, &names),
     ];
     drop(manager);
     if query.get("include_eds").is_some() {
@@ -56,16 +60,75 @@ pub fn dump(state: &State, query: &Query) -> Node {
     select(all, query)
 }
 
-fn select(all: Vec<Section>, query: &Query) -> Node {
+fn select(all: Vec<Section>, query: &Query) -> Result<Node, (StatusCode, String)> {
+    let mask = query.get("mask").filter(|mask| !mask.is_empty()).map(Mask::parse);
     let configs = match query.get("resource") {
-        None => Node::List(all.into_iter().map(typed).collect()),
+        None => {
+            let masked = |mut section: Section| {
+                let Some(mask) = &mask else { return Some(section) };
+                section.fields.retain(|(name, _)| mask.names(name));
+                let cut = |(name, node)| (name, mask.below(name).apply(node));
+                section.fields = section.fields.into_iter().map(cut).collect();
+                (!section.fields.is_empty()).then_some(section)
+            };
+            let found: Vec<Node> = all.into_iter().filter_map(masked).map(typed).collect();
+            if let (true, Some(mask)) = (found.is_empty(), query.get("mask")) {
+                let why = format!("FieldMask {mask} could not be successfully applied to any configs.");
+                return Err((StatusCode::BAD_REQUEST, why));
+            }
+            Node::List(found)
+        }
+        Some("bootstrap") => {
+            let why = "bootstrap is not a repeated field. Use ?mask=bootstrap to get only this field";
+            return Err((StatusCode::BAD_REQUEST, why.to_owned()));
+        }
         Some(resource) => {
-            let mut fields = all.into_iter().flat_map(|section| section.fields);
-            let found = fields.find(|(name, _)| *name == resource);
-            found.map_or_else(|| Node::List(Vec::new()), |(_, node)| node)
+            let found = all.into_iter().find_map(|section| {
+                let found = section.fields.into_iter().find(|(name, _)| *name == resource)?;
+                Some((section.ty, found.1))
+            });
+            let none = || (StatusCode::NOT_FOUND, format!("{resource} not found in config dump"));
+            let (section, node) = found.ok_or_else(none)?;
+            let node = mask.map_or_else(|| Mask::all(), |mask| mask).apply(node);
+            node.each(&format!("type.googleapis.com/envoy.admin.v3.{section}.{}", element(resource)))
         }
     };
-    Node::Map(vec![("configs".to_owned(), configs)])
+    Ok(Node::Map(vec![("configs".to_owned(), configs)]))
+}
+
+/// The message of the elements of a repeated field.
+fn element(field: &str) -> &'static str {
+    match field {
+        "static_clusters" => "StaticCluster",
+        "dynamic_active_clusters" => "DynamicCluster",
+        "static_listeners" => "StaticListener",
+        "dynamic_listeners" => "DynamicListener",
+        "static_route_configs" => "StaticRouteConfig",
+        "dynamic_route_configs" => "DynamicRouteConfig",
+        "static_endpoint_configs" => "StaticEndpointConfig",
+        "dynamic_endpoint_configs" => "DynamicEndpointConfig",
+        _ => "DynamicSecret",
+    }
+}
+
+/// `name_regex`: which resources are shown. It has to match a name as a whole.
+struct Names(Option<Regex>);
+
+impl Names {
+    fn of(query: &Query) -> Result<Self, (StatusCode, String)> {
+        let Some(text) = query.get("name_regex").filter(|text| !text.is_empty()) else {
+            return Ok(Names(None));
+        };
+        let bad = |why| {
+            let why = format!("INVALID_ARGUMENT: Error while parsing name_regex from {text}: {why}");
+            (StatusCode::BAD_REQUEST, why)
+        };
+        Ok(Names(Some(Regex::new(text).map_err(bad)?)))
+    }
+
+    fn include(&self, name: &str) -> bool {
+        self.0.as_ref().is_none_or(|regex| regex.is_match(name.as_bytes()))
+    }
 }
 
 fn typed(section: Section) -> Node {
@@ -103,8 +166,9 @@ impl Content {
     }
 }
 
-fn of<T, C>(table: &Table<T, C>, wrap: impl Fn(&Arc<T>) -> Content) -> Vec<Received> {
-    let entries = table.entries.iter().filter(|(_, entry)| entry.removed.is_none());
+fn of<T, C>(table: &Table<T, C>, names: &Names, wrap: impl Fn(&Arc<T>) -> Content) -> Vec<Received> {
+    let shown = table.entries.iter().filter(|(name, _)| names.include(name));
+    let entries = shown.filter(|(_, entry)| entry.removed.is_none());
     let mut all: Vec<Received> = entries
         .map(|(name, entry)| Received {
             name: name.clone(),
@@ -115,7 +179,8 @@ fn of<T, C>(table: &Table<T, C>, wrap: impl Fn(&Arc<T>) -> Content) -> Vec<Recei
             error: table.errors.get(name).cloned(),
         })
         .collect();
-    for (name, error) in table.errors.iter().filter(|(name, _)| !table.entries.contains_key(*name)) {
+    let failed = table.errors.iter().filter(|(name, _)| names.include(name));
+    for (name, error) in failed.filter(|(name, _)| !table.entries.contains_key(*name)) {
         let (updated, error) = (SystemTime::now(), Some(error.clone()));
         let version = Str::default();
         all.push(Received { name: name.clone(), content: None, version, updated, fixed: false, error });
@@ -125,15 +190,18 @@ fn of<T, C>(table: &Table<T, C>, wrap: impl Fn(&Arc<T>) -> Content) -> Vec<Recei
 }
 
 /// With the static resources in their places.
-fn bootstrap(rest: &Bootstrap, clusters: &[Received], listeners: &[Received]) -> Node {
-    let mut rest = Dump::new().bootstrap(rest);
+fn bootstrap(config: &Config) -> Node {
+    let all = Names(None);
+    let clusters = of(&config.clusters, &all, |v| Content::Cluster(v.clone()));
+    let listeners = of(&config.listeners, &all, |v| Content::Whole(Resource::Listener(v.clone())));
+    let mut rest = Dump::new().bootstrap(&config.bootstrap);
     let secrets = rest.pointer_mut("/static_resources/secrets").map(Value::take);
     let plain = |all: &[Received]| {
         let fixed = all.iter().filter(|received| received.fixed).filter_map(|it| it.content.clone());
         Node::List(fixed.map(|content| item(move |dump| untyped(content.to_json(dump)))).collect())
     };
     let mut resources =
-        vec![("clusters".to_owned(), plain(clusters)), ("listeners".to_owned(), plain(listeners))];
+        vec![("clusters".to_owned(), plain(&clusters)), ("listeners".to_owned(), plain(&listeners))];
     resources.extend(secrets.map(|secrets| ("secrets".to_owned(), Node::value(secrets))));
     let mut fields = Node::fields(untyped(rest));
     fields.retain(|(name, _)| name != "static_resources");
@@ -169,9 +237,15 @@ fn static_endpoints(clusters: &[Received]) -> Node {
     Node::List(clusters.iter().filter_map(one).collect())
 }
 
-fn inline_routes(active: &crate::config::Snapshot) -> Vec<Received> {
+fn inline_routes(active: &crate::config::Snapshot, names: &Names) -> Vec<Received> {
     let chains = active.listeners.values().flat_map(|listener| listener.chains.iter());
     chains
+        .filter(|chain| match &chain.terminal {
+            crate::config::snapshot::Terminal::Http(hcm) => {
+                hcm.inline_routes.as_ref().is_some_and(|table| names.include(&table.config().name))
+            }
+            crate::config::snapshot::Terminal::Tcp(_) => false,
+        })
         .filter_map(|chain| match &chain.terminal {
             crate::config::snapshot::Terminal::Http(hcm) => hcm.inline_routes.as_ref(),
             crate::config::snapshot::Terminal::Tcp(_) => None,
@@ -242,8 +316,9 @@ fn listeners_dump(all: Vec<Received>) -> Section {
 }
 
 /// Names and validity. Keys are not shown, nor could they be.
-fn secrets_dump(state: &State) -> Section {
-    let secrets = state.secrets.certificates().into_iter().map(|(name, certificate)| {
+fn secrets_dump(state: &State, names: &Names) -> Section {
+    let shown = state.secrets.certificates().into_iter().filter(|(name, _)| names.include(name));
+    let secrets = shown.map(|(name, certificate)| {
         let chain = certificate.chain_pem();
         json!({
             "name": name.as_str(),
@@ -259,7 +334,8 @@ fn secrets_dump(state: &State) -> Section {
         })
     });
     let mut all: Vec<Value> = secrets.collect();
-    if let Some(roots) = state.secrets.roots(identity::TRUST_BUNDLE) {
+    let roots = state.secrets.roots(identity::TRUST_BUNDLE);
+    if let Some(roots) = roots.filter(|_| names.include(identity::TRUST_BUNDLE)) {
         all.push(json!({
             "name": identity::TRUST_BUNDLE,
             "last_updated": timestamp(SystemTime::now()),

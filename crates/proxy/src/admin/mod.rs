@@ -1,9 +1,15 @@
 //! The administration interface, as Envoy has it.
 
 mod breakers;
+mod certs;
 mod clusters;
 mod config_dump;
+mod listeners;
+mod logging;
+mod mask;
+mod pages;
 mod pieces;
+mod process;
 pub mod stats;
 
 use std::convert::Infallible;
@@ -64,38 +70,54 @@ type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Answer, Infallible> {
     let query = Query::of(request.uri().query().unwrap_or(""));
-    let path = request.uri().path();
-    let answer = match path {
-        "/" => text(StatusCode::OK, HELP),
-        "/ready" => ready(&state),
-        "/stats" => stats::answer(&state, &query),
-        "/stats/prometheus" => typed(PROMETHEUS, stats::prometheus(&state)),
-        "/config_dump" => {
-            respond(StatusCode::OK, JSON, Pieces::new(config_dump::dump(&state, &query)).boxed_unsync())
-        }
-        "/clusters" => clusters::answer(&state, &query),
-        "/server_info" => json_answer(&server_info(&state)),
-        "/quitquitquit" => match *request.method() {
-            Method::POST => {
-                state.quit.notify_one();
-                text(StatusCode::OK, "OK\n")
-            }
-            _ => text(StatusCode::METHOD_NOT_ALLOWED, "Method GET not allowed, POST required.\n"),
-        },
-        _ => text(StatusCode::NOT_FOUND, "invalid path. admin commands are:\n".to_owned() + HELP),
+    let Some(page) = pages::find(request.uri().path()) else {
+        return Ok(text(StatusCode::NOT_FOUND, format!("invalid path. {}", pages::help())));
     };
-    Ok(answer)
+    if page.post && request.method() != Method::POST {
+        let body = format!("Method {} not allowed, POST required.", request.method());
+        return Ok(text(StatusCode::METHOD_NOT_ALLOWED, body));
+    }
+    Ok(show(&state, page.path, &query))
 }
 
-const HELP: &str = "  /clusters: upstream cluster status
-  /config_dump: dump current configuration as JSON (mask, resource, name_regex)
-  /quitquitquit (POST): exit the server
-  /ready: print server state, return 200 if LIVE, otherwise return 503
-  /server_info: print server version and status
-  /stats: print server stats (filter, format=json|prometheus)
-  /stats/prometheus: print server stats in Prometheus format
-";
+fn show(state: &Arc<State>, path: &str, query: &Query) -> Answer {
+    let ok = || text(StatusCode::OK, "OK\n");
+    match path {
+        "/" => typed(HTML, pages::index()),
+        "/certs" => certs::answer(state),
+        "/clusters" => clusters::answer(state, query),
+        "/config_dump" => match config_dump::dump(state, query) {
+            Ok(dump) => respond(StatusCode::OK, JSON, Pieces::new(dump).boxed_unsync()),
+            Err((status, why)) => text(status, why),
+        },
+        "/drain_listeners" => listeners::drain(state, query),
+        "/healthcheck/fail" => listeners::fail_health_checks(state, true),
+        "/healthcheck/ok" => listeners::fail_health_checks(state, false),
+        "/hot_restart_version" => text(StatusCode::OK, "disabled"),
+        "/listeners" => listeners::answer(state, query),
+        "/logging" => logging::answer(query),
+        "/memory" => json_answer(&process::memory()),
+        "/quitquitquit" => {
+            state.quit.notify_one();
+            ok()
+        }
+        "/ready" => ready(state),
+        "/reopen_logs" => {
+            state.reopen.reopen();
+            ok()
+        }
+        "/reset_counters" => {
+            stats::reset(state);
+            ok()
+        }
+        "/server_info" => json_answer(&server_info(state)),
+        "/stats" => stats::answer(state, query),
+        "/stats/prometheus" => stats::prometheus_answer(state, query),
+        _ => text(StatusCode::OK, pages::help()),
+    }
+}
 
+const HTML: &str = "text/html; charset=UTF-8";
 const JSON: &str = "application/json";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -107,7 +129,7 @@ fn ready(state: &State) -> Answer {
 }
 
 fn state_name(state: &State) -> &'static str {
-    if state.draining.load(Ordering::Relaxed) {
+    if state.draining.load(Ordering::Relaxed) || state.health_failed.load(Ordering::Relaxed) {
         "DRAINING"
     } else if state.manager.lock().config.is_ready() {
         "LIVE"
@@ -162,6 +184,10 @@ impl Query {
             (decoded(name), decoded(value))
         };
         Query(text.split('&').filter(|part| !part.is_empty()).map(pair).collect())
+    }
+
+    pub fn first(&self) -> Option<(&str, &str)> {
+        self.0.first().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -27,6 +27,33 @@ impl Node {
         Node::Item(Box::new(|_| value))
     }
 
+    /// The objects of a list, each with its type.
+    pub fn each(self, ty: &str) -> Node {
+        match self {
+            Node::List(nodes) => Node::List(nodes.into_iter().map(|node| node.each(ty)).collect()),
+            Node::Item(make) => {
+                let ty = ty.to_owned();
+                Node::Item(Box::new(move |dump| match make(dump) {
+                    Value::Object(fields) => {
+                        let ty = std::iter::once(("@type".to_owned(), json!(ty)));
+                        Value::Object(ty.chain(fields).collect())
+                    }
+                    Value::Array(values) => values
+                        .into_iter()
+                        .map(|mut value| {
+                            if let Some(fields) = value.as_object_mut() {
+                                fields.insert("@type".to_owned(), json!(ty));
+                            }
+                            value
+                        })
+                        .collect(),
+                    other => other,
+                }))
+            }
+            map => map,
+        }
+    }
+
     /// An object, its fields as nodes of their own.
     pub fn fields(value: Value) -> Vec<(String, Node)> {
         let Value::Object(fields) = value else { return Vec::new() };

@@ -1,11 +1,14 @@
 //! `/stats`: numbers of all workers, added up.
 
+use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::{MutexGuard, PoisonError};
 
 use ::http::StatusCode;
 use serde_json::json;
 
-use super::{Answer, PROMETHEUS, Query, json_answer, text, typed};
+use super::{Answer, PROMETHEUS, Query, json_answer, process, text, typed};
+use crate::config::snapshot::Cluster;
 use crate::proxy::State;
 use crate::telemetry::{Kind, Sample, Scope, collect, export, istio_export};
 
@@ -32,7 +35,9 @@ fn samples(state: &State) -> Vec<Sample> {
         let members = cluster.membership();
         let connections = cluster.used().map_or(0, |used| used.state.connections());
         all.push(gauge("membership_total", members.total));
-        all.push(gauge("membership_healthy", members.healthy));
+        let ejected = cluster.used().map_or(0, |used| ejected(used));
+        all.push(gauge("membership_healthy", members.healthy.saturating_sub(ejected)));
+        all.push(gauge("membership_degraded", members.degraded));
         all.push(gauge("upstream_cx_active", connections));
         all.extend(cluster.used().into_iter().flat_map(|used| super::breakers::samples(used)));
     }
@@ -42,15 +47,32 @@ fn samples(state: &State) -> Vec<Sample> {
     all.retain(|s| s.name != "upstream_cx_active" || seen.insert(s.scope.clone()));
     all.push(server("concurrency", Kind::Gauge, state.stats.len() as u64));
     all.push(server("live", Kind::Gauge, u64::from(ready)));
-    let draining = state.draining.load(std::sync::atomic::Ordering::Relaxed);
+    let draining = super::state_name(state) == "DRAINING";
     // Envoy's numbers: live, draining, initializing.
     let phase = if draining { 1 } else { u64::from(!ready) * 3 };
     all.push(server("state", Kind::Gauge, phase));
     all.push(server("uptime", Kind::Gauge, state.started.elapsed().as_secs()));
     all.push(server("total_connections", Kind::Gauge, connections));
-    all.push(server("memory_physical_size", Kind::Gauge, resident_bytes()));
+    all.push(server("memory_allocated", Kind::Gauge, process::anonymous()));
+    if let Some(days) = days_until_first_expiry(state) {
+        all.push(server("days_until_first_cert_expiring", Kind::Gauge, days));
+    }
+    all.push(server("memory_physical_size", Kind::Gauge, process::resident()));
     all.sort_by_cached_key(|sample| (sample.scope.clone(), sample.name));
     all
+}
+
+/// Of the certificates that we present.
+fn days_until_first_expiry(state: &State) -> Option<u64> {
+    let all = state.secrets.certificates().into_iter();
+    all.map(|(_, it)| super::certs::days_left(it.names.not_after, std::time::SystemTime::now())).min()
+}
+
+/// How many endpoints that would be healthy are not, for the moment.
+fn ejected(cluster: &Cluster) -> u32 {
+    let both = cluster.endpoints.endpoints().iter().zip(&cluster.destinations);
+    let would = |it: &ir::Endpoint| matches!(it.health, ir::Health::Unknown | ir::Health::Healthy);
+    both.filter(|(endpoint, to)| would(endpoint) && to.endpoint.is_ejected()).count() as u32
 }
 
 /// What Istio's agent asks for to know whether the proxy has its configuration.
@@ -70,54 +92,105 @@ fn of_managers(config: &crate::config::Config) -> Vec<Sample> {
     ]
 }
 
-/// Resident memory of the process.
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: Option<u64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    kib.unwrap_or(0) * 1024
+/// What counters said when they were reset, by scope and name. Workers are the only writers of their
+/// counters, so a reset subtracts.
+pub type Zero = HashMap<(Scope, &'static str), u64>;
+
+/// Counters begin anew; gauges are what they are.
+pub(super) fn reset(state: &State) {
+    let counters = samples(state).into_iter().filter(|sample| sample.kind == Kind::Counter);
+    let zero = counters.map(|sample| ((sample.scope, sample.name), sample.value)).collect();
+    *zero_of(state) = zero;
 }
 
-pub(crate) fn answer(state: &State, query: &Query) -> Answer {
-    let filter =
-        match query.get("filter").map(|f| engine::regex::Regex::new(&format!(".*(?:{f}).*"))).transpose() {
-            Ok(filter) => filter,
-            Err(error) => return text(StatusCode::BAD_REQUEST, format!("Invalid re2 regex: {error}\n")),
-        };
-    let used_only = query.get("usedonly").is_some();
-    let wanted = |sample: &Sample| {
-        (!used_only || sample.value != 0)
-            && filter.as_ref().is_none_or(|filter| filter.is_match(sample.full_name().as_bytes()))
-    };
-    let samples: Vec<Sample> = samples(state).into_iter().filter(wanted).collect();
-    match query.get("format") {
-        Some("json") => {
-            let stats: Vec<_> =
-                samples.iter().map(|s| json!({ "name": s.full_name(), "value": s.value })).collect();
-            json_answer(&json!({ "stats": stats }))
+fn zero_of(state: &State) -> MutexGuard<'_, Zero> {
+    state.zero.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Since the last reset. Those that were in use before it still are.
+fn since_reset(state: &State) -> Vec<(Sample, bool)> {
+    let all = samples(state);
+    let zero = zero_of(state);
+    let counted = all.into_iter().map(|mut sample| {
+        let used = sample.value != 0;
+        if let Some(zero) = zero.get(&(sample.scope.clone(), sample.name)) {
+            sample.value = sample.value.saturating_sub(*zero);
         }
-        Some("prometheus") => {
+        (sample, used)
+    });
+    counted.collect()
+}
+
+/// What the query asks for.
+fn selected(state: &State, query: &Query) -> Result<Vec<Sample>, String> {
+    let filter = query.get("filter").map(|f| engine::regex::Regex::new(&format!(".*(?:{f}).*")));
+    let filter = filter.transpose().map_err(|error| format!("Invalid re2 regex: {error}\n"))?;
+    let kind = match query.get("type") {
+        None | Some("All") => None,
+        Some("Counters") => Some(Some(Kind::Counter)),
+        Some("Gauges") => Some(Some(Kind::Gauge)),
+        // There are none.
+        Some("Histograms" | "TextReadouts") => Some(None),
+        Some(_) => return Err("invalid &type= param".to_owned()),
+    };
+    let used_only = query.get("usedonly").is_some();
+    let invert = query.get("invert_filter").is_some();
+    let wanted = |(sample, used): &(Sample, bool)| {
+        (!used_only || *used)
+            && kind.is_none_or(|kind| kind == Some(sample.kind))
+            && filter.as_ref().is_none_or(|it| it.is_match(sample.full_name().as_bytes()) != invert)
+    };
+    Ok(since_reset(state).into_iter().filter(wanted).map(|(sample, _)| sample).collect())
+}
+
+pub(super) fn answer(state: &State, query: &Query) -> Answer {
+    let bad = |why: String| text(StatusCode::BAD_REQUEST, why);
+    let modes = ["cumulative", "disjoint", "detailed", "summary"];
+    if query.get("histogram_buckets").is_some_and(|mode| !modes.contains(&mode)) {
+        return bad(format!("usage: /stats?histogram_buckets=({})\n", modes.join("|")));
+    }
+    match query.get("format") {
+        Some("prometheus") => return prometheus_answer(state, query),
+        None | Some("text" | "json") => {}
+        Some(_) => return bad("usage: /stats?format=(json|prometheus|text)\n\n".to_owned()),
+    }
+    let samples = match selected(state, query) {
+        Ok(samples) => samples,
+        Err(why) => return bad(why),
+    };
+    if query.get("format") == Some("json") {
+        let stats: Vec<_> =
+            samples.iter().map(|s| json!({ "name": s.full_name(), "value": s.value })).collect();
+        return json_answer(&json!({ "stats": stats }));
+    }
+    let mut out = String::new();
+    for sample in &samples {
+        let _ = writeln!(out, "{}: {}", sample.full_name(), sample.value);
+    }
+    text(StatusCode::OK, out)
+}
+
+/// `/stats/prometheus`. Istio's own metrics come along where nothing is filtered.
+pub(super) fn prometheus_answer(state: &State, query: &Query) -> Answer {
+    let narrowed = ["filter", "type"].iter().any(|name| query.get(name).is_some());
+    match selected(state, query) {
+        Ok(samples) => {
             let mut out = String::new();
             export::prometheus(&samples, &mut out);
+            if !narrowed {
+                istio_export::prometheus(&state.stats, &mut out);
+            }
             typed(PROMETHEUS, out)
         }
-        None | Some("text") => {
-            let mut out = String::new();
-            for sample in &samples {
-                let _ = writeln!(out, "{}: {}", sample.full_name(), sample.value);
-            }
-            text(StatusCode::OK, out)
-        }
-        Some(other) => {
-            text(StatusCode::BAD_REQUEST, format!("unknown format {other} (text, json, prometheus)\n"))
-        }
+        Err(why) => text(StatusCode::BAD_REQUEST, why),
     }
 }
 
 /// Everything in Prometheus' text format.
 pub(crate) fn prometheus(state: &State) -> String {
     let mut out = String::new();
-    export::prometheus(&samples(state), &mut out);
+    let samples: Vec<Sample> = since_reset(state).into_iter().map(|(sample, _)| sample).collect();
+    export::prometheus(&samples, &mut out);
     istio_export::prometheus(&state.stats, &mut out);
     out
 }

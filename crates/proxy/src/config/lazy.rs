@@ -32,6 +32,7 @@ pub struct Checked {
 pub struct Membership {
     pub total: u32,
     pub healthy: u32,
+    pub degraded: u32,
 }
 
 impl Membership {
@@ -39,7 +40,11 @@ impl Membership {
         let mut members = Membership::default();
         for endpoint in assignment.localities.iter().flat_map(|locality| &locality.endpoints) {
             members.total += 1;
-            members.healthy += u32::from(!matches!(endpoint.health, Health::Unhealthy | Health::Draining));
+            match endpoint.health {
+                Health::Unknown | Health::Healthy => members.healthy += 1,
+                Health::Degraded => members.degraded += 1,
+                Health::Unhealthy | Health::Draining => {}
+            }
         }
         members
     }

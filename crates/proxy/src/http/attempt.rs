@@ -1,13 +1,15 @@
 //! One attempt: the request is sent once, within its limits, and counted.
 
+use std::cell::Cell;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
 use engine::outlier;
 use engine::retry::Outcome;
 use ir::route::HostRewrite;
-use upstream::{Destination, Failure, Response, SendError};
+use upstream::{Breaker, Destination, Failure, Response, SendError, Traffic};
 
 use super::body::{Attempt, number};
 use super::context::Context;
@@ -39,7 +41,7 @@ pub(super) async fn attempt(
     filters::peer_metadata::to_upstream(ctx, plan.cluster.is_mutual(to));
     plan.stats.rq_total.inc();
     plan.stats.rq_active.inc();
-    let _active = Active(&plan.stats);
+    let active = Active { stats: &plan.stats, at: to.endpoint.traffic(), over: Cell::new(false) };
     let worker = ctx.conn.worker.clone();
     // Pinned where they are: `select!` would move both.
     let mut send = pin!(worker.upstream.send(to, &ctx.head, plan.body.attempt(), &plan.options));
@@ -58,7 +60,8 @@ pub(super) async fn attempt(
         })
     })
     .await;
-    count(plan, &result);
+    active.over.set(true);
+    count(plan, to.endpoint.traffic(), &result);
     if let Some(config) = &to.config.outlier {
         plan.cluster.report(&worker, config, to, outlier_outcome(ctx.is_grpc, &result));
     }
@@ -76,11 +79,14 @@ fn auto_host(ctx: &mut Context, to: &Destination) {
     }
 }
 
-fn count(plan: &Plan, result: &Result<Response<Attempt>, Ended>) {
+fn count(plan: &Plan, at: &Traffic, result: &Result<Response<Attempt>, Ended>) {
     let stats = &plan.stats;
     match result {
         Ok(response) => {
             stats.response(response.head.status());
+            if response.head.status() >= 500 {
+                bump(&at.error);
+            }
             if !response.facts.reused {
                 stats.cx_total.inc();
                 match response.facts.protocol {
@@ -93,18 +99,40 @@ fn count(plan: &Plan, result: &Result<Response<Attempt>, Ended>) {
             Failure::Connect { timeout, .. } => {
                 stats.cx_total.inc();
                 stats.cx_connect_fail.inc();
+                bump(&at.error);
+                bump(&at.unsent);
                 if timeout {
                     stats.cx_connect_timeout.inc();
                 }
             }
-            Failure::Reset(_) | Failure::Refused | Failure::Closed => stats.rq_rx_reset.inc(),
-            Failure::Overflow(_) => stats.rq_pending_overflow.inc(),
-            Failure::Protocol | Failure::RequestBody(_) | Failure::Unsendable(_) => {}
+            Failure::Reset(_) | Failure::Refused | Failure::Closed => {
+                stats.rq_rx_reset.inc();
+                bump(&at.error);
+            }
+            // Requests that are too many have not even begun there.
+            Failure::Overflow(Breaker::Requests) => stats.rq_pending_overflow.inc(),
+            Failure::Overflow(_) => {
+                stats.rq_pending_overflow.inc();
+                bump(&at.error);
+                bump(&at.unsent);
+            }
+            Failure::Protocol => bump(&at.error),
+            Failure::RequestBody(_) | Failure::Unsendable(_) => bump(&at.neither),
         },
-        Err(Ended::PerTryTimeout) => stats.rq_per_try_timeout.inc(),
-        Err(Ended::Final(Stop::Timeout)) => stats.rq_timeout.inc(),
-        Err(Ended::Final(_)) => {}
+        Err(Ended::PerTryTimeout) => {
+            stats.rq_per_try_timeout.inc();
+            bump(&at.timeout);
+        }
+        Err(Ended::Final(Stop::Timeout)) => {
+            stats.rq_timeout.inc();
+            bump(&at.timeout);
+        }
+        Err(Ended::Final(_)) => bump(&at.neither),
     }
+}
+
+fn bump(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 /// What the attempt says about its endpoint; `None`: nothing, the fault is elsewhere.
@@ -134,10 +162,18 @@ pub(super) fn outcome_of(response: &Response<Attempt>) -> Outcome {
     }
 }
 
-struct Active<'a>(&'a ClusterStats);
+struct Active<'a> {
+    stats: &'a ClusterStats,
+    at: &'a Traffic,
+    /// It ended by itself; else the client went away.
+    over: Cell<bool>,
+}
 
 impl Drop for Active<'_> {
     fn drop(&mut self) {
-        self.0.rq_active.dec();
+        self.stats.rq_active.dec();
+        if !self.over.get() {
+            bump(&self.at.neither);
+        }
     }
 }

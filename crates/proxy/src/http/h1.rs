@@ -37,7 +37,7 @@ pub fn connection(conn: &HttpConnection, io: Io) -> ServerConn<Io> {
 #[allow(clippy::manual_async_fn)]
 pub fn serve(conn: Rc<HttpConnection>, mut h1: ServerConn<Io>, count: Closing) -> impl Future<Output = ()> {
     async move {
-        let (mut timer, mut draining) = (pin!(None), pin!(conn.worker.draining()));
+        let (mut timer, mut draining) = (pin!(None), pin!(conn.draining()));
         while next_request(&conn, &mut h1, timer.as_mut(), draining.as_mut()).await {
             // Boxed, so that an idle connection does not keep room for a request's future.
             h1 = match Box::pin(serve_one(&conn, h1)).await {
@@ -83,7 +83,7 @@ async fn next_request(
         if out_of_patience.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Event::OutOfPatience);
         }
-        match conn.worker.is_draining() {
+        match conn.is_draining() {
             true => Poll::Ready(Event::Draining),
             false => draining.as_mut().poll(cx).map(|()| Event::Draining),
         }

@@ -150,11 +150,22 @@ impl HttpConnection {
     /// Whether the response under way has to be the last one.
     pub fn is_last(&self, hcm: &Hcm) -> bool {
         let config = &hcm.config;
-        self.worker.is_draining()
+        self.worker.is_draining(hcm.direction)
             || config
                 .max_requests_per_connection
                 .is_some_and(|max| max > 0 && self.requests.get() >= u64::from(max))
             || self.max_duration(config).is_some_and(|max| self.started.elapsed() >= max)
+    }
+
+    /// Whether it is told of the end.
+    pub fn is_draining(&self) -> bool {
+        self.worker.is_draining(self.hcm.borrow().1.direction)
+    }
+
+    /// Resolves when it is.
+    pub async fn draining(&self) {
+        let direction = self.hcm.borrow().1.direction;
+        self.worker.draining(direction).await;
     }
 
     /// How long the connection may live; `None`: for ever.
@@ -226,7 +237,7 @@ async fn first_bytes(conn: &HttpConnection, io: &mut Io) -> std::io::Result<Http
         tokio::select! {
             () = tokio::time::sleep(limit) => {}
             () = async {
-                conn.worker.draining().await;
+                conn.draining().await;
                 tokio::time::sleep(LAST_CALL).await;
             } => {}
         }

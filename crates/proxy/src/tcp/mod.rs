@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use engine::outlier;
@@ -155,6 +156,7 @@ impl TcpSession {
                     self.local_principal = local.and_then(|local| local.uri_sans.first().cloned());
                     self.report(&cluster, &to, Some(outlier::Outcome::Status(200)));
                     let _at_endpoint = to.endpoint.start();
+                    to.endpoint.traffic().neither.fetch_add(1, Ordering::Relaxed);
                     return Some(Connected { io, _in_flight: in_flight, _at_endpoint });
                 }
                 Err(error) => {

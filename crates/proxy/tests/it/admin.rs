@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::Setup;
 use crate::support::backend::Backend;
 use crate::support::client::{Client, get};
+use crate::support::{Setup, free_port};
 
 #[test]
 fn operators_find_what_they_know_from_envoy() {
@@ -28,6 +28,17 @@ fn operators_find_what_they_know_from_envoy() {
     let info: serde_json::Value = serde_json::from_str(&text("/server_info")).unwrap();
     assert_eq!(info["state"], "LIVE");
     assert_eq!(get(admin, "/nonsense").status, 404);
+    assert!(get(admin, "/nonsense").text().starts_with("invalid path. admin commands are:\n"));
+    assert!(text("/help").contains("  /clusters: "));
+    assert_eq!(get(admin, "/stats?type=nonsense").status, 400);
+    assert_eq!(get(admin, "/stats?format=xml").status, 400);
+    let gauges = text("/stats?type=Gauges");
+    assert!(gauges.contains("downstream_rq_active") && !gauges.contains("downstream_rq_total"));
+    assert!(!text("/stats?filter=rq_total&invert_filter").contains("rq_total"));
+    assert!(!text("/stats?usedonly").contains("rq_5xx"));
+    for path in ["/reset_counters", "/drain_listeners", "/logging", "/healthcheck/fail", "/reopen_logs"] {
+        assert_eq!(get(admin, path).status, 405, "{path}");
+    }
 
     assert_eq!(get(admin, "/quitquitquit").status, 405);
     let begin = Instant::now();
@@ -84,4 +95,156 @@ fn no_private_key_is_shown() {
     assert_eq!(secret["name"], "mine");
     // "[redacted]", as Envoy says it.
     assert_eq!(secret["tls_certificate"]["private_key"]["inline_bytes"], "W3JlZGFjdGVkXQ==");
+}
+
+/// A POST without a body.
+fn post(admin: std::net::SocketAddr, path: &str) -> (u16, String) {
+    let mut client = Client::connect(admin);
+    client.send(&format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
+    let answer = client.read().unwrap();
+    (answer.status, answer.text())
+}
+
+fn json_of(admin: std::net::SocketAddr, path: &str) -> serde_json::Value {
+    serde_json::from_str(&get(admin, path).text()).unwrap()
+}
+
+#[test]
+fn clusters_and_listeners_are_described_as_by_envoy() {
+    let backend = Backend::start("b");
+    let mut setup = Setup::new().cluster("b", &[backend.address, free_port()]).route("/", "b");
+    setup.clusters[0].outlier = Some(Box::new(ir::OutlierDetection {
+        consecutive_5xx: Some(1),
+        max_ejection_percent: Some(100),
+        ..Default::default()
+    }));
+    let proxy = setup.start();
+    for _ in 0..6 {
+        get(proxy.address, "/");
+    }
+    let admin = proxy.handle.admin().unwrap();
+    let text = get(admin, "/clusters").text();
+    let has = |line: &str| assert!(text.lines().any(|it| it == line), "no {line} in:\n{text}");
+    has("b::observability_name::b");
+    has("b::outlier::success_rate_average::-1");
+    has("b::default_priority::max_connections::1024");
+    has("b::high_priority::max_retries::3");
+    has("b::added_via_api::false");
+    let good = backend.address;
+    for line in
+        ["rq_error::0", "rq_timeout::0", "health_flags::healthy", "weight::1", "region::", "priority::0"]
+    {
+        has(&format!("b::{good}::{line}"));
+    }
+    let json = json_of(admin, "/clusters?format=json");
+    let hosts = json["cluster_statuses"][0]["host_statuses"].as_array().unwrap();
+    let number = |host: &serde_json::Value, name: &str| -> u64 {
+        let stats = host["stats"].as_array().unwrap();
+        stats.iter().find(|it| it["name"] == name).unwrap()["value"].as_str().unwrap().parse().unwrap()
+    };
+    assert!(number(&hosts[0], "rq_success") >= 1);
+    assert_eq!(number(&hosts[0], "rq_success"), number(&hosts[0], "rq_total"));
+    // The other one is a port that nobody listens on: one attempt, and it was out.
+    assert_eq!((number(&hosts[1], "rq_total"), number(&hosts[1], "cx_connect_fail")), (0, 1));
+    assert_eq!(number(&hosts[1], "rq_error"), 1);
+    assert_eq!(hosts[1]["health_status"]["failed_outlier_check"], true);
+    assert!(text.contains("::health_flags::/failed_outlier_check\n"));
+    assert_eq!(proxy.stat("cluster.b.membership_healthy"), 1);
+    assert_eq!(get(admin, "/clusters?filter=zz").text(), "");
+
+    assert_eq!(get(admin, "/listeners").text(), format!("test::{}\n", proxy.address));
+    let listeners = json_of(admin, "/listeners?format=json");
+    assert_eq!(listeners["listener_statuses"][0]["name"], "test");
+    assert!(json_of(admin, "/memory")["total_physical_bytes"].as_str().unwrap().parse::<u64>().unwrap() > 0);
+}
+
+#[test]
+fn counters_begin_anew() {
+    let backend = Backend::start("b");
+    let proxy = Setup::new().cluster("b", &[backend.address]).route("/", "b").start();
+    get(proxy.address, "/");
+    let admin = proxy.handle.admin().unwrap();
+    proxy.expect_stat("http.test.downstream_rq_total", 1);
+    proxy.expect_stat("http.test.downstream_rq_2xx", 1);
+    assert_eq!(post(admin, "/reset_counters"), (200, "OK\n".to_owned()));
+    proxy.expect_stat("http.test.downstream_rq_total", 0);
+    // Used before is used.
+    assert!(get(admin, "/stats?usedonly").text().contains("http.test.downstream_rq_total: 0"));
+    get(proxy.address, "/");
+    proxy.expect_stat("http.test.downstream_rq_total", 1);
+}
+
+#[test]
+fn failing_health_checks_ends_connections_until_it_is_ok_again() {
+    let backend = Backend::start("b");
+    let proxy = Setup::new().cluster("b", &[backend.address]).route("/", "b").start();
+    let admin = proxy.handle.admin().unwrap();
+    assert_eq!(post(admin, "/healthcheck/fail").0, 200);
+    assert_eq!(get(admin, "/ready").text(), "DRAINING\n");
+    assert_eq!(proxy.stat("server.state"), 1);
+    assert_eq!(get(proxy.address, "/").header("connection"), Some("close"));
+    assert_eq!(post(admin, "/healthcheck/ok").0, 200);
+    assert_eq!(get(admin, "/ready").status, 200);
+    assert_eq!(get(proxy.address, "/").header("connection"), None);
+}
+
+#[test]
+fn listeners_stop_when_asked() {
+    let backend = Backend::start("b");
+    let proxy = Setup::new().cluster("b", &[backend.address]).route("/", "b").start();
+    let admin = proxy.handle.admin().unwrap();
+    // It is of no direction.
+    assert_eq!(post(admin, "/drain_listeners?inboundonly").0, 200);
+    assert_eq!(get(proxy.address, "/").status, 200);
+    let mut client = Client::connect(proxy.address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.read().unwrap().status, 200);
+    assert_eq!(post(admin, "/drain_listeners").0, 200);
+    let begin = Instant::now();
+    while std::net::TcpStream::connect(proxy.address).is_ok() {
+        assert!(begin.elapsed() < Duration::from_secs(2), "still listening");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.read().unwrap().status, 200);
+}
+
+#[test]
+fn the_dump_can_be_cut() {
+    let backend = Backend::start("b");
+    let setup = Setup::new().cluster("b", &[backend.address]).cluster("c", &[backend.address]);
+    let proxy = setup.route("/", "b").start_dynamic();
+    let admin = proxy.handle.admin().unwrap();
+    let dump = json_of(admin, "/config_dump?resource=dynamic_active_clusters&mask=cluster.name&name_regex=c");
+    let expected = serde_json::json!({ "configs": [{
+        "@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump.DynamicCluster",
+        "cluster": { "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster", "name": "c" },
+    }] });
+    assert_eq!(dump, expected);
+    assert_eq!(get(admin, "/config_dump?resource=nonsense").status, 404);
+    assert_eq!(get(admin, "/config_dump?resource=bootstrap").status, 400);
+    assert_eq!(get(admin, "/config_dump?mask=nonsense").status, 400);
+    assert_eq!(get(admin, "/config_dump?name_regex=(").status, 400);
+    let masked = json_of(admin, "/config_dump?mask=bootstrap.node");
+    assert_eq!(masked["configs"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn certificates_are_shown_with_their_names_and_validity() {
+    let certified = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).unwrap();
+    let inline = |pem: String| ir::tls::DataSource::Inline(pem.into_bytes());
+    let mut setup = Setup::new();
+    setup.static_secrets = vec![ir::Secret {
+        name: "mine".into(),
+        content: ir::tls::SecretContent::Certificate(ir::tls::TlsCertificate {
+            chain: inline(certified.cert.pem()),
+            key: inline(certified.signing_key.serialize_pem()),
+        }),
+    }];
+    let proxy = setup.start();
+    let certs = json_of(proxy.handle.admin().unwrap(), "/certs");
+    let shown = &certs["certificates"][0]["cert_chain"][0];
+    assert_eq!(shown["subject_alt_names"][0]["dns"], "a.example");
+    assert!(!shown["serial_number"].as_str().unwrap().is_empty());
+    assert!(shown["days_until_expiration"].as_str().unwrap().parse::<u64>().unwrap() > 1000);
 }

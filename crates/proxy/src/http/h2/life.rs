@@ -61,7 +61,7 @@ async fn end_of_life(conn: &HttpConnection, session: &Session) {
         }
     };
     tokio::select! {
-        () = conn.worker.draining() => conn.stats.cx_drain_close.inc(),
+        () = conn.draining() => conn.stats.cx_drain_close.inc(),
         () = old => conn.stats.cx_max_duration_reached.inc(),
         () = idle(session, conn.idle_timeout()) => conn.stats.cx_idle_timeout.inc(),
     }
