@@ -162,6 +162,7 @@ fn policies(count: usize) -> anyhow::Result<Call> {
             local: SocketAddr::new(client, 8080),
             server_name: "",
             certificate: Some(&certificate),
+            metadata: None,
         };
         rbac.decide(black_box(&peer), Some(black_box(&request)))
     };

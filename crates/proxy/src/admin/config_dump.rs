@@ -89,7 +89,7 @@ fn select(all: Vec<Section>, query: &Query) -> Result<Node, (StatusCode, String)
             });
             let none = || (StatusCode::NOT_FOUND, format!("{resource} not found in config dump"));
             let (section, node) = found.ok_or_else(none)?;
-            let node = mask.map_or_else(|| Mask::all(), |mask| mask).apply(node);
+            let node = mask.unwrap_or_else(Mask::all).apply(node);
             node.each(&format!("type.googleapis.com/envoy.admin.v3.{section}.{}", element(resource)))
         }
     };

@@ -100,7 +100,7 @@ fn no_private_key_is_shown() {
 /// A POST without a body.
 fn post(admin: std::net::SocketAddr, path: &str) -> (u16, String) {
     let mut client = Client::connect(admin);
-    client.send(&format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
+    client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
     let answer = client.read().unwrap();
     (answer.status, answer.text())
 }

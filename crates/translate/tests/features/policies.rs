@@ -36,6 +36,7 @@ fn check(policies: &str, principal: &str, request: Option<(&str, &str)>, expecte
         local: ([10, 1, 0, 1], 80).into(),
         server_name: "",
         certificate: (!principal.is_empty()).then_some(&certificate),
+        metadata: None,
     };
     let request = request.map(|(method, path)| {
         let mut request = PlainRequest::get("web.shop:80", path);

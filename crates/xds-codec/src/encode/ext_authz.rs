@@ -81,7 +81,6 @@ fn http(it: &HttpAuthz) -> pb::HttpService {
             allowed_client_headers: texts(&it.allowed_client_headers),
             allowed_client_headers_on_success: texts(&it.allowed_client_headers_on_success),
             dynamic_metadata_from_headers: texts(&it.metadata_from_headers),
-            ..Default::default()
         }),
         ..Default::default()
     }
