@@ -6,6 +6,7 @@
 
 pub mod balance;
 pub mod chain;
+pub mod compressor;
 pub mod cors;
 pub mod dice;
 pub mod fault;

@@ -27,6 +27,7 @@ use super::snapshot::{
 use crate::access_log;
 use crate::balance::Balance;
 use crate::http::filters::ext_authz::ExtAuthz;
+use crate::http::filters::health_check::HealthCheck;
 use crate::http::filters::jwt_authn::JwtAuthn;
 
 /// Compiles a listener.
@@ -139,11 +140,6 @@ fn rbac(it: &ir::RbacFilter) -> Result<RbacFilter, Problem> {
     })
 }
 
-/// A filter that the data plane cannot run yet: accepting it would be a promise.
-fn not_yet(index: usize, name: &str) -> Problem {
-    Problem::new(format!("http_filters[{index}]"), format!("{name} is not supported"))
-}
-
 fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Problem> {
     let mut filters = Vec::new();
     let (mut istio_stats, mut peer_metadata) = (None::<Reporter>, false);
@@ -176,8 +172,16 @@ fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Prob
                 let compiled = compiled.map_err(|p| p.inside(format!("http_filters[{i}]")))?;
                 filters.push(HttpFilter::ExtAuthz(Arc::new(compiled)));
             }
-            ir::HttpFilter::Compressor(_) => return Err(not_yet(i, "envoy.filters.http.compressor")),
-            ir::HttpFilter::HealthCheck(_) => return Err(not_yet(i, "envoy.filters.http.health_check")),
+            ir::HttpFilter::Compressor(it) => {
+                let compiled = engine::compressor::Rules::compile(it);
+                let compiled = compiled.map_err(|p| p.inside(format!("http_filters[{i}]")))?;
+                filters.push(HttpFilter::Compressor(Box::new(compiled)));
+            }
+            ir::HttpFilter::HealthCheck(it) => {
+                let compiled = HealthCheck::compile(it);
+                let compiled = compiled.map_err(|p| p.inside(format!("http_filters[{i}]")))?;
+                filters.push(HttpFilter::HealthCheck(Arc::new(compiled)));
+            }
             ir::HttpFilter::UpstreamAlpn { protocols } => {
                 filters.push(HttpFilter::Alpn(AlpnOverride::Fixed(alpn(protocols))));
             }

@@ -20,6 +20,7 @@ use super::lazy::LazyCluster;
 use crate::access_log::AccessLog;
 use crate::balance::Balance;
 use crate::http::filters::ext_authz::ExtAuthz;
+use crate::http::filters::health_check::HealthCheck;
 use crate::http::filters::jwt_authn::JwtAuthn;
 
 /// A persistent map: cloning shares it, a change copies a few nodes.
@@ -158,6 +159,8 @@ pub enum HttpFilter {
     Alpn(AlpnOverride),
     ExtAuthz(Arc<ExtAuthz>),
     JwtAuthn(Arc<JwtAuthn>),
+    Compressor(Box<engine::compressor::Rules>),
+    HealthCheck(Arc<HealthCheck>),
 }
 
 impl HttpFilter {
@@ -167,6 +170,8 @@ impl HttpFilter {
             HttpFilter::Cors
             | HttpFilter::LocalRateLimit(_)
             | HttpFilter::HeaderMutation(_)
+            | HttpFilter::Compressor(_)
+            | HttpFilter::HealthCheck(_)
             | HttpFilter::ExtAuthz(_) => true,
             HttpFilter::Rbac(_)
             | HttpFilter::Fault(_)

@@ -10,7 +10,7 @@ use engine::retry::{self, Decision, Retries};
 use engine::timeouts::{self, Timeouts};
 use ir::route::{Forward, RoutingPriority};
 use ir::{Address, ClusterDiscovery, HttpProtocol};
-use upstream::{Destination, Interim, Limits as BreakerLimits, Response, SendOptions};
+use upstream::{Body as _, BodyKind, Destination, Interim, Limits as BreakerLimits, Response, SendOptions};
 
 use super::attempt::{Ended, attempt, outcome_of};
 use super::body::{Attempt, RequestBody, number};
@@ -334,7 +334,8 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     let service_time = now.saturating_duration_since(begin).as_millis() as u64;
     head.set("x-envoy-upstream-service-time", itoa::Buffer::new().format(service_time));
     headers::of_route(ctx, &mut head);
-    filters::encode(ctx, &mut head);
+    let empty = body.kind() == BodyKind::None || ctx.head.method() == b"HEAD";
+    filters::encode(ctx, &mut head, empty);
     headers::of_response(ctx, &mut head, true);
     for cookie in std::mem::take(&mut ctx.sticky) {
         head.append("set-cookie", cookie);

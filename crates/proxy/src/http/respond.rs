@@ -204,13 +204,14 @@ pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
     if of_router {
         headers::of_route(ctx, &mut head);
     }
-    filters::encode(ctx, &mut head);
+    filters::encode(ctx, &mut head, content.is_empty() || ctx.head.method() == b"HEAD");
     headers::of_response(ctx, &mut head, false);
     ctx.note_response(&head);
     if ctx.head.method() != b"HEAD" {
         ctx.progress.response_bytes.set(content.len() as u64);
     }
-    Answer { head, body: body::full(content), upgrade: None }
+    let body = filters::encode_body(ctx, body::full(content));
+    Answer { head, body, upgrade: None }
 }
 
 fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {

@@ -31,11 +31,14 @@ pub struct LocalLabels {
     /// For `x-envoy-peer-metadata` and `-id`.
     pub metadata: String,
     pub id: Str,
+    /// `node.cluster`.
+    pub cluster: Str,
 }
 
 impl LocalLabels {
     pub fn new(node: &BootstrapNode) -> Self {
-        LocalLabels { peer: Peer::local(node), metadata: peer::encode(node), id: node.id.clone() }
+        let (id, cluster) = (node.id.clone(), node.cluster.clone());
+        LocalLabels { peer: Peer::local(node), metadata: peer::encode(node), id, cluster }
     }
 }
 

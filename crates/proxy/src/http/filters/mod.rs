@@ -2,10 +2,12 @@
 
 pub mod alpn;
 mod buffer;
+mod compressor;
 mod cors;
 pub mod ext_authz;
 mod fault;
 mod header_mutation;
+pub mod health_check;
 pub mod jwt_authn;
 mod local_rate_limit;
 pub mod peer_metadata;
@@ -34,6 +36,9 @@ pub struct State {
     pub metadata: ir::Metadata,
     /// What the response has to carry because the authorization service said so.
     authz: Vec<ir::route::HeaderValue>,
+    gzip: Option<compressor::Wish>,
+    /// Somebody asks whether we are well.
+    health_check: bool,
     /// How many redirects were followed, and routes taken before.
     pub redirects: u32,
     pub routes: Vec<(usize, usize)>,
@@ -51,6 +56,8 @@ pub async fn decode(ctx: &mut Context, body: &RequestBody) -> Result<(), Stop> {
             HttpFilter::Fault(filter) => fault::inject(ctx, filter).await?,
             HttpFilter::Alpn(alpn) => alpn::choose(ctx, alpn),
             HttpFilter::Cors => cors::decode(ctx)?,
+            HttpFilter::Compressor(rules) => compressor::decode(ctx, rules),
+            HttpFilter::HealthCheck(filter) => health_check::decode(ctx, filter)?,
             HttpFilter::LocalRateLimit(limit) => local_rate_limit::decode(ctx, limit)?,
             HttpFilter::HeaderMutation(mutations) => header_mutation::decode(ctx, mutations),
             HttpFilter::Buffer(limit) => buffer::whole(ctx, body, *limit).await?,
@@ -62,8 +69,8 @@ pub async fn decode(ctx: &mut Context, body: &RequestBody) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The filters of a response, in reverse.
-pub fn encode(ctx: &mut Context, head: &mut ResponseHead) {
+/// The filters of a response, in reverse. `empty`: it has no body.
+pub fn encode(ctx: &mut Context, head: &mut ResponseHead, empty: bool) {
     if !ctx.hcm.encodes {
         return;
     }
@@ -71,6 +78,8 @@ pub fn encode(ctx: &mut Context, head: &mut ResponseHead) {
     for filter in hcm.filters.iter().rev() {
         match filter {
             HttpFilter::Cors => cors::encode(ctx, head),
+            HttpFilter::Compressor(rules) => compressor::encode(ctx, rules, head, empty),
+            HttpFilter::HealthCheck(filter) => health_check::encode(ctx, filter, head),
             HttpFilter::LocalRateLimit(_) => local_rate_limit::encode(ctx, head),
             HttpFilter::HeaderMutation(mutations) => header_mutation::encode(ctx, mutations, head),
             HttpFilter::ExtAuthz(_) => ext_authz::encode(ctx, head),
@@ -84,8 +93,9 @@ pub fn encode(ctx: &mut Context, head: &mut ResponseHead) {
 }
 
 /// What filters do to the body of a response.
-pub fn encode_body(ctx: &mut Context, body: BoxBody) -> BoxBody {
-    match ctx.filters.as_mut().and_then(|state| state.kbps) {
+pub fn encode_body(ctx: &Context, body: BoxBody) -> BoxBody {
+    let body = compressor::encode_body(ctx, body);
+    match ctx.filters.as_ref().and_then(|state| state.kbps) {
         Some(kbps) => Box::new(fault::Slow::new(body, kbps)),
         None => body,
     }
