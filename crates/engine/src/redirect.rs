@@ -40,7 +40,8 @@ pub fn location<R: Request + ?Sized>(
         None => host(request.authority(), old, scheme, redirect.port.is_some()),
     };
     let path = path(redirect, target, matches, request.path());
-    [scheme, b"://", host, port.as_bytes(), &path].concat()
+    let slash: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
+    [scheme, b"://", host, port.as_bytes(), slash, &path].concat()
 }
 
 /// The host that was asked for. Its port goes where there is a new one, and where it is the old
@@ -97,6 +98,7 @@ mod tests {
         check(Redirect { port: Some(443), ..https() }, "http://h:80/a", "https://h:443/a");
         check(Redirect { host: Some("x".into()), ..none() }, "http://h:80/a", "http://x/a");
         check(Redirect { path: Some("/p".into()), ..none() }, "http://h/a?q=1", "http://h/p?q=1");
+        check(Redirect { path: Some("p".into()), ..none() }, "http://h/a", "http://h/p");
         check(Redirect { path: Some("/p?z".into()), ..none() }, "http://h/a?q=1", "http://h/p?z");
         let strip = |redirect| Redirect { strip_query: true, ..redirect };
         check(strip(Redirect { path: Some("/p".into()), ..none() }), "http://h/a?q", "http://h/p");

@@ -12,4 +12,5 @@ pub mod wait;
 pub use environment::{binary, conformance, envoy, root, skip};
 pub use load::{Load, Report};
 pub use mesh::{Mesh, MeshOptions, Pod};
+pub use namespace::{in_namespace, in_network_of};
 pub use wait::eventually;

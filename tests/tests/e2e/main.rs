@@ -3,7 +3,9 @@
 
 mod bookinfo;
 mod faults;
+mod outside;
 mod pushes;
 mod reporting;
+mod samples;
 mod security;
 mod tutorial;

@@ -247,6 +247,7 @@ pub fn cluster(
         endpoints: Arc::new(endpoints),
         transports,
         default_transport: transport_index(config, &BTreeMap::new()),
+        mesh_alpn: offers_istio(config),
         state: registry.cluster(&config.name),
         destinations: Vec::new(),
     }))
@@ -269,9 +270,16 @@ pub fn without_endpoints(config: &Arc<ir::Cluster>, registry: &upstream::Registr
         endpoints: Arc::default(),
         transports: vec![Transport { tls: None, key: 0, mutual: false, proxy_protocol: None }],
         default_transport: 0,
+        mesh_alpn: false,
         state: registry.cluster(&config.name),
         destinations: Vec::new(),
     }
+}
+
+/// Whether a transport of the cluster offers `istio`, as the mesh's mutual TLS does.
+fn offers_istio(config: &ir::Cluster) -> bool {
+    let matches = config.transport_matches.iter().filter_map(|found| found.tls.as_ref());
+    matches.chain(&config.tls).any(|tls| tls.common.alpn.iter().any(|name| name.as_str() == "istio"))
 }
 
 /// As `transport_matches`, and last the default.

@@ -221,6 +221,9 @@ pub struct Cluster {
     pub transports: Vec<Transport>,
     /// The index of the transport of an address without metadata.
     pub default_transport: usize,
+    /// Some transport is the mesh's own TLS, the only one that knows Istio's names of protocols: a server
+    /// outside may refuse what it does not know (RFC 7301, section 3.2).
+    pub mesh_alpn: bool,
     /// Counters shared by all workers; they outlive snapshots.
     pub state: Arc<ClusterState>,
     /// As the endpoints of the set.

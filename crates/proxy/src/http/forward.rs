@@ -157,7 +157,8 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
     forward_expectation(ctx, cluster.config.protocol);
     let may_be_refused = http2 || cluster.config.protocol == HttpProtocol::Auto;
     let http10 = ctx.head.protocol() == "HTTP/1.0";
-    let alpn = ctx.alpn.as_ref().map(|alpn| filters::alpn::resolve(alpn, http2, http10));
+    let alpn =
+        ctx.alpn.as_ref().and_then(|alpn| filters::alpn::resolve(alpn, cluster.mesh_alpn, http2, http10));
     let interim: Option<Rc<dyn Interim>> = if ctx.is_http2 { None } else { Some(ctx.progress.clone()) };
     if let Some(limit) = forward.idle_timeout {
         ctx.stream_idle = (!limit.is_zero()).then_some(limit);
