@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::machine::{Core, TICK};
 
@@ -117,8 +118,19 @@ impl Process {
     }
 }
 
+/// How long a program may take to end by itself: longer than any of them drains.
+const END_WITHIN: Duration = Duration::from_secs(8);
+
 impl Drop for Process {
+    /// Asks first: a binary that counts for `scripts/dist.sh` writes what it counted when it ends.
     fn drop(&mut self) {
+        let asked = Instant::now();
+        if let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        while matches!(self.child.try_wait(), Ok(None)) && asked.elapsed() < END_WITHIN {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

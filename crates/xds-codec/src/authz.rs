@@ -201,6 +201,7 @@ mod tests {
     use super::*;
     use crate::pb::envoy_type::HttpStatus;
 
+    #[allow(deprecated)]
     fn option(key: &str, append: Option<bool>, action: HeaderAppendAction) -> core::HeaderValueOption {
         core::HeaderValueOption {
             header: Some(core::HeaderValue { key: key.into(), value: "v".into(), raw_value: Vec::new() }),

@@ -184,7 +184,6 @@ fn http() -> AuthzService {
         allowed_client_headers: some(),
         allowed_client_headers_on_success: some(),
         metadata_from_headers: some(),
-        metadata_from_headers: vec![StringMatcher::prefix("x-m-")],
     })
 }
 
