@@ -18,7 +18,7 @@ pub struct Headers {
     /// A bit for each [`Known`] that some line is or was.
     seen: u16,
     /// The [`bit`] of each name that some line has or had. Most names that are asked for are not there.
-    present: u64,
+    present: u32,
 }
 
 /// One field line, as offsets into the arena.
@@ -37,11 +37,11 @@ pub(crate) struct Line {
     alive: bool,
 }
 
-/// One of 64 bits for the names with this [`tag`].
+/// One of 32 bits for the names with this [`tag`].
 #[inline]
-const fn bit(tag: u32) -> u64 {
+const fn bit(tag: u32) -> u32 {
     // Fibonacci hashing: the highest bits of the product are the best mixed.
-    1 << (tag.wrapping_mul(0x9E37_79B1) >> 26)
+    1 << (tag.wrapping_mul(0x9E37_79B1) >> 27)
 }
 
 impl Line {

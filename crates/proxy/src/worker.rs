@@ -14,6 +14,7 @@ use engine::dice::SplitMix;
 use ir::Direction;
 use lifecycle::DrainWatch;
 use stdx::Str;
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::LocalSet;
 use upstream::{Destination, Upstream};
@@ -226,6 +227,11 @@ impl Worker {
     /// Whether connections of listeners of this direction are to end.
     pub fn is_draining(&self, direction: Direction) -> bool {
         self.draining.get().includes(direction)
+    }
+
+    /// Resolves when a drain begins, of whatever direction.
+    pub fn drain_begun(&self) -> Notified<'_> {
+        self.drain_begun.notified()
     }
 
     /// Resolves when the drain of that direction begins.

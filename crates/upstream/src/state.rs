@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use engine::outlier::Tally;
@@ -181,7 +181,7 @@ impl ClusterState {
         let mut counted =
             InFlight::start(self, limits.priority, |counts| &counts.connections, limits.connections())?;
         endpoint.traffic.connections.begin();
-        counted.endpoint = Some(endpoint.clone());
+        counted.endpoint = Some(Arc::downgrade(endpoint));
         Some(counted)
     }
 }
@@ -315,8 +315,8 @@ pub struct InFlight {
     cluster: Arc<ClusterState>,
     priority: RoutingPriority,
     counter: fn(&Counts) -> &Padded,
-    /// Of a connection.
-    endpoint: Option<Arc<EndpointState>>,
+    /// Of a connection, which must not keep alive what no configuration names any more.
+    endpoint: Option<Weak<EndpointState>>,
 }
 
 impl InFlight {
@@ -338,7 +338,7 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         (self.counter)(self.cluster.counts(self.priority)).0.fetch_sub(1, Ordering::Relaxed);
-        if let Some(endpoint) = &self.endpoint {
+        if let Some(endpoint) = self.endpoint.as_ref().and_then(Weak::upgrade) {
             endpoint.traffic.connections.end();
         }
     }

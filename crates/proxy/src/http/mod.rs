@@ -162,10 +162,11 @@ impl HttpConnection {
         self.worker.is_draining(self.hcm.borrow().1.direction)
     }
 
-    /// Resolves when it is.
+    /// Resolves when it is. Every idle connection holds one: nothing is kept but the wait.
     pub async fn draining(&self) {
-        let direction = self.hcm.borrow().1.direction;
-        self.worker.draining(direction).await;
+        while !self.is_draining() {
+            self.worker.drain_begun().await;
+        }
     }
 
     /// How long the connection may live; `None`: for ever.
