@@ -126,15 +126,7 @@ pub struct Header {
     /// Lower case.
     pub name: String,
     pub value: Vec<u8>,
-    pub action: Action,
-}
-
-/// How it gets on with one that is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// To the values of a header that is there; without one nothing happens. Envoy's `append: true`.
-    AppendIfExists,
-    As(AppendAction),
+    pub action: AppendAction,
 }
 
 /// Reads an answer.
@@ -158,9 +150,9 @@ pub fn answer(bytes: &[u8]) -> Result<Answer, prost::DecodeError> {
 #[allow(deprecated)]
 fn allowed(it: OkHttpResponse, metadata: BTreeMap<Str, Json>) -> Allowed {
     Allowed {
-        request: it.headers.into_iter().map(|it| header(it, true)).collect(),
+        request: it.headers.into_iter().map(header).collect(),
         remove: it.headers_to_remove.into_iter().map(|name| name.to_ascii_lowercase()).collect(),
-        response: it.response_headers_to_add.into_iter().map(|it| header(it, false)).collect(),
+        response: it.response_headers_to_add.into_iter().map(header).collect(),
         set_query: it.query_parameters_to_set.into_iter().map(|it| (it.key, it.value)).collect(),
         remove_query: it.query_parameters_to_remove,
         // The older field wins as long as it is there.
@@ -172,7 +164,7 @@ fn denied(it: DeniedHttpResponse, metadata: BTreeMap<Str, Json>) -> Denied {
     let status = it.status.and_then(|status| u16::try_from(status.code).ok());
     Denied {
         status: status.filter(|status| (100..600).contains(status)),
-        headers: it.headers.into_iter().map(|it| header(it, false)).collect(),
+        headers: it.headers.into_iter().map(header).collect(),
         body: it.body.into_bytes(),
         metadata,
     }
@@ -180,16 +172,15 @@ fn denied(it: DeniedHttpResponse, metadata: BTreeMap<Str, Json>) -> Denied {
 
 /// Here a header replaces others unless it says that it does not.
 #[allow(deprecated)] // Services use the older field, too.
-fn header(it: core::HeaderValueOption, of_request: bool) -> Header {
+fn header(it: core::HeaderValueOption) -> Header {
     let core::HeaderValue { key, value, raw_value } = it.header.unwrap_or_default();
     let action = match HeaderAppendAction::try_from(it.append_action).unwrap_or_default() {
-        HeaderAppendAction::AddIfAbsent => Action::As(AppendAction::AddIfAbsent),
-        HeaderAppendAction::OverwriteIfExists => Action::As(AppendAction::OverwriteIfExists),
-        HeaderAppendAction::OverwriteIfExistsOrAdd => Action::As(AppendAction::OverwriteIfExistsOrAdd),
+        HeaderAppendAction::AddIfAbsent => AppendAction::AddIfAbsent,
+        HeaderAppendAction::OverwriteIfExists => AppendAction::OverwriteIfExists,
+        HeaderAppendAction::OverwriteIfExistsOrAdd => AppendAction::OverwriteIfExistsOrAdd,
         HeaderAppendAction::AppendIfExistsOrAdd => match it.append {
-            Some(google::BoolValue { value: true }) if of_request => Action::AppendIfExists,
-            Some(google::BoolValue { value: true }) => Action::As(AppendAction::AppendIfExistsOrAdd),
-            _ => Action::As(AppendAction::OverwriteIfExistsOrAdd),
+            Some(google::BoolValue { value: true }) => AppendAction::AppendIfExistsOrAdd,
+            _ => AppendAction::OverwriteIfExistsOrAdd,
         },
     };
     let value = if raw_value.is_empty() { value.into_bytes() } else { raw_value };
@@ -263,18 +254,18 @@ mod tests {
         let Answer::Allowed(it) = read(response(0, Some(HttpResponse::OkResponse(ok.clone())))) else {
             panic!()
         };
-        let actions: Vec<(&str, Action)> =
+        let actions: Vec<(&str, AppendAction)> =
             it.request.iter().map(|it| (it.name.as_str(), it.action)).collect();
         assert_eq!(
             actions,
             [
-                ("x-set", Action::As(AppendAction::OverwriteIfExistsOrAdd)),
-                ("x-append", Action::AppendIfExists),
-                ("x-absent", Action::As(AppendAction::AddIfAbsent)),
+                ("x-set", AppendAction::OverwriteIfExistsOrAdd),
+                ("x-append", AppendAction::AppendIfExistsOrAdd),
+                ("x-absent", AppendAction::AddIfAbsent),
             ]
         );
         assert_eq!(it.remove, ["x-gone"]);
-        assert_eq!(it.response[0].action, Action::As(AppendAction::AppendIfExistsOrAdd));
+        assert_eq!(it.response[0].action, AppendAction::AppendIfExistsOrAdd);
         // What allows does not count where the status denies.
         assert_eq!(read(response(7, Some(HttpResponse::OkResponse(ok)))), Answer::Denied(Denied::default()));
         let no = DeniedHttpResponse {

@@ -235,16 +235,16 @@ impl<R: Request + ?Sized> Judge<'_, R> {
                     return Err(Status::Missing.into());
                 }
                 // A bad token beside a good one could be taken for it by the upstream.
-                tokens.iter().rev().try_for_each(|found| self.accept(found, audiences.as_deref()))
+                tokens.iter().rev().try_for_each(|found| self.accept(found, true, audiences.as_deref()))
             }
             Requirement::All(all) => all.iter().try_for_each(|it| self.meets(it)),
             Requirement::Any(any) => self.meets_any(any),
             Requirement::AllowMissing(of) => {
-                self.tokens(of).iter().rev().try_for_each(|found| self.accept(found, None))
+                self.tokens(of).iter().rev().try_for_each(|found| self.accept(found, false, None))
             }
             Requirement::AllowMissingOrFailed(of) => {
                 for found in self.tokens(of).iter().rev() {
-                    match self.accept(found, None) {
+                    match self.accept(found, false, None) {
                         Err(No::Fetch(provider)) => return Err(No::Fetch(provider)),
                         Ok(()) | Err(No::Status(_)) => {}
                     }
@@ -287,17 +287,19 @@ impl<R: Request + ?Sized> Judge<'_, R> {
             }
         }
         places.sort();
-        let token = |(place, providers): (&Place, Vec<usize>)| {
-            let text = place.find(self.request)?;
-            Some(Found { text, place: place.clone(), providers })
-        };
-        places.into_iter().filter_map(token).collect()
+        let mut all = Vec::new();
+        for (place, providers) in places {
+            for text in place.find(self.request) {
+                all.push(Found { text, place: place.clone(), providers: providers.clone() });
+            }
+        }
+        all
     }
 
     /// Checks one token for one of the providers that look where it was.
-    fn accept(&mut self, found: &Found, audiences: Option<&[Str]>) -> Result<(), No> {
+    fn accept(&mut self, found: &Found, named: bool, audiences: Option<&[Str]>) -> Result<(), No> {
         let token = Token::parse(&found.text)?;
-        let index = self.provider_of(&token, &found.providers).ok_or(Status::UnknownIssuer)?;
+        let index = self.provider_of(&token, &found.providers, named).ok_or(Status::UnknownIssuer)?;
         let provider = &self.jwt.providers[index];
         let config = &provider.config;
         token.holds(self.now, config.clock_skew.map_or(60, |skew| skew.as_secs()))?;
@@ -332,16 +334,21 @@ impl<R: Request + ?Sized> Judge<'_, R> {
         Ok(())
     }
 
-    /// The provider of the token's issuer, else one for all issuers.
-    fn provider_of(&self, token: &Token<'_>, providers: &[usize]) -> Option<usize> {
+    /// The provider of the token's issuer, else one for all issuers. Where several are alike it is the
+    /// first of all that has the issuer, as in Envoy, if only one of them looks there.
+    fn provider_of(&self, token: &Token<'_>, providers: &[usize], named: bool) -> Option<usize> {
         let issuer = token.issuer.as_deref().unwrap_or("");
-        let of = |wanted: Option<&str>| {
-            let is = |index: &&usize| {
-                self.jwt.providers.get(**index).is_some_and(|it| it.config.issuer.as_deref() == wanted)
-            };
-            providers.iter().find(is).copied()
+        let all = &self.jwt.providers;
+        let is = |index: usize, wanted: Option<&str>| {
+            all.get(index).is_some_and(|it| it.config.issuer.as_deref() == wanted)
         };
-        of(Some(issuer)).or_else(|| of(None))
+        let allowed = |index: &&usize| is(**index, Some(issuer)) || is(**index, None);
+        let found = providers.iter().find(allowed).copied()?;
+        if named {
+            return Some(found);
+        }
+        let first = |wanted| (0..all.len()).find(|index| is(*index, wanted));
+        first(Some(issuer)).or_else(|| first(None))
     }
 }
 

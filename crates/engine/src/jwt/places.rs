@@ -30,29 +30,25 @@ pub fn of(it: &JwtProvider) -> Vec<Place> {
 }
 
 impl Place {
-    /// The token that is there, if one is.
-    pub fn find<R: Request + ?Sized>(&self, request: &R) -> Option<String> {
-        let found = match self {
+    /// The tokens that are there: each value of a header is one.
+    pub fn find<R: Request + ?Sized>(&self, request: &R) -> Vec<String> {
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        match self {
             Place::Header(it) => {
-                let value = request.header(&it.name)?;
-                let text = String::from_utf8_lossy(&value).into_owned();
-                if it.prefix.is_empty() {
-                    return Some(text);
-                }
-                let after = text.find(it.prefix.as_str())? + it.prefix.len();
-                return Some(token_in(&text[after..]).to_owned());
+                let mut found = Vec::new();
+                request.any_value(&it.name, &mut |value| {
+                    let value = text(value);
+                    let after = value.find(it.prefix.as_str()).map(|at| at + it.prefix.len());
+                    found.extend(after.map(|at| value[at..].to_owned()));
+                    false
+                });
+                found
             }
-            Place::Param(name) => query_parameter(request.path(), name)?.to_vec(),
-            Place::Cookie(name) => cookie(&request.header("cookie")?, name)?.to_vec(),
-        };
-        Some(String::from_utf8_lossy(&found).into_owned())
+            Place::Param(name) => query_parameter(request.path(), name).map(text).into_iter().collect(),
+            Place::Cookie(name) => {
+                let header = request.header("cookie");
+                header.as_deref().and_then(|it| cookie(it, name)).map(text).into_iter().collect()
+            }
+        }
     }
-}
-
-/// The first run of characters that tokens are made of.
-fn token_in(text: &str) -> &str {
-    let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let Some(start) = text.find(is_token) else { return text };
-    let rest = &text[start..];
-    &rest[..rest.find(|c| !is_token(c)).unwrap_or(rest.len())]
 }

@@ -70,6 +70,7 @@ fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
+        Value::Number(it) if !it.is_u64() && !it.is_i64() => Some(format!("{:.6}", it.as_f64()?)),
         Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
         Value::Array(_) | Value::Object(_) => Some(STANDARD.encode(value.to_string())),
     }

@@ -1,9 +1,10 @@
 //! Questions of filters: a request of our own to a cluster, and its whole answer.
 
+use std::task::{Context as Task, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use upstream::{Body, Frame, Full, RequestHead, ResponseHead, SendOptions, Trailers};
+use upstream::{Body, BodyError, BodyKind, Frame, RequestHead, ResponseHead, SendOptions, Trailers};
 
 use super::context::Context;
 use crate::worker::Worker;
@@ -28,6 +29,23 @@ pub enum Unanswered {
     Failed,
 }
 
+/// The body of a question: its length is said, also where it is none.
+struct Whole(Option<Bytes>);
+
+impl Body for Whole {
+    fn poll_frame(&mut self, _: &mut Task<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
+        Poll::Ready(Ok(self.0.take().filter(|bytes| !bytes.is_empty()).map(Frame::Data)))
+    }
+
+    fn kind(&self) -> BodyKind {
+        self.0.as_ref().map_or(BodyKind::None, |bytes| BodyKind::Length(bytes.len() as u64))
+    }
+
+    fn is_end(&self) -> bool {
+        self.0.as_ref().is_none_or(Bytes::is_empty)
+    }
+}
+
 /// Sends a request to a cluster and waits for the whole of its answer.
 ///
 /// # Errors
@@ -36,14 +54,13 @@ pub async fn ask(
     ctx: &Context,
     cluster: &str,
     mut head: RequestHead,
-    body: Bytes,
+    body: Option<Bytes>,
     limit: Duration,
 ) -> Result<Reply, Unanswered> {
     let worker = ctx.conn.worker.clone();
     let original = ctx.conn.info.local;
     // As Envoy marks its own requests.
     head.set("x-envoy-internal", "true");
-    head.set("x-forwarded-for", original.ip().to_string());
     if !limit.is_zero() {
         head.set("x-envoy-expected-rq-timeout-ms", limit.as_millis().to_string());
     }
@@ -64,13 +81,13 @@ async fn exchange(
     worker: &Worker,
     to: &upstream::Destination,
     head: &RequestHead,
-    body: Bytes,
+    body: Option<Bytes>,
 ) -> Result<Reply, Unanswered> {
     let stats = worker.stats.cluster(&to.config.name);
     stats.rq_total.inc();
     let mut options = SendOptions::default();
     let response = loop {
-        match worker.upstream.send(to, head, Full::new(body.clone()), &options).await {
+        match worker.upstream.send(to, head, Whole(body.clone()), &options).await {
             Ok(response) => break response,
             // Once more, where a connection that was kept turns out to be closed.
             Err(error) if !options.fresh && error.may_be_sent_again(head.method()) => options.fresh = true,

@@ -2,6 +2,7 @@
 //! each links the whole data plane.
 
 mod admin;
+mod filters;
 mod http1;
 mod http2;
 mod mesh;

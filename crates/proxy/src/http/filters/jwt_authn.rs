@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use engine::Problem;
 use engine::jwt::{Good, Jwt, Keys, Known, Requirement, Status, Verdict, told};
 use ir::jwt::{Jwks, JwtOverride, RemoteJwks};
@@ -14,7 +13,6 @@ use upstream::RequestHead;
 use super::super::callout;
 use super::super::context::Context;
 use super::super::respond::{LocalReply, Stop};
-use crate::access_log::Flag;
 use crate::telemetry::JwtStats;
 
 /// Key of what tokens said, in dynamic metadata.
@@ -170,7 +168,7 @@ async fn get(ctx: &Context, remote: &RemoteJwks) -> Result<Keys, Status> {
     };
     let (host, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
     let head = RequestHead::new("GET", scheme, host, path);
-    let reply = callout::ask(ctx, &remote.cluster, head, Bytes::new(), remote.timeout).await;
+    let reply = callout::ask(ctx, &remote.cluster, head, None, remote.timeout).await;
     match reply {
         Ok(reply) if reply.head.status() == 200 => Keys::parse(&reply.body),
         Ok(_) | Err(_) => Err(Status::FetchFailed),
@@ -202,7 +200,7 @@ fn is_preflight(ctx: &Context) -> bool {
 fn refused(ctx: &Context, status: Status, strip: bool) -> Stop {
     let text = status.text();
     let details = format!("jwt_authn_access_denied{{{}}}", text.replace(' ', "_"));
-    let reply = LocalReply::new(status.http(), Some(Flag::UAEX), details);
+    let reply = LocalReply::new(status.http(), None, details);
     if strip {
         return Stop::Local(Box::new(reply));
     }
@@ -222,5 +220,5 @@ fn refused(ctx: &Context, status: Status, strip: bool) -> Stop {
 fn wrong_name(text: &str) -> Stop {
     let details = format!("jwt_authn_access_denied{{{}}}", text.replace(' ', "_"));
     let body = format!("Failed JWT authentication: {text}");
-    Stop::Local(Box::new(LocalReply::new(403, Some(Flag::UAEX), details).body(body)))
+    Stop::Local(Box::new(LocalReply::new(403, None, details).body(body)))
 }

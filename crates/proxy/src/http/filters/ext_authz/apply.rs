@@ -6,7 +6,7 @@ use ir::metadata::Json;
 use ir::route::{AppendAction, HeaderValue};
 use stdx::Str;
 use upstream::{RequestHead, ResponseHead};
-use xds_codec::authz::{Action, Allowed, Header};
+use xds_codec::authz::{Allowed, Header};
 
 use super::Context;
 use crate::http::headers::apply_to_response;
@@ -64,14 +64,12 @@ fn set(head: &mut RequestHead, header: &Header) {
         }
         return;
     }
-    let there = head.joined(name).map(|value| value.into_owned());
-    match (action, there) {
-        (Action::AppendIfExists, Some(before)) => head.set(name, [&before, &b","[..], value].concat()),
-        (Action::AppendIfExists, None) => {}
-        (Action::As(AppendAction::AddIfAbsent), Some(_)) => {}
-        (Action::As(AppendAction::OverwriteIfExists), None) => {}
-        (Action::As(AppendAction::AppendIfExistsOrAdd), _) => head.append(name, value),
-        (Action::As(_), _) => head.set(name, value),
+    let there = head.get(name).is_some();
+    match action {
+        AppendAction::AppendIfExistsOrAdd => head.append(name, value),
+        AppendAction::AddIfAbsent if there => {}
+        AppendAction::OverwriteIfExists if !there => {}
+        _ => head.set(name, value),
     }
 }
 
@@ -97,10 +95,7 @@ fn response(headers: Vec<Header>) -> Vec<HeaderValue> {
         .map(|it| HeaderValue {
             name: it.name.into(),
             value: String::from_utf8_lossy(&it.value).into_owned().into(),
-            action: match it.action {
-                Action::As(action) => action,
-                Action::AppendIfExists => AppendAction::AppendIfExistsOrAdd,
-            },
+            action: it.action,
         })
         .collect()
 }

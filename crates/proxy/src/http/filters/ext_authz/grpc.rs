@@ -34,7 +34,7 @@ pub async fn ask(question: &Question<'_>, service: &GrpcAuthz) -> Result<Answer,
     framed.extend_from_slice(&u32::try_from(message.len()).map_err(drop)?.to_be_bytes());
     framed.extend_from_slice(&message);
     let reply =
-        callout::ask(question.ctx, &service.cluster, head, framed.into(), limit).await.map_err(drop)?;
+        callout::ask(question.ctx, &service.cluster, head, Some(framed.into()), limit).await.map_err(drop)?;
     let in_trailers = reply.trailers.as_ref().and_then(|it| it.get("grpc-status"));
     let status = in_trailers.or_else(|| reply.head.get("grpc-status")).and_then(number);
     match (reply.head.status(), status) {

@@ -7,7 +7,7 @@ use ir::ext_authz::HttpAuthz;
 use ir::metadata::Json;
 use ir::route::AppendAction;
 use upstream::{RequestHead, ResponseHead};
-use xds_codec::authz::{Action, Allowed, Answer, Denied, Header};
+use xds_codec::authz::{Allowed, Answer, Denied, Header};
 
 use super::question::Question;
 use super::texts;
@@ -49,7 +49,7 @@ fn any(list: &[Text], name: &[u8]) -> bool {
 /// Asks. The error: nobody could be asked, or the service is broken.
 pub async fn ask(question: &Question<'_>, service: &HttpAuthz) -> Result<Answer, ()> {
     let head = head(question, service);
-    let body = Bytes::copy_from_slice(question.body());
+    let body = Some(Bytes::copy_from_slice(question.body()));
     let reply =
         callout::ask(question.ctx, &service.cluster, head, body, service.timeout).await.map_err(drop)?;
     let headers = &question.filter.http;
@@ -88,11 +88,9 @@ fn head(question: &Question<'_>, service: &HttpAuthz) -> RequestHead {
 }
 
 fn allowed(headers: &Headers, head: &ResponseHead) -> Allowed {
-    let header = |action: Action| move |(name, value): (String, Vec<u8>)| Header { name, value, action };
-    let mut request: Vec<Header> = pick(head, |name| any(&headers.upstream, name))
-        .map(header(Action::As(AppendAction::OverwriteIfExistsOrAdd)))
-        .collect();
-    request.extend(pick(head, |name| any(&headers.append, name)).map(header(Action::AppendIfExists)));
+    let replaced = |(name, value)| Header { name, value, action: AppendAction::OverwriteIfExistsOrAdd };
+    let mut request: Vec<Header> = pick(head, |name| any(&headers.upstream, name)).map(replaced).collect();
+    request.extend(pick(head, |name| any(&headers.append, name)).map(|(n, v)| appended(n, v)));
     let text = |value: Vec<u8>| Json::Text(String::from_utf8_lossy(&value).into_owned().into());
     let remove = head.joined("x-envoy-auth-headers-to-remove").unwrap_or_default();
     let remove = String::from_utf8_lossy(&remove).to_ascii_lowercase();
@@ -106,7 +104,7 @@ fn allowed(headers: &Headers, head: &ResponseHead) -> Allowed {
 }
 
 fn appended(name: String, value: Vec<u8>) -> Header {
-    Header { name, value, action: Action::As(AppendAction::AppendIfExistsOrAdd) }
+    Header { name, value, action: AppendAction::AppendIfExistsOrAdd }
 }
 
 /// Headers by name, in their order.

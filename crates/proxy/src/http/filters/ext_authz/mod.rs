@@ -30,6 +30,8 @@ pub struct ExtAuthz {
     disallowed: Vec<Text>,
     /// Of a service that is asked over HTTP.
     http: http::Headers,
+    /// `ext_authz`, or `ext_authz.<prefix>`.
+    name: String,
     /// `http.<prefix>.ext_authz`
     stats: Str,
 }
@@ -42,6 +44,7 @@ impl ExtAuthz {
             return Err(Problem::new("include_peer_certificate", "is not supported"));
         }
         let dot = if config.stat_prefix.is_empty() { "" } else { "." };
+        let name = format!("ext_authz{dot}{}", config.stat_prefix);
         Ok(ExtAuthz {
             allowed: texts(&config.allowed_headers, "allowed_headers")?,
             disallowed: texts(&config.disallowed_headers, "disallowed_headers")?,
@@ -49,7 +52,8 @@ impl ExtAuthz {
                 AuthzService::Http(it) => http::Headers::compile(it)?,
                 AuthzService::Grpc(_) => http::Headers::default(),
             },
-            stats: format!("http.{http_prefix}.ext_authz{dot}{}", config.stat_prefix).into(),
+            stats: format!("http.{http_prefix}.{name}").into(),
+            name,
             config: config.clone(),
         })
     }
@@ -105,6 +109,10 @@ fn settings(ctx: &Context, config: &ir::ExtAuthz) -> Option<Settings> {
 
 /// Lets a request pass, changed as the service wants it; or answers as it says.
 pub async fn check(ctx: &mut Context, filter: &Arc<ExtAuthz>, body: &RequestBody) -> Result<(), Stop> {
+    if ctx.route.is_none() {
+        // Answered 404, whoever asks.
+        return Ok(());
+    }
     let Some(settings) = settings(ctx, &filter.config) else { return Ok(()) };
     let stats = ctx.conn.worker.stats.authz(&filter.stats);
     if !ctx.conn.worker.with_dice(|dice| engine::dice::happens(dice, filter.config.enabled)) {
@@ -122,7 +130,7 @@ pub async fn check(ctx: &mut Context, filter: &Arc<ExtAuthz>, body: &RequestBody
     };
     let cluster = ctx.record.cluster.as_ref();
     let of_cluster =
-        cluster.map(|name| ctx.conn.worker.stats.authz(&format!("cluster.{name}.ext_authz").into()));
+        cluster.map(|name| ctx.conn.worker.stats.authz(&format!("cluster.{name}.{}", filter.name).into()));
     let count = |which: fn(&AuthzStats) -> &crate::telemetry::Counter| {
         which(&stats).inc();
         if let Some(stats) = &of_cluster {
