@@ -39,13 +39,13 @@ pub fn control_tls(config: &AgentConfig) -> UpstreamTls {
     UpstreamTls {
         common: CommonTls {
             certificate: Some(CertificateSource::Sds(sds(WORKLOAD_CERTIFICATE))),
-            validation: Some(Validation {
-                roots: RootsSource::Sds(sds(TRUST_BUNDLE)),
-                match_sans: vec![SanMatcher {
+            validation: Some(Validation::new(
+                RootsSource::Sds(sds(TRUST_BUNDLE)),
+                vec![SanMatcher {
                     kind: SanKind::Dns,
                     matcher: StringMatcher::exact(config.control_san.clone()),
                 }],
-            }),
+            )),
             alpn: vec!["h2".into()],
             ..CommonTls::default()
         },

@@ -8,16 +8,26 @@ use registry::{Delta, Key};
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
     keys: BTreeSet<Key>,
+    /// Those of `keys` about a wildcard host.
+    wild: Vec<Key>,
 }
 
 impl Reads {
     pub fn new(keys: BTreeSet<Key>) -> Self {
-        Reads { keys }
+        let wild = keys.iter().filter(|key| is_wild(key)).cloned().collect();
+        Reads { keys, wild }
     }
 
     /// Whether an answer differs.
     pub fn are_touched(&self, delta: &Delta) -> bool {
-        delta.is_everything() || self.keys.iter().any(|key| delta.touches(key))
+        if delta.is_everything() {
+            return true;
+        }
+        // A plan asks of every service: its questions are not gone through for each small change.
+        if delta.keys().any(is_wild) {
+            return self.keys.iter().any(|key| delta.touches(key));
+        }
+        delta.keys().any(|key| self.keys.contains(key)) || self.wild.iter().any(|key| delta.touches(key))
     }
 }
 

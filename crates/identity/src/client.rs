@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use crate::certificate::Names;
 use crate::error::TlsError;
 use crate::handshake::{ClientStream, TlsInfo};
-use crate::provider::{provider, versions};
+use crate::provider::{limited, versions};
 use crate::source::{self, Source};
 use crate::validation::Validation;
 use crate::verifier::ServerVerifier;
@@ -65,6 +65,7 @@ impl ClientTls {
     pub fn new(tls: &UpstreamTls, store: &SecretStore) -> Result<Self, TlsError> {
         let CommonTls { certificate, validation, .. } = &tls.common;
         versions(&tls.common).map_err(TlsError::Config)?;
+        limited(&tls.common).map_err(TlsError::Config)?;
         Ok(ClientTls {
             server_name: server_name(tls.sni.as_deref())?,
             certificate: certificate.as_ref().map(|c| source::certificate(c, store)).transpose()?,
@@ -161,13 +162,14 @@ impl ClientTls {
         let certificate = self.certificate.as_ref().map(Source::load).transpose()?;
         let roots = self.roots.as_ref().map(Source::load).transpose()?;
         let versions = versions(&self.tls.common).map_err(TlsError::Config)?;
-        let trusted = roots.as_ref().map(|roots| roots.value.clone());
+        let trusted = roots.as_ref().filter(|_| self.validation.judges()).map(|roots| roots.value.clone());
         let verifier = ServerVerifier { roots: trusted, validation: self.validation.clone() };
-        let builder = ClientConfig::builder_with_provider(provider().clone())
-            .with_protocol_versions(&versions)
-            .map_err(|error| TlsError::Config(error.to_string()))?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier));
+        let builder =
+            ClientConfig::builder_with_provider(limited(&self.tls.common).map_err(TlsError::Config)?)
+                .with_protocol_versions(&versions)
+                .map_err(|error| TlsError::Config(error.to_string()))?
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(verifier));
         let base = match &certificate {
             Some(certificate) => builder
                 .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certificate.value.key.clone()))),

@@ -16,6 +16,7 @@ mod error;
 mod handshake;
 mod key;
 mod peer;
+mod pins;
 mod provider;
 mod server;
 mod source;

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwapOption;
 use ir::DownstreamTls;
 use ir::tls::CommonTls;
-use rustls::ServerConfig;
-use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage};
-use rustls::sign::SingleCertAndKey;
+use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SignatureAlgorithm};
 use stdx::Str;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::LazyConfigAcceptor;
@@ -15,7 +15,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use crate::certificate::Names;
 use crate::error::TlsError;
 use crate::handshake::{ServerStream, TlsInfo, refuse};
-use crate::provider::{provider, versions};
+use crate::provider::{limited, versions};
 use crate::source::{self, Source};
 use crate::validation::Validation;
 use crate::verifier::ClientVerifier;
@@ -25,6 +25,7 @@ use crate::{Certificate, Roots, SecretStore};
 pub struct ServerTls {
     tls: DownstreamTls,
     certificate: Source<Certificate>,
+    alternative: Option<Source<Certificate>>,
     roots: Option<Source<Roots>>,
     validation: Arc<Validation>,
     built: ArcSwapOption<Built>,
@@ -34,8 +35,8 @@ pub struct ServerTls {
 
 /// rustls settings made from one generation of secrets. Ticket keys are part of it.
 struct Built {
-    /// Of certificate and roots.
-    generation: (u64, u64),
+    /// Of certificates and roots.
+    generation: [u64; 3],
     config: Arc<ServerConfig>,
     /// For clients that offer none of our application protocols: like Envoy we go on without
     /// one, where rustls would refuse.
@@ -49,11 +50,13 @@ impl ServerTls {
     /// # Errors
     /// There is no certificate, or something given cannot be used.
     pub fn new(tls: &DownstreamTls, store: &SecretStore) -> Result<Self, TlsError> {
-        let CommonTls { certificate, validation, .. } = &tls.common;
+        let CommonTls { certificate, alternative, validation, .. } = &tls.common;
         let none = || TlsError::Config("common_tls_context: no certificate for a server".to_owned());
         versions(&tls.common).map_err(TlsError::Config)?;
+        limited(&tls.common).map_err(TlsError::Config)?;
         Ok(ServerTls {
             certificate: source::certificate(certificate.as_ref().ok_or_else(none)?, store)?,
+            alternative: alternative.as_ref().map(|c| source::certificate(c, store)).transpose()?,
             roots: validation.as_ref().map(|v| source::roots(&v.roots, store)).transpose()?,
             validation: Arc::new(Validation::new(validation.as_ref(), tls.require_client_certificate)?),
             tls: tls.clone(),
@@ -65,12 +68,16 @@ impl ServerTls {
     /// Names of secrets that are not there yet.
     pub fn missing(&self) -> Vec<Str> {
         let roots = self.roots.as_ref().and_then(Source::missing);
-        self.certificate.missing().into_iter().chain(roots).collect()
+        let alternative = self.alternative.as_ref().and_then(Source::missing);
+        self.certificate.missing().into_iter().chain(alternative).chain(roots).collect()
     }
 
     /// Waits until every secret is there.
     pub async fn ready(&self) {
         self.certificate.wait().await;
+        if let Some(alternative) = &self.alternative {
+            alternative.wait().await;
+        }
         if let Some(roots) = &self.roots {
             roots.wait().await;
         }
@@ -120,8 +127,9 @@ impl ServerTls {
         ours.is_empty() || hello.alpn().is_none_or(|theirs| shared(Box::new(theirs)))
     }
 
-    fn generation(&self) -> (u64, u64) {
-        (self.certificate.generation(), self.roots.as_ref().map_or(0, Source::generation))
+    fn generation(&self) -> [u64; 3] {
+        let alternative = self.alternative.as_ref().map_or(0, Source::generation);
+        [self.certificate.generation(), alternative, self.roots.as_ref().map_or(0, Source::generation)]
     }
 
     fn current(&self) -> Option<Arc<Built>> {
@@ -145,20 +153,23 @@ impl ServerTls {
         let certificate = self.certificate.load()?;
         let roots = self.roots.as_ref().map(Source::load).transpose()?;
         let versions = versions(&self.tls.common).map_err(TlsError::Config)?;
-        let builder = ServerConfig::builder_with_provider(provider().clone())
+        let alternative = self.alternative.as_ref().map(Source::load).transpose()?;
+        let provider = limited(&self.tls.common).map_err(TlsError::Config)?;
+        let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
             .map_err(|error| TlsError::Config(error.to_string()))?;
         let judges = roots.is_some() || self.tls.require_client_certificate;
         let builder = if judges {
-            let trusted = roots.as_ref().map(|roots| &*roots.value);
+            let trusted = roots.as_ref().filter(|_| self.validation.judges()).map(|roots| &*roots.value);
             let verifier =
                 ClientVerifier::new(trusted, self.validation.clone(), self.tls.require_client_certificate);
             builder.with_client_cert_verifier(Arc::new(verifier.map_err(TlsError::Config)?))
         } else {
             builder.with_no_client_auth()
         };
-        let mut without_alpn =
-            builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate.value.key.clone())));
+        let keys = [Some(&certificate), alternative.as_ref()];
+        let keys = keys.into_iter().flatten().map(|one| one.value.key.clone()).collect();
+        let mut without_alpn = builder.with_cert_resolver(Arc::new(Certificates::new(keys)));
         // Sessions live in tickets alone: nothing is shared between workers, and the keys go
         // with this generation.
         without_alpn.session_storage = Arc::new(NoServerSessionStorage {});
@@ -167,11 +178,34 @@ impl ServerTls {
         let mut config = without_alpn.clone();
         config.alpn_protocols = self.tls.common.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         Ok(Built {
-            generation: (certificate.generation, roots.map_or(0, |roots| roots.generation)),
+            generation: [
+                certificate.generation,
+                alternative.map_or(0, |alternative| alternative.generation),
+                roots.map_or(0, |roots| roots.generation),
+            ],
             config: Arc::new(config),
             without_alpn: Arc::new(without_alpn),
             local: certificate.value.names.clone(),
         })
+    }
+}
+
+/// Of several certificates each client gets the first that it can judge.
+#[derive(Debug)]
+struct Certificates(Vec<Arc<CertifiedKey>>);
+
+impl Certificates {
+    /// Elliptic curves first, as Envoy has it: they cost both sides less.
+    fn new(mut keys: Vec<Arc<CertifiedKey>>) -> Self {
+        keys.sort_by_key(|key| key.key.algorithm() != SignatureAlgorithm::ECDSA);
+        Certificates(keys)
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        self.0.iter().find(fits).or(self.0.first()).cloned()
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn read_roots(data: &DataSource) -> Result<Roots, TlsError> {
     Roots::from_pem(&text(data, "trusted CA")?)
 }
 
-fn text(data: &DataSource, what: &str) -> Result<String, TlsError> {
+pub(crate) fn text(data: &DataSource, what: &str) -> Result<String, TlsError> {
     let bytes = match data {
         DataSource::File(path) => std::fs::read(path.as_str())
             .map_err(|error| TlsError::Config(format!("{what}: {path}: {error}")))?,

@@ -7,11 +7,13 @@ use engine::matcher::Text;
 use ir::StringMatch;
 use ir::tls::{SanKind, SanMatcher};
 use rustls::CommonState;
+use rustls::pki_types::CertificateDer;
 use stdx::Str;
 
 use crate::PeerIdentity;
 use crate::certificate::Names;
 use crate::error::{TlsError, TlsFailure};
+use crate::pins::{Crls, Pins};
 
 /// The expected names of a peer, compiled.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +24,9 @@ pub struct Validation {
     required: bool,
     /// The chain is judged, hence also the validity of a resumed session's leaf.
     judged: bool,
+    pins: Pins,
+    /// Of every issuer in a chain there must be one, if there are any.
+    pub(crate) crls: Crls,
 }
 
 /// One expected name.
@@ -36,11 +41,31 @@ impl Validation {
     /// `None`: the peer's certificate is not judged. `required`: there must be one.
     ///
     /// # Errors
-    /// A matcher is no valid one.
+    /// A matcher or a pin is no valid one, or a list of revoked certificates cannot be read.
     pub fn new(validation: Option<&ir::tls::Validation>, required: bool) -> Result<Self, TlsError> {
+        // Of whom anybody may be, nothing is asked.
+        let validation = validation.filter(|validation| !validation.accept_untrusted);
         let matchers = validation.map_or(&[][..], |validation| &validation.match_sans);
         let sans = matchers.iter().map(Expected::compile).collect::<Result<_, _>>()?;
-        Ok(Validation { sans, required, judged: validation.is_some() })
+        let pins = validation.map(|validation| Pins::compile(&validation.pins)).transpose()?;
+        let crls = validation.and_then(|validation| validation.crl.as_ref()).map(Crls::read).transpose()?;
+        Ok(Validation {
+            sans,
+            required,
+            judged: validation.is_some(),
+            pins: pins.unwrap_or_default(),
+            crls: crls.unwrap_or_default(),
+        })
+    }
+
+    /// Whether the chain is judged.
+    pub(crate) fn judges(&self) -> bool {
+        self.judged
+    }
+
+    /// Whether the certificate is one of those that are expected.
+    pub(crate) fn check_pins(&self, leaf: &CertificateDer<'_>) -> Result<(), WrongName> {
+        if self.pins.allow(leaf) { Ok(()) } else { Err(WrongName("verify certificate hash".to_owned())) }
     }
 
     /// Whether one of the certificate's names is expected.
@@ -93,13 +118,13 @@ pub(crate) struct WrongName(String);
 impl WrongName {
     fn of(names: &Names) -> Self {
         let all: Vec<&str> = names.uri_sans.iter().chain(&names.dns_sans).map(|name| name.as_str()).collect();
-        WrongName(all.join(", "))
+        WrongName(format!("verify SAN list: peer is [{}]", all.join(", ")))
     }
 }
 
 impl fmt::Display for WrongName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "verify SAN list: peer is [{}]", self.0)
+        write!(f, "{}", self.0)
     }
 }
 
@@ -128,6 +153,7 @@ pub fn check_peer(
     peer.names.check_time(unix_now())?;
     validation
         .check_names(&peer.names)
+        .and_then(|()| validation.check_pins(leaf))
         .map_err(|wrong| TlsError::failed(TlsFailure::San, format!("CERTIFICATE_VERIFY_FAILED:{wrong}")))?;
     Ok(Some(peer))
 }
@@ -156,10 +182,10 @@ mod tests {
 
     #[track_caller]
     fn check(kind: SanKind, matcher: StringMatcher, expected: bool) {
-        let validation = ir::tls::Validation {
-            roots: ir::tls::RootsSource::Inline(ir::tls::DataSource::Inline(Vec::new())),
-            match_sans: vec![SanMatcher { kind, matcher: matcher.clone() }],
-        };
+        let validation = ir::tls::Validation::new(
+            ir::tls::RootsSource::Inline(ir::tls::DataSource::Inline(Vec::new())),
+            vec![SanMatcher { kind, matcher: matcher.clone() }],
+        );
         let validation = Validation::new(Some(&validation), true).unwrap();
         let names = names(
             &["spiffe://cluster.local/ns/shop/sa/reviews"],

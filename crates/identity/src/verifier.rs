@@ -14,8 +14,10 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
+use webpki::{CertRevocationList, EndEntityCert, KeyUsage, RevocationOptionsBuilder};
 
 use crate::certificate::{Names, Roots};
+use crate::pins::Crls;
 use crate::provider::provider;
 use crate::validation::Validation;
 
@@ -45,6 +47,7 @@ impl ClientVerifier {
         let chain = roots
             .map(|roots| {
                 WebPkiClientVerifier::builder_with_provider(roots.store.clone(), provider().clone())
+                    .with_crls(validation.crls.der.iter().cloned())
                     .build()
                     .map_err(|error| format!("trusted CA: {error}"))
             })
@@ -58,7 +61,43 @@ fn check_names(validation: &Validation, leaf: &CertificateDer<'_>) -> Result<(),
     let names = Names::of(leaf).map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
     validation
         .check_names(&names)
+        .and_then(|()| validation.check_pins(leaf))
         .map_err(|wrong| Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(wrong)))))
+}
+
+/// Whether any certificate of a chain, which is known to be trusted, has been revoked.
+fn check_revocation(
+    crls: &Crls,
+    roots: &Roots,
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Result<(), Error> {
+    let lists: Vec<&CertRevocationList<'_>> = crls.read.iter().map(|list| &**list).collect();
+    let Ok(builder) = RevocationOptionsBuilder::new(&lists) else { return Ok(()) };
+    let refused = |error: webpki::Error| {
+        let reason = match error {
+            webpki::Error::CertRevoked => CertificateError::Revoked,
+            webpki::Error::UnknownRevocationStatus => CertificateError::UnknownRevocationStatus,
+            other => CertificateError::Other(OtherError(Arc::new(other))),
+        };
+        Error::InvalidCertificate(reason)
+    };
+    let algorithms = provider().signature_verification_algorithms.all;
+    let certificate = EndEntityCert::try_from(leaf).map_err(refused)?;
+    let usage = KeyUsage::server_auth();
+    certificate
+        .verify_for_usage(
+            algorithms,
+            &roots.store.roots,
+            intermediates,
+            now,
+            usage,
+            Some(builder.build()),
+            None,
+        )
+        .map(drop)
+        .map_err(refused)
 }
 
 fn verify_tls12(
@@ -92,6 +131,9 @@ impl ServerCertVerifier for ServerVerifier {
             let parsed = ParsedCertificate::try_from(leaf)?;
             let algorithms = provider().signature_verification_algorithms.all;
             verify_server_cert_signed_by_trust_anchor(&parsed, &roots.store, intermediates, now, algorithms)?;
+            if !self.validation.crls.is_empty() {
+                check_revocation(&self.validation.crls, roots, leaf, intermediates, now)?;
+            }
         }
         check_names(&self.validation, leaf)?;
         Ok(ServerCertVerified::assertion())

@@ -358,3 +358,127 @@ impl rustls::client::danger::ServerCertVerifier for AnyServer {
         rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
+
+/// A server that judges clients by more than the root, and whether it lets one in.
+async fn judged(
+    server_store: &SecretStore,
+    client_store: &SecretStore,
+    more: impl FnOnce(&mut ir::tls::Validation),
+) -> Result<TlsInfo, TlsError> {
+    let mut common = common::common(&[], &[]);
+    more(common.validation.as_mut().unwrap());
+    let tls = ir::DownstreamTls { common, require_client_certificate: true };
+    let server = ServerTls::new(&tls, server_store)?;
+    let client = client(client_store, &["ratings"], &[]);
+    connect(&client, &server, ConnectOptions::default()).await.1.map(|(_, info)| info)
+}
+
+#[tokio::test]
+async fn only_pinned_certificates_are_let_in() {
+    let ca = Ca::new("root");
+    let (reviews, ratings) = (store(&ca, "reviews"), store(&ca, "ratings"));
+    let peer = judged(&ratings, &reviews, |_| {}).await.unwrap().peer.unwrap();
+    let chain = reviews.certificate("default").unwrap().chain_pem().to_string();
+    let (_, pem) = x509_parser::pem::parse_x509_pem(chain.as_bytes()).unwrap();
+    let key = pem.parse_x509().unwrap().public_key().raw.to_vec();
+    let key = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &key);
+    let key: Str = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key).into();
+    let other: Str = "00".repeat(32).into();
+    for (spki, hashes, is_in) in [
+        (vec![], vec![peer.sha256.clone()], true),
+        (vec![], vec![other.clone(), peer.sha256.to_uppercase().into()], true),
+        (vec![], vec![other.clone()], false),
+        (vec![key.clone()], vec![], true),
+        (vec![key.clone()], vec![other.clone()], true),
+        (vec!["A".repeat(43).into()], vec![], false),
+    ] {
+        // Base64 of 32 bytes ends with a sign that stands for nothing.
+        let spki: Vec<Str> = spki
+            .into_iter()
+            .map(|pin: Str| if pin.len() == 43 { format!("{pin}=").into() } else { pin })
+            .collect();
+        let pins = ir::tls::Pins { spki: spki.clone(), hashes: hashes.clone() };
+        let result = judged(&ratings, &reviews, |validation| validation.pins = pins).await;
+        assert_eq!(result.is_ok(), is_in, "{spki:?} {hashes:?} {:?}", result.err());
+        if let Err(error) = result {
+            assert_eq!(error.failure(), Some(TlsFailure::San), "{error}");
+        }
+    }
+    let pins = ir::tls::Pins { spki: Vec::new(), hashes: vec!["abc".into()] };
+    let error = judged(&ratings, &reviews, |validation| validation.pins = pins).await.err().unwrap();
+    assert!(error.to_string().contains("verify_certificate_hash"), "{error}");
+}
+
+#[tokio::test]
+async fn revoked_certificates_are_refused_on_both_sides() {
+    let ca = Ca::new("root");
+    let (reviews, ratings) = (store(&ca, "reviews"), store(&ca, "ratings"));
+    let crl = |revoked: &[&SecretStore]| {
+        let revoked: Vec<_> = revoked.iter().map(|store| store.certificate("default").unwrap()).collect();
+        Some(ir::tls::DataSource::Inline(ca.crl(&revoked).into_bytes()))
+    };
+    judged(&ratings, &reviews, |validation| validation.crl = crl(&[])).await.unwrap();
+    judged(&ratings, &reviews, |validation| validation.crl = crl(&[&ratings])).await.unwrap();
+    let error =
+        judged(&ratings, &reviews, |validation| validation.crl = crl(&[&reviews])).await.err().unwrap();
+    assert_eq!(error.failure(), Some(TlsFailure::Chain), "{error}");
+    // Of an issuer without a list it is not known who is revoked.
+    let elsewhere = Ca::new("elsewhere").crl(&[]);
+    let unknown = Some(ir::tls::DataSource::Inline(elsewhere.into_bytes()));
+    assert!(judged(&ratings, &reviews, |validation| validation.crl = unknown).await.is_err());
+    let nothing = Some(ir::tls::DataSource::Inline(Vec::new()));
+    let error = judged(&ratings, &reviews, |validation| validation.crl = nothing).await.err().unwrap();
+    assert!(error.to_string().contains("crl"), "{error}");
+
+    let server = server(&ratings, false, &[]);
+    for (revoked, is_in) in [(crl(&[&reviews]), true), (crl(&[&ratings]), false)] {
+        let mut common = common::common(&["ratings"], &[]);
+        common.validation.as_mut().unwrap().crl = revoked;
+        let client = ClientTls::new(&ir::UpstreamTls { common, sni: None }, &reviews).unwrap();
+        let (near, _) = connect(&client, &server, ConnectOptions::default()).await;
+        assert_eq!(near.is_ok(), is_in);
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_let_in_untrusted_is_nobody() {
+    let ca = Ca::new("root");
+    let ratings = store(&ca, "ratings");
+    let stranger = store(&Ca::new("elsewhere"), "reviews");
+    stranger.set_roots("ROOTCA", Roots::from_pem(&ca.pem).unwrap());
+    assert!(judged(&ratings, &stranger, |_| {}).await.is_err());
+    let info = judged(&ratings, &stranger, |validation| validation.accept_untrusted = true).await.unwrap();
+    assert_eq!(info.peer, None, "no policy may rest on what nobody judged");
+}
+
+#[tokio::test]
+async fn only_what_is_listed_is_spoken() {
+    use ir::tls::TlsVersion;
+    let ca = Ca::new("root");
+    let (reviews, ratings) = (store(&ca, "reviews"), store(&ca, "ratings"));
+    let of = |suites: &[&str], curves: &[&str], max: Option<TlsVersion>| {
+        let list = |names: &[&str]| names.iter().map(|name| Str::from(*name)).collect();
+        let common = ir::tls::CommonTls {
+            cipher_suites: list(suites),
+            ecdh_curves: list(curves),
+            max_version: max,
+            ..common::common(&[], &[])
+        };
+        ServerTls::new(&ir::DownstreamTls { common, require_client_certificate: true }, &ratings)
+    };
+    let old = Some(TlsVersion::V1_2);
+    let chacha = of(&["AES128-SHA", "ECDHE-ECDSA-CHACHA20-POLY1305"], &[], old).unwrap();
+    let client = client(&reviews, &["ratings"], &[]);
+    let (near, _) = check(&client, &chacha).await;
+    assert_eq!(near.cipher, "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256");
+    // Keys of the certificate and suites must fit.
+    let rsa_only = of(&["ECDHE-RSA-AES128-GCM-SHA256"], &[], old).unwrap();
+    assert!(connect(&client, &rsa_only, ConnectOptions::default()).await.0.is_err());
+    check(&client, &of(&["ECDHE-RSA-AES128-GCM-SHA256"], &["P-384"], None).unwrap()).await;
+    for (error, named) in [
+        (of(&["AES128-SHA"], &[], old).err().unwrap(), "cipher_suites"),
+        (of(&[], &["P-521"], None).err().unwrap(), "ecdh_curves"),
+    ] {
+        assert!(error.to_string().contains(named), "{error}");
+    }
+}

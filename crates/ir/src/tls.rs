@@ -26,6 +26,8 @@ pub struct UpstreamTls {
 pub struct CommonTls {
     /// Our own certificate, if we present one.
     pub certificate: Option<CertificateSource>,
+    /// Another one, with another kind of key, for peers that cannot read the first.
+    pub alternative: Option<CertificateSource>,
     /// How the peer's is judged. `None`: not at all (Envoy's meaning, kept and reported).
     pub validation: Option<Validation>,
     /// In order of preference.
@@ -34,6 +36,10 @@ pub struct CommonTls {
     pub min_version: Option<TlsVersion>,
     /// `None`: TLS 1.3.
     pub max_version: Option<TlsVersion>,
+    /// For TLS 1.2, by OpenSSL's names, in order of preference; empty: the proxy's own choice.
+    pub cipher_suites: Vec<Str>,
+    /// Groups for the key exchange, in order of preference; empty: the proxy's own choice.
+    pub ecdh_curves: Vec<Str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +61,36 @@ pub struct Validation {
     pub roots: RootsSource,
     /// The peer's certificate must have a SAN that one of these matches; empty: any.
     pub match_sans: Vec<SanMatcher>,
+    /// The peer's certificate must be one of these; both lists empty: any.
+    pub pins: Pins,
+    /// Revoked certificates, PEM. Of every issuer in a chain there must be a list then.
+    pub crl: Option<DataSource>,
+    /// Whoever presents a certificate is let in, and believed in nothing (`ACCEPT_UNTRUSTED`).
+    pub accept_untrusted: bool,
+}
+
+/// Certificates by what they are, not by who signed them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Pins {
+    /// SHA-256 of the DER of public keys, in base64.
+    pub spki: Vec<Str>,
+    /// SHA-256 of the DER of certificates, in hexadecimal, also with colons.
+    pub hashes: Vec<Str>,
+}
+
+impl Validation {
+    /// Judged by roots and names alone.
+    pub fn new(roots: RootsSource, match_sans: Vec<SanMatcher>) -> Self {
+        Validation { roots, match_sans, pins: Pins::default(), crl: None, accept_untrusted: false }
+    }
+
+    /// Whether anything but roots is said.
+    pub fn has_conditions(&self) -> bool {
+        !self.match_sans.is_empty()
+            || self.pins != Pins::default()
+            || self.crl.is_some()
+            || self.accept_untrusted
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -63,4 +63,9 @@ fn router(view: &View<'_>, node: &Node, findings: &Findings, units: &mut Vec<Uni
     clusters_and_endpoints(services.into_iter().map(|service| &**service), units);
     let scope = scope(view, node, &Unit::GatewayListener { bind: None, port: 0 });
     units.extend(gateway::plan::units(view, &scope, findings, node.verified));
+    if node.verified {
+        units.extend(gateway::credentials::of_clients(view, &scope).into_iter().map(Unit::Credential));
+    }
+    units.sort();
+    units.dedup();
 }

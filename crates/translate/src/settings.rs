@@ -6,7 +6,7 @@ use ir::access_log::{AccessLogFilter, AccessLogSink};
 use ir::http::EscapedSlashes;
 use ir::{AccessLog, RetryPolicy};
 use istio_api::MeshConfig;
-use istio_api::mesh::{OutboundTrafficPolicy, PathNormalization};
+use istio_api::mesh::{OutboundTrafficPolicy, PathNormalization, TlsLimits};
 use registry::Features;
 use stdx::Str;
 
@@ -69,6 +69,10 @@ pub struct Settings {
     pub log_at_listeners: bool,
     /// The pattern of `inbound|PORT||` in statistics; empty: none.
     pub inbound_stat_name: Str,
+    /// Of mutual TLS between workloads.
+    pub mesh_mtls: TlsLimits,
+    /// Of all other TLS.
+    pub tls_defaults: TlsLimits,
 }
 
 impl Settings {
@@ -105,6 +109,8 @@ impl Settings {
             inbound_port: INBOUND_PORT,
             log_at_listeners: !mesh.disable_envoy_listener_log,
             inbound_stat_name: mesh.inbound_cluster_stat_name.clone(),
+            mesh_mtls: mesh.mesh_mtls.clone(),
+            tls_defaults: mesh.tls_defaults.clone(),
             access_log: log_sink(&mesh.access_log_file).map(|sink| (sink, format.map(with_newline))),
         }
     }

@@ -1,10 +1,11 @@
 //! TLS contexts: of mutual TLS between workloads, and of servers at the edge.
 
 use ir::tls::{
-    CertificateSource, CommonTls, DataSource, RootsSource, SanKind, SanMatcher, SdsRef, SdsVia,
+    CertificateSource, CommonTls, DataSource, Pins, RootsSource, SanKind, SanMatcher, SdsRef, SdsVia,
     TlsCertificate, TlsVersion, Validation,
 };
 use ir::{DownstreamTls, StringMatcher, UpstreamTls};
+use istio_api::networking::gateway::TlsCertificate as TlsFiles;
 use istio_api::networking::{ServerTls, ServerTlsMode, gateway};
 use stdx::Str;
 
@@ -24,16 +25,16 @@ const SDS_ROOT: &str = "ROOTCA";
 
 /// What a sidecar says to a client that comes with mutual TLS: a client certificate of one of
 /// these trust domains is required.
-pub fn inbound(alpn: &[&str], trust_domains: &[Str]) -> DownstreamTls {
-    let match_sans = trust_domains.iter().map(of_domain).collect();
-    DownstreamTls { common: workload(alpn, match_sans), require_client_certificate: true }
+pub fn inbound(alpn: &[&str], settings: &Settings) -> DownstreamTls {
+    let match_sans = settings.trust_domains.iter().map(of_domain).collect();
+    DownstreamTls { common: workload(alpn, match_sans, settings), require_client_certificate: true }
 }
 
 /// What a proxy says to a workload of the mesh. Only these identities (SPIFFE URIs) are believed;
 /// an empty list believes every identity of the mesh, as Istio does for services without endpoints.
-pub fn istio_mutual(alpn: &[&str], sni: Str, identities: &[Str]) -> UpstreamTls {
+pub fn istio_mutual(alpn: &[&str], sni: Str, identities: &[Str], settings: &Settings) -> UpstreamTls {
     let match_sans = identities.iter().map(|id| san(StringMatcher::exact(id.clone())));
-    UpstreamTls { common: workload(alpn, match_sans.collect()), sni: Some(sni) }
+    UpstreamTls { common: workload(alpn, match_sans.collect(), settings), sni: Some(sni) }
 }
 
 /// Why TLS cannot be served as it is asked for.
@@ -53,7 +54,6 @@ fn problem(field: &'static str, message: &str) -> Problem {
 /// What is asked for cannot be had, and less would be less safe.
 pub fn server(written: &ServerTls, http: bool, settings: &Settings) -> Result<DownstreamTls, Problem> {
     let mode = written.mode.unwrap_or(ServerTlsMode::Passthrough);
-    refuse_unsupported(written)?;
     let alpn: &[&str] = match (mode, http) {
         (ServerTlsMode::IstioMutual, false) => &["istio-peer-exchange", "h2", "http/1.1"],
         _ => &["h2", "http/1.1"],
@@ -64,44 +64,88 @@ pub fn server(written: &ServerTls, http: bool, settings: &Settings) -> Result<Do
             [] => settings.trust_domains.iter().map(of_domain).collect(),
             names => names.iter().map(any_san).collect(),
         };
-        return Ok(DownstreamTls { common: workload(alpn, sans), require_client_certificate });
+        let mut common = workload(alpn, sans, settings);
+        limit(&mut common, None, &written.cipher_suites, &written.ecdh_curves);
+        if let Some(validation) = &mut common.validation {
+            judge(validation, written);
+        }
+        return Ok(DownstreamTls { common, require_client_certificate });
     }
     let judges = require_client_certificate || mode == ServerTlsMode::OptionalMutual;
-    let common = CommonTls {
-        certificate: Some(certificate(written)?),
+    let pins = [
+        ("verifyCertificateSpki", &written.verify_certificate_spki),
+        ("verifyCertificateHash", &written.verify_certificate_hash),
+    ];
+    if let Some((field, _)) = pins.into_iter().find(|(_, pins)| !judges && !pins.is_empty()) {
+        return Err(problem(field, "names certificates of clients, which SIMPLE does not ask for"));
+    }
+    let (certificate, alternative) = certificates(written)?;
+    let mut common = CommonTls {
+        certificate: Some(certificate),
+        alternative,
         validation: if judges { Some(validation(written)?) } else { None },
         alpn: strs(alpn),
         min_version: Some(min_version(written)),
         max_version: Some(max_version(written)?),
+        ..CommonTls::default()
     };
+    let default = |own: &[Str], of_mesh: &[Str]| if own.is_empty() { of_mesh.to_vec() } else { own.to_vec() };
+    let mesh = &settings.tls_defaults;
+    let cipher_suites = default(&written.cipher_suites, &mesh.cipher_suites);
+    // The server's own word goes before the mesh's, also where it allows nothing newer.
+    let own_version = written.min_protocol_version.is_some() || common.max_version == Some(TlsVersion::V1_2);
+    let min_version = mesh.min_protocol_version.filter(|_| !own_version);
+    limit(&mut common, min_version, &cipher_suites, &default(&written.ecdh_curves, &mesh.ecdh_curves));
     Ok(DownstreamTls { common, require_client_certificate })
 }
 
-/// What would leave a server open to more than it is meant for.
-fn refuse_unsupported(written: &ServerTls) -> Result<(), Problem> {
-    let unsupported: [(&'static str, bool); 6] = [
-        ("caCrl", written.ca_crl.is_some()),
-        ("verifyCertificateSpki", !written.verify_certificate_spki.is_empty()),
-        ("verifyCertificateHash", !written.verify_certificate_hash.is_empty()),
-        ("cipherSuites", !written.cipher_suites.is_empty()),
-        ("ecdhCurves", !written.ecdh_curves.is_empty()),
-        ("insecureSkipVerify", written.insecure_skip_verify == Some(true)),
-    ];
-    match unsupported.into_iter().find(|(_, set)| *set) {
-        Some((field, _)) => Err(problem(field, "has no effect yet")),
-        None => Ok(()),
+/// Lays what is asked for over what is there: a version only if it is a newer one, lists unless they
+/// are empty.
+pub fn limit(
+    common: &mut CommonTls,
+    min: Option<gateway::TlsVersion>,
+    cipher_suites: &[Str],
+    ecdh_curves: &[Str],
+) {
+    if min == Some(gateway::TlsVersion::V1_3) {
+        common.min_version = Some(TlsVersion::V1_3);
+    }
+    if !cipher_suites.is_empty() {
+        common.cipher_suites = cipher_suites.to_vec();
+    }
+    if !ecdh_curves.is_empty() {
+        common.ecdh_curves = ecdh_curves.to_vec();
     }
 }
 
-/// The first of several: each would do.
-fn certificate(written: &ServerTls) -> Result<CertificateSource, Problem> {
-    if let Some(name) = written.credential_name.iter().chain(&written.credential_names).next() {
-        return Ok(CertificateSource::Sds(credential(name, "")));
-    }
-    let own = Some(&written.certificate).filter(|files| !files.server_certificate.is_empty());
-    let Some(files) = own.or_else(|| written.certificates.first()) else {
-        return Err(problem("credentialName", "no certificate is named"));
+/// What a server asks of clients' certificates beside roots and names.
+fn judge(validation: &mut Validation, written: &ServerTls) {
+    validation.pins = Pins {
+        spki: written.verify_certificate_spki.clone(),
+        hashes: written.verify_certificate_hash.clone(),
     };
+    validation.crl = written.ca_crl.clone().map(DataSource::File);
+    validation.accept_untrusted = written.insecure_skip_verify == Some(true);
+}
+
+/// The first, and the one for clients that cannot read it.
+fn certificates(written: &ServerTls) -> Result<(CertificateSource, Option<CertificateSource>), Problem> {
+    let named = written.credential_name.iter().chain(&written.credential_names);
+    let mut all: Vec<CertificateSource> =
+        named.map(|name| CertificateSource::Sds(credential(name, ""))).collect();
+    let own = Some(&written.certificate).filter(|files| !files.server_certificate.is_empty());
+    let files = own.into_iter().chain(&written.certificates).map(from_files);
+    if all.is_empty() {
+        all = files.collect::<Result<_, _>>()?;
+    }
+    let mut all = all.into_iter();
+    match all.next() {
+        Some(first) => Ok((first, all.next())),
+        None => Err(problem("credentialName", "no certificate is named")),
+    }
+}
+
+fn from_files(files: &TlsFiles) -> Result<CertificateSource, Problem> {
     if files.private_key.is_empty() || files.server_certificate.is_empty() {
         return Err(problem("privateKey", "a certificate needs its key"));
     }
@@ -124,7 +168,9 @@ fn validation(written: &ServerTls) -> Result<Validation, Problem> {
     } else {
         return Err(problem("caCertificates", "nothing says which client certificates are good"));
     };
-    Ok(Validation { roots, match_sans: written.subject_alt_names.iter().map(any_san).collect() })
+    let mut validation = Validation::new(roots, written.subject_alt_names.iter().map(any_san).collect());
+    judge(&mut validation, written);
+    Ok(validation)
 }
 
 /// Of what is below 1.2 nothing is spoken, whatever is allowed.
@@ -164,14 +210,18 @@ fn any_san(name: &Str) -> SanMatcher {
     SanMatcher { kind, matcher: StringMatcher::exact(name.clone()) }
 }
 
-fn workload(alpn: &[&str], match_sans: Vec<SanMatcher>) -> CommonTls {
-    CommonTls {
+fn workload(alpn: &[&str], match_sans: Vec<SanMatcher>, settings: &Settings) -> CommonTls {
+    let mut common = CommonTls {
         certificate: Some(CertificateSource::Sds(sds(SDS_DEFAULT))),
-        validation: Some(Validation { roots: RootsSource::Sds(sds(SDS_ROOT)), match_sans }),
+        validation: Some(Validation::new(RootsSource::Sds(sds(SDS_ROOT)), match_sans)),
         alpn: strs(alpn),
         min_version: Some(TlsVersion::V1_2),
         max_version: Some(TlsVersion::V1_3),
-    }
+        ..CommonTls::default()
+    };
+    let mesh = &settings.mesh_mtls;
+    limit(&mut common, mesh.min_protocol_version, &mesh.cipher_suites, &mesh.ecdh_curves);
+    common
 }
 
 fn sds(name: &str) -> SdsRef {

@@ -149,10 +149,10 @@ async fn handshake(
     let via = ir::tls::SdsVia::Static;
     let certificate = ir::tls::CertificateSource::Sds(ir::tls::SdsRef { name: "default".into(), via });
     let uri = format!("spiffe://cluster.local/ns/shop/sa/{expected}");
-    let validation = Validation {
-        roots: RootsSource::Inline(DataSource::Inline(control.issuer.root_pem().as_bytes().to_vec())),
-        match_sans: vec![SanMatcher { kind: SanKind::Uri, matcher: StringMatcher::exact(uri) }],
-    };
+    let validation = Validation::new(
+        RootsSource::Inline(DataSource::Inline(control.issuer.root_pem().as_bytes().to_vec())),
+        vec![SanMatcher { kind: SanKind::Uri, matcher: StringMatcher::exact(uri) }],
+    );
     let common =
         CommonTls { certificate: Some(certificate), validation: Some(validation), ..CommonTls::default() };
     let tls = ClientTls::new(&UpstreamTls { common, sni: None }, &store).unwrap();

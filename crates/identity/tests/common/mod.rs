@@ -9,7 +9,10 @@ use ir::tls::{
     CertificateSource, CommonTls, DownstreamTls, RootsSource, SanKind, SanMatcher, SdsRef, SdsVia,
     UpstreamTls, Validation,
 };
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, IsCa, Issuer,
+    KeyIdMethod, KeyPair, RevokedCertParams, SanType, SerialNumber,
+};
 use time::OffsetDateTime;
 
 pub struct Ca {
@@ -31,6 +34,31 @@ impl Ca {
     pub fn leaf(&self, account: &str, lifetime: Duration) -> Certificate {
         let uri = format!("spiffe://cluster.local/ns/shop/sa/{account}");
         self.certificate(vec![SanType::URI(uri.try_into().unwrap())], lifetime)
+    }
+
+    /// A list of revoked certificates, PEM.
+    pub fn crl(&self, revoked: &[std::sync::Arc<Certificate>]) -> String {
+        let now = OffsetDateTime::now_utc();
+        let serial = |certificate: &std::sync::Arc<Certificate>| {
+            let chain = certificate.chain_pem().to_string();
+            let (_, pem) = x509_parser::pem::parse_x509_pem(chain.as_bytes()).unwrap();
+            SerialNumber::from_slice(pem.parse_x509().unwrap().raw_serial())
+        };
+        let entry = |certificate| RevokedCertParams {
+            serial_number: serial(certificate),
+            revocation_time: now - HOUR,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: now - HOUR,
+            next_update: now + HOUR,
+            crl_number: SerialNumber::from(1u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     pub fn certificate(&self, sans: Vec<SanType>, lifetime: Duration) -> Certificate {
@@ -66,10 +94,10 @@ pub fn common(expected: &[&str], alpn: &[&str]) -> CommonTls {
     };
     CommonTls {
         certificate: Some(CertificateSource::Sds(sds("default"))),
-        validation: Some(Validation {
-            roots: RootsSource::Sds(sds("ROOTCA")),
-            match_sans: expected.iter().map(san).collect(),
-        }),
+        validation: Some(Validation::new(
+            RootsSource::Sds(sds("ROOTCA")),
+            expected.iter().map(san).collect(),
+        )),
         alpn: alpn.iter().map(|&name| name.into()).collect(),
         ..CommonTls::default()
     }

@@ -9,6 +9,7 @@ use model::{Finding, Str};
 
 use crate::codes;
 use crate::networking::connection_pool::TcpKeepalive;
+use crate::networking::gateway::TlsVersion;
 use crate::networking::load_balancer::LocalityLbSetting;
 use crate::networking::{ConnectionPool, OutlierDetection, Retries};
 use crate::reader::{Cx, Item};
@@ -60,6 +61,20 @@ pub struct MeshConfig {
     /// Patterns for the names of clusters in statistics; empty: the cluster's own.
     pub inbound_cluster_stat_name: Str,
     pub outbound_cluster_stat_name: Str,
+    /// `meshMTLS`: of mutual TLS between workloads.
+    pub mesh_mtls: TlsLimits,
+    /// `tlsDefaults`: of all other TLS that says nothing of its own.
+    pub tls_defaults: TlsLimits,
+}
+
+/// What TLS may be made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TlsLimits {
+    pub min_protocol_version: Option<TlsVersion>,
+    /// Of TLS 1.2, by OpenSSL's names; empty: no limit.
+    pub cipher_suites: Vec<Str>,
+    /// Empty: no limit.
+    pub ecdh_curves: Vec<Str>,
 }
 
 impl MeshConfig {
@@ -127,6 +142,8 @@ impl Default for MeshConfig {
             proxy_metadata: BTreeMap::new(),
             inbound_cluster_stat_name: Str::default(),
             outbound_cluster_stat_name: Str::default(),
+            mesh_mtls: TlsLimits::default(),
+            tls_defaults: TlsLimits::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use model::{Level, Str};
 
-use super::{DefaultTrafficPolicy, MeshConfig, OutboundTrafficPolicy, PathNormalization};
+use super::{DefaultTrafficPolicy, MeshConfig, OutboundTrafficPolicy, PathNormalization, TlsLimits};
 use crate::networking::http_route;
 use crate::reader::{Absent, Fields, Item};
 use crate::{access_log, codes, validate};
@@ -62,6 +62,8 @@ pub(super) fn read(fields: Fields<'_>) -> MeshConfig {
         proxy_metadata: default.proxy_metadata,
         inbound_cluster_stat_name: text("inboundClusterStatName", Str::default()),
         outbound_cluster_stat_name: text("outboundClusterStatName", Str::default()),
+        mesh_mtls: read_tls(&fields, "meshMTLS"),
+        tls_defaults: read_tls(&fields, "tlsDefaults"),
     };
     let mut config = config;
     if let Some(item) = fields.get("defaultConfig") {
@@ -94,6 +96,17 @@ fn read_outbound(fields: &Fields<'_>) -> OutboundTrafficPolicy {
 }
 
 /// An operator that Envoy has not would make it refuse every listener: it is logged as `-`.
+fn read_tls(fields: &Fields<'_>, name: &'static str) -> TlsLimits {
+    let Some(part) = fields.get(name).and_then(|item| item.object()) else { return TlsLimits::default() };
+    let limits = TlsLimits {
+        min_protocol_version: Absent::from_item(part.get("minProtocolVersion")),
+        cipher_suites: Absent::from_item(part.get("cipherSuites")),
+        ecdh_curves: Absent::from_item(part.get("ecdhCurves")),
+    };
+    part.finish();
+    limits
+}
+
 fn read_format(item: &Item<'_>) -> Str {
     let Some(format) = item.str() else { return Str::default() };
     for operator in access_log::unknown_operators(&format) {
@@ -164,7 +177,7 @@ fn read_proxy_config(item: &Item<'_>, config: &mut MeshConfig) {
 const PROXY_METADATA: [&str; 2] = ["ISTIO_META_DNS_CAPTURE", "ISTIO_META_DNS_AUTO_ALLOCATE"];
 
 /// Fields of a MeshConfig that Istio knows.
-const NO_EFFECT: [&str; 26] = [
+const NO_EFFECT: [&str; 24] = [
     "ca",
     "caCertificates",
     "certificates",
@@ -181,14 +194,12 @@ const NO_EFFECT: [&str; 26] = [
     "ingressControllerMode",
     "ingressSelector",
     "ingressService",
-    "meshMTLS",
     "proxyHttpPort",
     "proxyInboundListenPort",
     "proxyListenPort",
     "serviceEntryVisibility",
     "serviceScopeConfigs",
     "serviceSettings",
-    "tlsDefaults",
     "verifyCertificateAtClient",
     "zoneAwareLbSetting",
 ];

@@ -57,6 +57,13 @@ pub struct Subset {
 }
 
 pub(crate) fn read(spec: Fields<'_>) -> DestinationRule {
+    if spec.get("workloadSelector").is_some() {
+        // Istio lets sidecars have Secrets then.
+        let tls = spec.get("trafficPolicy").and_then(|item| item.field("tls"));
+        if let Some(item) = tls.and_then(|tls| tls.field("credentialName")) {
+            item.no_effect_as("a Secret at sidecars");
+        }
+    }
     let policy = spec.get("trafficPolicy").and_then(|item| item.object());
     let rule = DestinationRule {
         host: Absent::from_item(spec.get("host")),

@@ -114,11 +114,9 @@ pub struct ClientTls {
     pub ca_certificates: Option<Str>,
     /// A file.
     pub ca_crl: Option<Str>,
+    /// A Secret in the place of the files, at gateways; sidecars take the files.
     pub credential_name: Option<Str>,
     pub insecure_skip_verify: Option<bool>,
-    /// Field paths of certificate settings that cannot be honoured yet: if there is one, a
-    /// connection cannot be made as its author wants it, so it must not be made at all.
-    pub unsupported: Vec<Str>,
     pub path: Str,
 }
 
@@ -219,7 +217,6 @@ fn read_tls(item: &Item<'_>) -> Option<ClientTls> {
         None => Some(ClientTlsMode::Disable),
     };
     let some = |name| fields.get(name).and_then(|item| item.str()).filter(|text| !text.is_empty());
-    let unsupported = fields.conditions(&["credentialName", "caCrl"]);
     let tls = ClientTls {
         mode: mode?,
         sni: some("sni"),
@@ -230,7 +227,6 @@ fn read_tls(item: &Item<'_>) -> Option<ClientTls> {
         ca_crl: some("caCrl"),
         credential_name: some("credentialName"),
         insecure_skip_verify: Absent::from_item(fields.get("insecureSkipVerify")),
-        unsupported,
         path: fields.path(),
     };
     fields.finish();

@@ -61,8 +61,10 @@ impl Needs {
     fn of(config: &ir::Cluster) -> Self {
         let mut needs = Needs::default();
         for common in contexts(config) {
-            if let Some(CertificateSource::Sds(secret)) = &common.certificate {
-                needs.certificates.push(secret.clone());
+            for source in common.certificate.iter().chain(&common.alternative) {
+                if let CertificateSource::Sds(secret) = source {
+                    needs.certificates.push(secret.clone());
+                }
             }
             if let Some(RootsSource::Sds(secret)) = common.validation.as_ref().map(|it| &it.roots) {
                 needs.roots.push(secret.clone());
@@ -106,6 +108,7 @@ fn can_wait(config: &ir::Cluster) -> bool {
     let by_name = |common: &CommonTls| {
         !matches!(common.certificate, Some(CertificateSource::Inline(_)))
             && !matches!(common.validation.as_ref().map(|it| &it.roots), Some(RootsSource::Inline(_)))
+            && common.validation.as_ref().is_none_or(|it| it.crl.is_none())
     };
     // What is left of their limits is in the statistics from the beginning.
     let tracked = [Some(&config.thresholds), config.high_thresholds.as_ref()];

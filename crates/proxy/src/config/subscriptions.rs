@@ -81,8 +81,10 @@ fn ads_secrets(tls: &CommonTls) -> Vec<Str> {
 /// Every secret that a TLS context names.
 pub fn secret_refs(tls: &CommonTls) -> Vec<ir::tls::SdsRef> {
     let mut refs = Vec::new();
-    if let Some(CertificateSource::Sds(secret)) = &tls.certificate {
-        refs.push(secret.clone());
+    for source in tls.certificate.iter().chain(&tls.alternative) {
+        if let CertificateSource::Sds(secret) = source {
+            refs.push(secret.clone());
+        }
     }
     if let Some(RootsSource::Sds(secret)) = tls.validation.as_ref().map(|v| &v.roots) {
         refs.push(secret.clone());

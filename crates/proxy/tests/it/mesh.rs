@@ -57,10 +57,10 @@ fn common(expected: &[&str], alpn: &[&str]) -> CommonTls {
     };
     CommonTls {
         certificate: Some(CertificateSource::Sds(sds("default"))),
-        validation: Some(Validation {
-            roots: RootsSource::Sds(sds("ROOTCA")),
-            match_sans: expected.iter().map(san).collect(),
-        }),
+        validation: Some(Validation::new(
+            RootsSource::Sds(sds("ROOTCA")),
+            expected.iter().map(san).collect(),
+        )),
         alpn: alpn.iter().map(|name| Str::from(*name)).collect(),
         ..CommonTls::default()
     }

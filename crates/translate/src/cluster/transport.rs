@@ -54,16 +54,13 @@ pub fn of(written: Option<&ClientTls>, cx: &Context<'_, '_>) -> Transport {
 }
 
 fn by_rule(written: &ClientTls, cx: &Context<'_, '_>) -> Transport {
-    if written.mode != ClientTlsMode::Disable && !written.unsupported.is_empty() {
-        return Transport { closed: true, ..Transport::default() };
-    }
     match written.mode {
         ClientTlsMode::Disable => Transport::default(),
         ClientTlsMode::IstioMutual => {
             Transport { tls: Some(mutual(Some(written), cx)), ..Transport::default() }
         }
         ClientTlsMode::Simple => Transport { tls: Some(simple(written, cx)), ..Transport::default() },
-        ClientTlsMode::Mutual => match client_certificate(written) {
+        ClientTlsMode::Mutual => match client_certificate(written, cx) {
             None => Transport { closed: true, ..Transport::default() },
             Some(certificate) => {
                 let mut tls = simple(written, cx);
@@ -74,9 +71,17 @@ fn by_rule(written: &ClientTls, cx: &Context<'_, '_>) -> Transport {
     }
 }
 
+/// The Secret that stands for the files, at gateways. Sidecars take the files.
+fn secret<'a>(written: &'a ClientTls, cx: &Context<'_, '_>) -> Option<&'a str> {
+    written.credential_name.as_deref().filter(|_| cx.scope.node_type == NodeType::Router)
+}
+
 /// From files of the proxy's own. `None`: one of them is not named, so that nobody could be
 /// convinced of who we are.
-fn client_certificate(written: &ClientTls) -> Option<CertificateSource> {
+fn client_certificate(written: &ClientTls, cx: &Context<'_, '_>) -> Option<CertificateSource> {
+    if let Some(name) = secret(written, cx) {
+        return Some(CertificateSource::Sds(tls::credential(name, "")));
+    }
     let file = |path: &Option<Str>| path.clone().map(DataSource::File);
     let (chain, key) = (file(&written.client_certificate)?, file(&written.private_key)?);
     Some(CertificateSource::Inline(TlsCertificate { chain, key }))
@@ -126,7 +131,7 @@ fn mutual(written: Option<&ClientTls>, cx: &Context<'_, '_>) -> UpstreamTls {
     let sni = sni.unwrap_or_else(|| names::outbound_sni(cx.port, cx.subset, cx.service.host.as_str()));
     let given = written.map(|tls| tls.subject_alt_names.as_slice()).unwrap_or_default();
     let sans = if given.is_empty() { identities(cx) } else { given.to_vec() };
-    tls::istio_mutual(alpn(cx.scope, cx.protocol), sni, &sans)
+    tls::istio_mutual(alpn(cx.scope, cx.protocol), sni, &sans, cx.settings)
 }
 
 /// Who may answer: the service accounts of all endpoints, ready or not, and who a ServiceEntry
@@ -165,14 +170,16 @@ fn alpn(scope: &ScopeKey, protocol: Protocol) -> &'static [&'static str] {
 
 /// TLS that ends at a server which need not know of the mesh. Somebody must vouch for its name.
 fn simple(written: &ClientTls, cx: &Context<'_, '_>) -> UpstreamTls {
-    let host = written.sni.clone().unwrap_or_else(|| cx.service.host.to_str());
+    let host = cx.service.host.to_str();
+    // Which of the names is meant nobody says here, so none is sent.
+    let sni = written.sni.clone().or_else(|| (!cx.service.host.is_wildcard()).then(|| host.clone()));
     let dns = |name: &Str| SanMatcher { kind: SanKind::Dns, matcher: StringMatcher::exact(name.clone()) };
     let mut sans: Vec<Str> = written.subject_alt_names.clone();
     if sans.is_empty() {
         sans = cx.service.subject_alt_names.clone();
     }
     if sans.is_empty() {
-        sans.push(host.clone());
+        sans.extend(sni.clone());
     }
     let either = |name: &Str| {
         let uri = SanMatcher { kind: SanKind::Uri, matcher: StringMatcher::exact(name.clone()) };
@@ -183,17 +190,27 @@ fn simple(written: &ClientTls, cx: &Context<'_, '_>) -> UpstreamTls {
         None | Some("system") => SYSTEM_ROOTS,
         Some(path) => path,
     };
-    let validation = Validation {
-        roots: RootsSource::Inline(DataSource::File(roots.into())),
-        match_sans: sans.iter().map(either).collect(),
+    let roots = match secret(written, cx) {
+        Some(name) => RootsSource::Sds(tls::credential(name, tls::CA_SUFFIX)),
+        None => RootsSource::Inline(DataSource::File(roots.into())),
     };
-    let common = CommonTls {
+    let mut names: Vec<SanMatcher> = sans.iter().map(either).collect();
+    if names.is_empty() {
+        let matcher = StringMatcher::suffix(host.trim_start_matches('*').to_owned());
+        names.push(SanMatcher { kind: SanKind::Dns, matcher });
+    }
+    let crl = written.ca_crl.clone().map(DataSource::File);
+    let validation = Validation { crl, ..Validation::new(roots, names) };
+    let mut common = CommonTls {
         certificate: None,
         // Whoever answers is believed, where the author says so.
         validation: (written.insecure_skip_verify != Some(true)).then_some(validation),
         alpn,
         min_version: Some(TlsVersion::V1_2),
         max_version: Some(TlsVersion::V1_3),
+        ..CommonTls::default()
     };
-    UpstreamTls { common, sni: Some(host) }
+    let mesh = &cx.settings.tls_defaults;
+    tls::limit(&mut common, mesh.min_protocol_version, &mesh.cipher_suites, &mesh.ecdh_curves);
+    UpstreamTls { common, sni }
 }

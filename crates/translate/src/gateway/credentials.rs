@@ -1,6 +1,7 @@
 //! Certificates and roots for a gateway, from Secrets of its namespace. They are sent to gateways that
 //! have proved who they are, and only those that some server names.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ir::Resource;
@@ -22,6 +23,24 @@ pub fn named_by(bound: &Bound) -> Vec<Str> {
     }
     let named = tls.credential_name.iter().chain(&tls.credential_names).chain(&tls.ca_cert_credential_name);
     named.filter(|name| !name.contains("://")).cloned().collect()
+}
+
+/// The Secrets that DestinationRules name for connections that a gateway makes.
+pub fn of_clients(view: &View<'_>, scope: &ScopeKey) -> BTreeSet<Str> {
+    let mut names = BTreeSet::new();
+    for service in view.services(&scope.namespace) {
+        let Some(rule) = view.destination_rule_for(&scope.namespace, &scope.labels, service) else {
+            continue;
+        };
+        let of_subsets = rule.subsets.iter().filter_map(|merged| merged.subset.traffic_policy.as_ref());
+        let of_rule = rule.traffic_policy.iter().map(|(policy, _)| policy);
+        for policy in of_rule.chain(of_subsets) {
+            let tls = policy.tls.iter().chain(policy.ports.iter().filter_map(|port| port.tls.as_ref()));
+            let named = tls.filter_map(|tls| tls.credential_name.as_ref());
+            names.extend(named.filter(|name| !name.contains("://")).cloned());
+        }
+    }
+    names
 }
 
 /// What a Secret has: a certificate with its key, and roots for clients' certificates, which may be in

@@ -60,8 +60,7 @@ pub fn chain(port: &Port<'_>, kind: ChainKind, cx: &Context<'_>) -> FilterChain 
             )
         }
     };
-    let tls =
-        kind.mutual_tls.then(|| tls::inbound(matches::server_alpn(kind.serves), &cx.settings.trust_domains));
+    let tls = kind.mutual_tls.then(|| tls::inbound(matches::server_alpn(kind.serves), cx.settings));
     let name = chain_name(port, kind.serves);
     FilterChain {
         name,

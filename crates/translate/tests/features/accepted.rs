@@ -73,6 +73,7 @@ fn check(node: &Node) {
                 + MESH),
         ),
         "{accessLogFile: /dev/stdout, accessLogFormat: '%UPSTREAM_SERVICE_TIME% %DURATION%', tcpKeepalive: {time: 30s}, \
+         meshMTLS: {minProtocolVersion: TLSV1_3, ecdhCurves: [P-384]}, tlsDefaults: {ecdhCurves: [P-256]}, \
          outboundClusterStatName: '%SERVICE_FQDN%_%SERVICE_PORT%_%SUBSET_NAME%'}",
     );
     let proxy = Proxy::of(&mesh, node);

@@ -129,7 +129,7 @@ fn rules_for_single_clients_go_before_the_others() {
 #[test]
 fn tls_is_originated_with_files_of_the_proxy() {
     let tls = cluster(
-        "tls: {mode: MUTUAL, clientCertificate: /c.pem, privateKey: /k.pem, caCertificates: /ca.pem, sni: s.com, subjectAltNames: [a.com]}",
+        "tls: {mode: MUTUAL, clientCertificate: /c.pem, privateKey: /k.pem, caCertificates: /ca.pem, caCrl: /crl.pem, sni: s.com, subjectAltNames: [a.com]}",
     )
     .tls
     .unwrap();
@@ -140,6 +140,7 @@ fn tls_is_originated_with_files_of_the_proxy() {
     let validation = tls.common.validation.as_ref().unwrap();
     assert_eq!(validation.roots, RootsSource::Inline(DataSource::File("/ca.pem".into())));
     assert_eq!(validation.match_sans.len(), 1);
+    assert_eq!(validation.crl, Some(DataSource::File("/crl.pem".into())));
     let unverified = cluster("tls: {mode: SIMPLE, insecureSkipVerify: true}").tls.unwrap();
     assert_eq!(unverified.common.validation, None);
     let system = cluster("tls: {mode: SIMPLE}").tls.unwrap();
@@ -147,6 +148,42 @@ fn tls_is_originated_with_files_of_the_proxy() {
     // A certificate that cannot be had is not left out: no connection is made.
     let closed = cluster("tls: {mode: MUTUAL, credentialName: c}");
     assert!(matches!(closed.discovery, ClusterDiscovery::Static(_)));
+}
+
+#[test]
+fn gateways_take_client_certificates_from_secrets() {
+    let policy = "tls: {mode: MUTUAL, credentialName: c}";
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: c, namespace: shop}\n\
+                  stringData: {tls.crt: chain, tls.key: key, ca.crt: roots}\n";
+    let yaml = reviews() + &rule("reviews", "shop", &format!("trafficPolicy: {{{policy}}}")) + secret;
+    let node = Node { verified: true, ..crate::common::router("shop", "10.1.0.9", "app=gw") };
+    let proxy = Proxy::of(&snapshot(&yaml), &node);
+    let tls = proxy.cluster(REVIEWS).tls.clone().unwrap().common;
+    assert!(matches!(&tls.certificate, Some(CertificateSource::Sds(sds)) if sds.name == "kubernetes://c"));
+    let validation = tls.validation.unwrap();
+    assert!(matches!(&validation.roots, RootsSource::Sds(sds) if sds.name == "kubernetes://c-cacert"));
+    let names = proxy.names(ir::ResourceType::Secret);
+    assert_eq!(names, ["kubernetes://c", "kubernetes://c-cacert"]);
+    // Whoever has not proved who it is gets none.
+    let proxy = Proxy::of(&snapshot(&yaml), &Node { verified: false, ..node });
+    assert!(proxy.names(ir::ResourceType::Secret).is_empty());
+}
+
+#[test]
+fn wildcard_hosts_are_vouched_for_by_any_of_their_names() {
+    let yaml = "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: x, namespace: shop}\n\
+                spec: {hosts: ['*.a.com'], resolution: NONE, ports: [{number: 443, name: https, protocol: HTTPS}]}\n\
+                ---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: x, namespace: shop}\n\
+                spec: {host: '*.a.com', trafficPolicy: {tls: {mode: SIMPLE}}}\n";
+    let proxy = Proxy::of(&snapshot(yaml), &sidecar("shop", "10.1.0.9", ""));
+    let tls = proxy.cluster("outbound|443||*.a.com").tls.clone().unwrap();
+    // A name with a star in it is no server name.
+    assert_eq!(tls.sni, None);
+    let names = tls.common.validation.unwrap().match_sans;
+    assert_eq!(
+        names.iter().map(|san| san.matcher.clone()).collect::<Vec<_>>(),
+        [ir::StringMatcher::suffix(".a.com")]
+    );
 }
 
 fn at(place: &str) -> Node {

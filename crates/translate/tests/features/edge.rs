@@ -1,6 +1,6 @@
 //! Gateways with TLS, several servers on a port, `tls` and `tcp` rules; and these at sidecars.
 
-use ir::tls::{CertificateSource, RootsSource, TlsVersion};
+use ir::tls::{CertificateSource, CommonTls, RootsSource, TlsVersion};
 use ir::{FilterChain, ResourceType};
 use model::Node;
 
@@ -252,13 +252,89 @@ fn servers_may_have_addresses_of_their_own() {
 }
 
 #[test]
-fn the_first_of_several_certificates_is_presented() {
-    let proxy = edge(&gateway("gw", &https("a", "a.com", "mode: SIMPLE, credentialNames: [rsa, ecdsa]")));
-    let certificate = only(&proxy, "0.0.0.0_443").tls.expect("TLS").common.certificate;
-    assert!(matches!(certificate, Some(CertificateSource::Sds(sds)) if sds.name == "kubernetes://rsa"));
-    let files = "mode: SIMPLE, tlsCertificates: [{serverCertificate: /a, privateKey: /b}, {serverCertificate: /c, privateKey: /d}]";
-    let proxy = edge(&gateway("gw", &https("a", "a.com", files)));
-    let certificate = only(&proxy, "0.0.0.0_443").tls.expect("TLS").common.certificate;
-    let Some(CertificateSource::Inline(pair)) = certificate else { panic!("{certificate:?}") };
-    assert_eq!(pair.chain, ir::tls::DataSource::File("/a".into()));
+fn of_several_certificates_each_client_gets_one_that_it_can_judge() {
+    let context = |tls: &str| {
+        let proxy = edge(&gateway("gw", &https("a", "a.com", tls)));
+        only(&proxy, "0.0.0.0_443").tls.expect("TLS").common
+    };
+    let name = |source: &Option<CertificateSource>| match source {
+        Some(CertificateSource::Sds(sds)) => sds.name.to_string(),
+        Some(CertificateSource::Inline(pair)) => format!("{:?}", pair.chain),
+        None => "none".to_owned(),
+    };
+    for (tls, first, second) in [
+        ("credentialName: rsa", "kubernetes://rsa", "none"),
+        ("credentialNames: [rsa, ecdsa]", "kubernetes://rsa", "kubernetes://ecdsa"),
+        (
+            "tlsCertificates: [{serverCertificate: /a, privateKey: /b}, {serverCertificate: /c, privateKey: /d}]",
+            "File(\"/a\")",
+            "File(\"/c\")",
+        ),
+    ] {
+        let common = context(&format!("mode: SIMPLE, {tls}"));
+        assert_eq!((name(&common.certificate).as_str(), name(&common.alternative).as_str()), (first, second));
+    }
+}
+
+#[test]
+fn tls_is_made_of_what_the_server_or_the_mesh_names() {
+    let defaults = "{tlsDefaults: {minProtocolVersion: TLSV1_3, ecdhCurves: [P-384], cipherSuites: [ECDHE-RSA-AES128-GCM-SHA256]}, \
+                    meshMTLS: {minProtocolVersion: TLSV1_3, ecdhCurves: [X25519]}}";
+    let common = |tls: &str, mesh: &str| {
+        let yaml =
+            service("web", "10.0.0.1", "{port: 80, name: http}") + &gateway("gw", &https("a", "a.com", tls));
+        let proxy = Proxy::of(&crate::common::with_mesh(&snapshot(&yaml), mesh), &node());
+        only(&proxy, "0.0.0.0_443").tls.expect("TLS").common
+    };
+    let own =
+        "cipherSuites: [ECDHE-ECDSA-AES256-GCM-SHA384], ecdhCurves: [P-256], minProtocolVersion: TLSV1_2";
+    let simple = "mode: SIMPLE, credentialName: c";
+    let suite = "ECDHE-ECDSA-AES256-GCM-SHA384";
+    let is = |common: &CommonTls, min: TlsVersion, suites: &[&str], curves: &[&str]| {
+        assert_eq!(common.min_version, Some(min), "{common:?}");
+        assert_eq!(
+            (common.cipher_suites.as_slice(), common.ecdh_curves.as_slice()),
+            (&*strs(suites), &*strs(curves))
+        );
+    };
+    is(&common(simple, "{}"), TlsVersion::V1_2, &[], &[]);
+    is(&common(&format!("{simple}, {own}"), defaults), TlsVersion::V1_2, &[suite], &["P-256"]);
+    is(&common(simple, defaults), TlsVersion::V1_3, &["ECDHE-RSA-AES128-GCM-SHA256"], &["P-384"]);
+    is(&common("mode: ISTIO_MUTUAL", defaults), TlsVersion::V1_3, &[], &["X25519"]);
+    // Sidecars among themselves.
+    let mesh = service("web", "10.0.0.1", "{port: 80, name: http}")
+        + &crate::common::pod("web", "10.1.0.1", "app: web");
+    let mesh = crate::common::with_mesh(&snapshot(&mesh), defaults);
+    let proxy = Proxy::of(&mesh, &crate::common::sidecar("shop", "10.1.0.1", "app=web"));
+    let chains = &proxy.listener("virtualInbound").filter_chains;
+    let mutual = chains.iter().find_map(|chain| chain.tls.as_ref()).expect("mutual TLS");
+    is(&mutual.common, TlsVersion::V1_3, &[], &["X25519"]);
+    let sent = proxy.cluster(WEB).transport_matches[0].tls.clone().expect("mutual TLS");
+    is(&sent.common, TlsVersion::V1_3, &[], &["X25519"]);
+}
+
+fn strs(texts: &[&str]) -> Vec<stdx::Str> {
+    texts.iter().map(|text| stdx::Str::from(*text)).collect()
+}
+
+#[test]
+fn clients_are_judged_by_more_than_their_roots() {
+    let tls = "mode: MUTUAL, serverCertificate: /c, privateKey: /k, caCertificates: /ca, caCrl: /crl, \
+               verifyCertificateSpki: [NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A=], \
+               verifyCertificateHash: [df6ff72fe9116521268f6f2dd4966f51df479883fe7037b39f75916ac3049d1a]";
+    let validation = |tls: &str| {
+        let proxy = edge(&gateway("gw", &https("a", "*", tls)));
+        only(&proxy, "0.0.0.0_443").tls.expect("TLS").common.validation.expect("a validation")
+    };
+    let judged = validation(tls);
+    assert_eq!((judged.pins.spki.len(), judged.pins.hashes.len()), (1, 1));
+    assert_eq!(judged.crl, Some(ir::tls::DataSource::File("/crl".into())));
+    assert!(!judged.accept_untrusted);
+    assert!(validation("mode: MUTUAL, credentialName: c, insecureSkipVerify: true").accept_untrusted);
+    assert!(!validation("mode: MUTUAL, credentialName: c, insecureSkipVerify: false").accept_untrusted);
+    // Where nobody is asked for a certificate, nobody could be one of these.
+    let pin = "mode: SIMPLE, credentialName: c, verifyCertificateSpki: [NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A=]";
+    let proxy = edge(&gateway("gw", &https("a", "*", pin)));
+    assert!(proxy.names(ResourceType::Listener).is_empty());
+    assert!(proxy.findings().iter().any(|finding| finding.field.ends_with("verifyCertificateSpki")));
 }

@@ -71,10 +71,11 @@ fn rules_for_one_host_are_merged_and_others_kept_out() {
 #[test]
 fn what_cannot_be_served_opens_no_port() {
     let tls = "{port: {number: 443, name: https, protocol: HTTPS}, hosts: [\"*\"], \
-               tls: {mode: SIMPLE, credentialName: c, caCrl: /crl}}";
+               tls: {mode: SIMPLE, credentialName: c, maxProtocolVersion: TLSV1_1}}";
     let proxy = proxy(&gateway(tls));
     assert_eq!(proxy.names(ResourceType::Listener), Vec::<String>::new());
-    let said = proxy.findings().iter().find(|finding| finding.field == "spec.servers[0].tls.caCrl");
+    let said =
+        proxy.findings().iter().find(|finding| finding.field == "spec.servers[0].tls.maxProtocolVersion");
     assert!(
         said.is_some_and(|finding| finding.message.contains("nothing is served")),
         "{:?}",

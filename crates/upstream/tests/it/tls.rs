@@ -37,7 +37,7 @@ fn settings(alpn: &[&str]) -> CommonTls {
     let sds = |name: &str| SdsRef { name: name.into(), via: SdsVia::Ads };
     CommonTls {
         certificate: Some(CertificateSource::Sds(sds("default"))),
-        validation: Some(Validation { roots: RootsSource::Sds(sds("ROOTCA")), match_sans: Vec::new() }),
+        validation: Some(Validation::new(RootsSource::Sds(sds("ROOTCA")), Vec::new())),
         alpn: alpn.iter().map(|name| (*name).into()).collect(),
         ..CommonTls::default()
     }

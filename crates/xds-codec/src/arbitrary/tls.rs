@@ -1,7 +1,7 @@
 //! TLS contexts and secrets.
 
 use ir::tls::{
-    CertificateSource, CommonTls, DataSource, RootsSource, SanKind, SanMatcher, SdsRef, SdsVia,
+    CertificateSource, CommonTls, DataSource, Pins, RootsSource, SanKind, SanMatcher, SdsRef, SdsVia,
     SecretContent, TlsCertificate, TlsVersion, Validation,
 };
 use ir::{DownstreamTls, Secret, UpstreamTls};
@@ -26,7 +26,8 @@ pub fn downstream() -> impl Strategy<Value = DownstreamTls> {
 }
 
 pub fn upstream() -> impl Strategy<Value = UpstreamTls> {
-    (common(), option::of(text::name())).prop_map(|(common, sni)| UpstreamTls { common, sni })
+    (common(), option::of(text::name()))
+        .prop_map(|(common, sni)| UpstreamTls { common: CommonTls { alternative: None, ..common }, sni })
 }
 
 fn common() -> BoxedStrategy<CommonTls> {
@@ -40,20 +41,38 @@ fn common() -> BoxedStrategy<CommonTls> {
         Just((Some(TlsVersion::V1_3), None)),
         Just((None, Some(TlsVersion::V1_2))),
     ];
-    (option::of(source), option::of(validation()), vec(text::name(), 0..3), versions)
-        .prop_map(|(certificate, validation, alpn, (min_version, max_version))| CommonTls {
-            certificate,
+    let certificates = prop_oneof![
+        option::of(source).prop_map(|one| (one, None)),
+        (sds(), sds()).prop_map(|(a, b)| (Some(CertificateSource::Sds(a)), Some(CertificateSource::Sds(b)))),
+    ];
+    let lists = (vec(text::name(), 0..3), vec(text::name(), 0..3), vec(text::name(), 0..2));
+    (certificates, option::of(validation()), lists, versions)
+        .prop_map(|(certificates, validation, (alpn, cipher_suites, ecdh_curves), versions)| CommonTls {
+            certificate: certificates.0,
+            alternative: certificates.1,
             validation,
             alpn,
-            min_version,
-            max_version,
+            min_version: versions.0,
+            max_version: versions.1,
+            cipher_suites,
+            ecdh_curves,
         })
         .boxed()
 }
 
 fn validation() -> BoxedStrategy<Validation> {
     let roots = prop_oneof![sds().prop_map(RootsSource::Sds), data_source().prop_map(RootsSource::Inline)];
-    (roots, vec(san(), 0..3)).prop_map(|(roots, match_sans)| Validation { roots, match_sans }).boxed()
+    let pins =
+        (vec(text::name(), 0..2), vec(text::name(), 0..2)).prop_map(|(spki, hashes)| Pins { spki, hashes });
+    (roots, vec(san(), 0..3), pins, option::of(data_source()), any::<bool>())
+        .prop_map(|(roots, match_sans, pins, crl, accept_untrusted)| Validation {
+            roots,
+            match_sans,
+            pins,
+            crl,
+            accept_untrusted,
+        })
+        .boxed()
 }
 
 fn san() -> impl Strategy<Value = SanMatcher> {

@@ -37,9 +37,9 @@ fn nothing() -> SecretContent {
 }
 
 fn roots(at: At<'_>, it: pb::CertificateValidationContext) -> SecretContent {
-    let (roots, sans) = validation::validation_context(at, it);
-    if !sans.is_empty() {
-        at.unsupported("match_typed_subject_alt_names");
+    let (roots, validation) = validation::validation_context(at, it);
+    if validation.has_conditions() {
+        at.refuse("only trusted_ca is supported in a secret");
     }
     SecretContent::Roots(roots.unwrap_or_else(|| {
         at.field("trusted_ca").refuse("is required");

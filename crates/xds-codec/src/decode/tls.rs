@@ -116,10 +116,12 @@ fn upstream(at: At<'_>, any: &Any) -> Option<UpstreamTls> {
     } = wire::unpack(at, any);
     refuse!(at; auto_host_sni, auto_sni_san_validation, allow_renegotiation, max_session_keys,
         enforce_rsa_key_usage);
-    Some(UpstreamTls {
-        common: common(at.field("common_tls_context"), common_tls_context.unwrap_or_default()),
-        sni: wire::optional_text(sni),
-    })
+    let context_at = at.field("common_tls_context");
+    let common = common(context_at, common_tls_context.unwrap_or_default());
+    if common.alternative.is_some() {
+        context_at.field("tls_certificates").refuse("a client has one certificate");
+    }
+    Some(UpstreamTls { common, sni: wire::optional_text(sni) })
 }
 
 fn socket(at: At<'_>, it: core::TransportSocket) -> Option<Any> {
@@ -161,17 +163,18 @@ fn common(at: At<'_>, it: pb::CommonTlsContext) -> CommonTls {
     refuse!(at; tls_certificate_provider_instance, custom_tls_certificate_selector,
         tls_certificate_certificate_provider, tls_certificate_certificate_provider_instance, custom_handshaker,
         key_log);
-    let (min_version, max_version) = versions(at.field("tls_params"), tls_params.unwrap_or_default());
+    let [certificate, alternative] =
+        own_certificates(at, tls_certificates, tls_certificate_sds_secret_configs);
     CommonTls {
-        certificate: own_certificate(at, tls_certificates, tls_certificate_sds_secret_configs),
+        certificate,
+        alternative,
         validation: validation_context_type.and_then(|it| validation::validation(at, it)),
         alpn: wire::texts(alpn_protocols),
-        min_version,
-        max_version,
+        ..parameters(at.field("tls_params"), tls_params.unwrap_or_default())
     }
 }
 
-fn versions(at: At<'_>, it: pb::TlsParameters) -> (Option<TlsVersion>, Option<TlsVersion>) {
+fn parameters(at: At<'_>, it: pb::TlsParameters) -> CommonTls {
     let pb::TlsParameters {
         tls_minimum_protocol_version,
         tls_maximum_protocol_version,
@@ -180,13 +183,19 @@ fn versions(at: At<'_>, it: pb::TlsParameters) -> (Option<TlsVersion>, Option<Tl
         signature_algorithms,
         compliance_policies,
     } = it;
-    refuse!(at; cipher_suites, ecdh_curves, signature_algorithms, compliance_policies);
+    refuse!(at; signature_algorithms, compliance_policies);
     let min = version(at.field("tls_minimum_protocol_version"), tls_minimum_protocol_version);
     let max = version(at.field("tls_maximum_protocol_version"), tls_maximum_protocol_version);
     if min == Some(TlsVersion::V1_3) && max == Some(TlsVersion::V1_2) {
         at.refuse("the minimum is above the maximum");
     }
-    (min, max)
+    CommonTls {
+        min_version: min,
+        max_version: max,
+        cipher_suites: wire::texts(cipher_suites),
+        ecdh_curves: wire::texts(ecdh_curves),
+        ..CommonTls::default()
+    }
 }
 
 fn version(at: At<'_>, it: i32) -> Option<TlsVersion> {
@@ -201,17 +210,25 @@ fn version(at: At<'_>, it: i32) -> Option<TlsVersion> {
     }
 }
 
-fn own_certificate(
+/// Envoy takes either certificates or names of them, and one for each kind of key.
+fn own_certificates(
     at: At<'_>,
     inline: Vec<pb::TlsCertificate>,
     over_sds: Vec<pb::SdsSecretConfig>,
-) -> Option<CertificateSource> {
-    if inline.len().saturating_add(over_sds.len()) > 1 {
-        at.field("tls_certificates").refuse("more than one certificate is not supported");
+) -> [Option<CertificateSource>; 2] {
+    if !inline.is_empty() && !over_sds.is_empty() {
+        at.field("tls_certificates").refuse("is not supported beside tls_certificate_sds_secret_configs");
     }
-    let sds_at = |it| CertificateSource::Sds(sds(at.index("tls_certificate_sds_secret_configs", 0), it));
-    let inline_at = |it| CertificateSource::Inline(secret::certificate(at.index("tls_certificates", 0), it));
-    over_sds.into_iter().next().map(sds_at).or_else(|| inline.into_iter().next().map(inline_at))
+    if inline.len().max(over_sds.len()) > 2 {
+        at.field("tls_certificates").refuse("more than two certificates are not supported");
+    }
+    let sds_at =
+        |(index, it)| CertificateSource::Sds(sds(at.index("tls_certificate_sds_secret_configs", index), it));
+    let inline_at =
+        |(index, it)| CertificateSource::Inline(secret::certificate(at.index("tls_certificates", index), it));
+    let named = over_sds.into_iter().enumerate().map(sds_at);
+    let mut all = named.chain(inline.into_iter().enumerate().map(inline_at));
+    [all.next(), all.next()]
 }
 
 pub(super) fn sds(at: At<'_>, it: pb::SdsSecretConfig) -> SdsRef {

@@ -1,11 +1,12 @@
 //! How a peer's certificate is judged.
 
 use ir::StringMatcher;
-use ir::tls::{DataSource, RootsSource, SanKind, SanMatcher, Validation};
+use ir::tls::{DataSource, Pins, RootsSource, SanKind, SanMatcher, Validation};
 
 use super::at::At;
 use super::strict::{refuse, refuse_true};
 use super::{matcher, secret, tls, wire};
+use crate::pb::tls::certificate_validation_context::TrustChainVerification;
 use crate::pb::tls::common_tls_context::{CombinedCertificateValidationContext, ValidationContextType};
 use crate::pb::tls::{self as pb, subject_alt_name_matcher::SanType};
 
@@ -13,16 +14,16 @@ pub(super) fn validation(at: At<'_>, it: ValidationContextType) -> Option<Valida
     let name = match it {
         ValidationContextType::ValidationContext(it) => {
             let at = at.field("validation_context");
-            let (roots, match_sans) = validation_context(at, it);
+            let (roots, validation) = validation_context(at, it);
             if roots.is_none() {
                 // Envoy would then verify nothing at all.
                 at.field("trusted_ca").refuse("is required");
             }
-            return Some(Validation { roots: RootsSource::Inline(roots?), match_sans });
+            return Some(Validation { roots: RootsSource::Inline(roots?), ..validation });
         }
         ValidationContextType::ValidationContextSdsSecretConfig(it) => {
             let roots = RootsSource::Sds(tls::sds(at.field("validation_context_sds_secret_config"), it));
-            return Some(Validation { roots, match_sans: Vec::new() });
+            return Some(Validation::new(roots, Vec::new()));
         }
         ValidationContextType::CombinedValidationContext(it) => {
             return combined(at.field("combined_validation_context"), it);
@@ -47,7 +48,7 @@ fn combined(at: At<'_>, it: CombinedCertificateValidationContext) -> Option<Vali
     } = it;
     refuse!(at; validation_context_certificate_provider, validation_context_certificate_provider_instance);
     let default_at = at.field("default_validation_context");
-    let (roots, match_sans) = validation_context(default_at, default_validation_context.unwrap_or_default());
+    let (roots, validation) = validation_context(default_at, default_validation_context.unwrap_or_default());
     if roots.is_some() {
         default_at.field("trusted_ca").refuse("is not supported beside roots from SDS");
     }
@@ -56,14 +57,14 @@ fn combined(at: At<'_>, it: CombinedCertificateValidationContext) -> Option<Vali
         return None;
     };
     let roots = RootsSource::Sds(tls::sds(at.field("validation_context_sds_secret_config"), sds_config));
-    Some(Validation { roots, match_sans })
+    Some(Validation { roots, ..validation })
 }
 
-/// Roots, if there are, and the names to expect.
+/// Roots, if there are, and what else is asked for; there the roots stand for nothing.
 pub(super) fn validation_context(
     at: At<'_>,
     it: pb::CertificateValidationContext,
-) -> (Option<DataSource>, Vec<SanMatcher>) {
+) -> (Option<DataSource>, Validation) {
     let pb::CertificateValidationContext {
         trusted_ca,
         ca_certificate_provider_instance,
@@ -82,16 +83,25 @@ pub(super) fn validation_context(
         max_verify_depth,
         suppress_client_ca_list,
     } = it;
-    refuse!(at; ca_certificate_provider_instance, system_root_certs, watched_directory, verify_certificate_spki,
-        verify_certificate_hash, match_subject_alt_names, crl, allow_expired_certificate,
-        trust_chain_verification, custom_validator_config, only_verify_leaf_cert_crl, max_verify_depth,
+    refuse!(at; ca_certificate_provider_instance, system_root_certs, watched_directory,
+        match_subject_alt_names, allow_expired_certificate, custom_validator_config, only_verify_leaf_cert_crl, max_verify_depth,
         suppress_client_ca_list);
     refuse_true!(at; require_signed_certificate_timestamp);
     let san_at = |(index, it)| san(at.index("match_typed_subject_alt_names", index), it);
-    (
-        trusted_ca.map(|it| secret::data_source(at.field("trusted_ca"), it)),
-        match_typed_subject_alt_names.into_iter().enumerate().map(san_at).collect(),
-    )
+    let none = RootsSource::Inline(DataSource::Inline(Vec::new()));
+    let sans = match_typed_subject_alt_names.into_iter().enumerate().map(san_at).collect();
+    let trust: TrustChainVerification =
+        wire::enumeration(at.field("trust_chain_verification"), trust_chain_verification);
+    let validation = Validation {
+        pins: Pins {
+            spki: wire::texts(verify_certificate_spki),
+            hashes: wire::texts(verify_certificate_hash),
+        },
+        crl: crl.map(|it| secret::data_source(at.field("crl"), it)),
+        accept_untrusted: trust == TrustChainVerification::AcceptUntrusted,
+        ..Validation::new(none, sans)
+    };
+    (trusted_ca.map(|it| secret::data_source(at.field("trusted_ca"), it)), validation)
 }
 
 fn san(at: At<'_>, it: pb::SubjectAltNameMatcher) -> SanMatcher {

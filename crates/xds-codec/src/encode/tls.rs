@@ -11,6 +11,7 @@ use super::{matcher, wire};
 use crate::pb::core::{self, api_config_source::ApiType, config_source::ConfigSourceSpecifier};
 use crate::pb::proxy_protocol::ProxyProtocolUpstreamTransport;
 use crate::pb::raw_buffer::RawBuffer;
+use crate::pb::tls::certificate_validation_context::TrustChainVerification;
 use crate::pb::tls::common_tls_context::{CombinedCertificateValidationContext, ValidationContextType};
 use crate::pb::tls::{self as pb, subject_alt_name_matcher::SanType, tls_parameters::TlsProtocol};
 use crate::{Any, names};
@@ -88,10 +89,11 @@ fn common(it: &CommonTls) -> pb::CommonTlsContext {
         validation_context_type: it.validation.as_ref().map(validation),
         ..Default::default()
     };
-    match &it.certificate {
-        Some(CertificateSource::Sds(it)) => context.tls_certificate_sds_secret_configs = vec![sds(it)],
-        Some(CertificateSource::Inline(it)) => context.tls_certificates = vec![certificate(it)],
-        None => {}
+    for source in it.certificate.iter().chain(&it.alternative) {
+        match source {
+            CertificateSource::Sds(it) => context.tls_certificate_sds_secret_configs.push(sds(it)),
+            CertificateSource::Inline(it) => context.tls_certificates.push(certificate(it)),
+        }
     }
     context
 }
@@ -100,6 +102,8 @@ fn parameters(it: &CommonTls) -> Option<pb::TlsParameters> {
     let parameters = pb::TlsParameters {
         tls_minimum_protocol_version: version(it.min_version).into(),
         tls_maximum_protocol_version: version(it.max_version).into(),
+        cipher_suites: wire::texts(&it.cipher_suites),
+        ecdh_curves: wire::texts(&it.ecdh_curves),
         ..Default::default()
     };
     (parameters != pb::TlsParameters::default()).then_some(parameters)
@@ -116,6 +120,10 @@ fn version(it: Option<TlsVersion>) -> TlsProtocol {
 fn validation(it: &Validation) -> ValidationContextType {
     let mut context = pb::CertificateValidationContext {
         match_typed_subject_alt_names: it.match_sans.iter().map(san).collect(),
+        verify_certificate_spki: wire::texts(&it.pins.spki),
+        verify_certificate_hash: wire::texts(&it.pins.hashes),
+        crl: it.crl.as_ref().map(data_source),
+        trust_chain_verification: trust(it).into(),
         ..Default::default()
     };
     match &it.roots {
@@ -123,7 +131,7 @@ fn validation(it: &Validation) -> ValidationContextType {
             context.trusted_ca = Some(data_source(roots));
             ValidationContextType::ValidationContext(context)
         }
-        RootsSource::Sds(roots) if it.match_sans.is_empty() => {
+        RootsSource::Sds(roots) if !it.has_conditions() => {
             ValidationContextType::ValidationContextSdsSecretConfig(sds(roots))
         }
         RootsSource::Sds(roots) => {
@@ -133,6 +141,13 @@ fn validation(it: &Validation) -> ValidationContextType {
                 ..Default::default()
             })
         }
+    }
+}
+
+fn trust(it: &Validation) -> TrustChainVerification {
+    match it.accept_untrusted {
+        true => TrustChainVerification::AcceptUntrusted,
+        false => TrustChainVerification::VerifyTrustChain,
     }
 }
 

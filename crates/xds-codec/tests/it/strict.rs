@@ -207,18 +207,16 @@ fn tls_never_verifies_less_than_was_asked_for() {
     let one = |context: &str, expected: &str| check_cluster(&tls(context), &[&format!("{at}.{expected}")]);
     one("validation_context: {}", "validation_context.trusted_ca: is required");
     one(
-        "validation_context: {trusted_ca: {filename: /a}, crl: {filename: /b}}",
-        "validation_context.crl: is not supported",
-    );
-    one(
-        "validation_context: {trusted_ca: {filename: /a}, trust_chain_verification: ACCEPT_UNTRUSTED}",
-        "validation_context.trust_chain_verification: is not supported",
+        "validation_context: {trusted_ca: {filename: /a}, only_verify_leaf_cert_crl: true}",
+        "validation_context.only_verify_leaf_cert_crl: is not supported",
     );
     one(
         "tls_params: {tls_minimum_protocol_version: TLSv1_1}",
         "tls_params.tls_minimum_protocol_version: TLS before 1.2 is not supported",
     );
-    one("tls_params: {cipher_suites: [A]}", "tls_params.cipher_suites: is not supported");
+    one("tls_params: {signature_algorithms: [A]}", "tls_params.signature_algorithms: is not supported");
+    let file = "{certificate_chain: {filename: /a}, private_key: {filename: /b}}";
+    one(&format!("tls_certificates: [{file}, {file}]"), "tls_certificates: a client has one certificate");
 }
 
 #[test]

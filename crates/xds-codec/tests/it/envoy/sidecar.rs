@@ -59,11 +59,12 @@ fn sds(name: &str) -> SdsRef {
 pub fn common_tls(match_sans: Vec<SanMatcher>) -> CommonTls {
     CommonTls {
         certificate: Some(CertificateSource::Sds(sds("default"))),
-        validation: Some(Validation { roots: RootsSource::Sds(sds("ROOTCA")), match_sans }),
+        validation: Some(Validation::new(RootsSource::Sds(sds("ROOTCA")), match_sans)),
         alpn: vec!["istio-peer-exchange".into(), "istio".into()],
         min_version: Some(TlsVersion::V1_2),
         max_version: Some(TlsVersion::V1_3),
-    }
+        ..CommonTls::default()
+    }..CommonTls::default()
 }
 
 fn rbac() -> Rbac {
