@@ -38,7 +38,7 @@ pub fn weighted(dice: &mut dyn Dice, weights: impl Iterator<Item = u32> + Clone)
 
 /// SplitMix64: small, fast and good enough for load balancing. Not for secrets.
 /// See <https://prng.di.unimi.it/splitmix64.c>.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SplitMix(pub u64);
 
 impl Dice for SplitMix {

@@ -149,7 +149,7 @@ async fn open(
                 count_tls_failure(stats, &error);
                 tracing::debug!(listener = %info.listener, chain = %info.chain, peer = %remote, %error, "TLS refused");
                 record.termination = Some("TLS_handshake_failed".into());
-                record.transport_failure = Some(error.to_string());
+                record.downstream_failure = Some(error.to_string());
                 log(worker, &listener.access_log, &record, &info);
                 return None;
             }

@@ -7,6 +7,7 @@
 //! Names and behaviour are Istio's. What an object asks for and cannot be had is a finding, and
 //! never opens anything that would be closed with it.
 
+mod access_log;
 mod all;
 mod authz;
 mod build;

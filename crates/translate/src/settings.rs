@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ir::access_log::{AccessLogFilter, AccessLogSink};
+use ir::access_log::{AccessLogFilter, AccessLogSink, LogFormat};
 use ir::http::EscapedSlashes;
 use ir::{AccessLog, RetryPolicy};
 use istio_api::MeshConfig;
@@ -10,17 +10,9 @@ use istio_api::mesh::{OutboundTrafficPolicy, PathNormalization, TlsLimits};
 use registry::Features;
 use stdx::Str;
 
+use crate::access_log;
 use crate::names::{self, INBOUND_PORT, OUTBOUND_PORT};
 use crate::routes::policy;
-
-/// Istio's text format.
-const DEFAULT_FORMAT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" \
-    %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% \
-    \"%UPSTREAM_TRANSPORT_FAILURE_REASON%\" %BYTES_RECEIVED% %BYTES_SENT% %DURATION% \
-    %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \
-    \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\" %UPSTREAM_CLUSTER_RAW% \
-    %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% \
-    %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n";
 
 /// What becomes of a sidecar's traffic to destinations that nobody declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +55,7 @@ pub struct Settings {
     pub retry: Option<RetryPolicy>,
     pub outbound_port: u16,
     pub inbound_port: u16,
-    /// The file and, where it is not Istio's, the format.
-    pub access_log: Option<(AccessLogSink, Option<Str>)>,
+    pub access_log: Option<(AccessLogSink, LogFormat)>,
     /// Connections that no filter chain serves are logged too.
     pub log_at_listeners: bool,
     /// The pattern of `inbound|PORT||` in statistics; empty: none.
@@ -80,7 +71,6 @@ impl Settings {
         let normalization = mesh.path_normalization;
         let mut trust_domains = vec![mesh.trust_domain.clone()];
         trust_domains.extend(mesh.trust_domain_aliases.iter().filter(|d| **d != mesh.trust_domain).cloned());
-        let format = Some(&mesh.access_log_format).filter(|format| !format.is_empty());
         Settings {
             connect_timeout: mesh.connect_timeout,
             outbound: match mesh.outbound_traffic_policy {
@@ -111,7 +101,7 @@ impl Settings {
             inbound_stat_name: mesh.inbound_cluster_stat_name.clone(),
             mesh_mtls: mesh.mesh_mtls.clone(),
             tls_defaults: mesh.tls_defaults.clone(),
-            access_log: log_sink(&mesh.access_log_file).map(|sink| (sink, format.map(with_newline))),
+            access_log: log_sink(&mesh.access_log_file).map(|sink| (sink, access_log::format(mesh))),
         }
     }
 
@@ -135,14 +125,8 @@ impl Settings {
 
     fn log_with(&self, filter: Option<AccessLogFilter>) -> Vec<AccessLog> {
         let Some((sink, format)) = &self.access_log else { return Vec::new() };
-        let format = format.clone().unwrap_or_else(|| DEFAULT_FORMAT.into());
-        vec![AccessLog { sink: sink.clone(), format: Some(format), filter }]
+        vec![AccessLog { sink: sink.clone(), format: Some(format.clone()), filter }]
     }
-}
-
-/// Each record is a line of its own, as Istio makes it.
-fn with_newline(format: &Str) -> Str {
-    if format.ends_with('\n') { format.clone() } else { format!("{format}\n").into() }
 }
 
 /// `/dev/stdout` and its like are not files: a container may not be able to open them.

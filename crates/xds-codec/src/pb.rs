@@ -9,6 +9,7 @@ pub use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
 pub use envoy_types::pb::envoy::config::listener::v3 as listener;
 pub use envoy_types::pb::envoy::config::rbac::v3 as rbac;
 pub use envoy_types::pb::envoy::config::route::v3 as route;
+pub use envoy_types::pb::envoy::data::accesslog::v3 as accesslog_data;
 pub use envoy_types::pb::envoy::extensions::access_loggers::file::v3 as file_log;
 pub use envoy_types::pb::envoy::extensions::access_loggers::stream::v3 as stream_log;
 pub use envoy_types::pb::envoy::extensions::common::ratelimit::v3 as common_ratelimit;

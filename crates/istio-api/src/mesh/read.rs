@@ -122,11 +122,7 @@ fn read_format(item: &Item<'_>) -> Str {
 
 fn read_encoding(fields: &Fields<'_>) -> bool {
     let Some(item) = fields.get("accessLogEncoding") else { return false };
-    let json = item.one_of(&[("TEXT", false), ("JSON", true)]) == Some(true);
-    if json {
-        item.no_effect();
-    }
-    json
+    item.one_of(&[("TEXT", false), ("JSON", true)]) == Some(true)
 }
 
 fn read_traffic_policy(fields: &Fields<'_>) -> DefaultTrafficPolicy {

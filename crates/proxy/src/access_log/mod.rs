@@ -1,6 +1,8 @@
 //! Access logs: what happened to a request or connection, in Envoy's format language.
 
+mod filter;
 pub mod format;
+mod json;
 mod operator;
 pub mod record;
 pub mod sink;
@@ -9,9 +11,10 @@ pub mod time;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ir::access_log::{AccessLogFilter, AccessLogSink};
+use ir::access_log::AccessLogSink;
 
-pub use format::Format;
+pub use filter::LogFilter;
+pub use format::{Format, Template};
 pub use record::{Flag, Flags, Record};
 pub use sink::{LogBuffers, LogReopener, LogWriter};
 
@@ -25,30 +28,16 @@ pub struct AccessLog {
     pub filter: LogFilter,
 }
 
-/// Which records are written.
-#[derive(Debug)]
-pub enum LogFilter {
-    All,
-    Flags(Flags),
-    StatusAtLeast(u32),
-}
-
-impl LogFilter {
-    /// Whether a response with that status may be written, whatever else comes of it.
-    pub fn may_pass(&self, status: u16) -> bool {
-        match self {
-            LogFilter::All | LogFilter::Flags(_) => true,
-            LogFilter::StatusAtLeast(least) => u32::from(status) >= *least,
-        }
-    }
-}
-
 /// Header values at the time of logging.
 pub trait Headers {
     /// The value of a request header or pseudo-header, by lower-case name.
     fn request(&self, name: &str) -> Option<Cow<'_, [u8]>>;
     fn response(&self, name: &str) -> Option<Cow<'_, [u8]>>;
     fn trailer(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+    /// The request as filters judge it.
+    fn head(&self) -> Option<&upstream::RequestHead> {
+        None
+    }
 }
 
 /// A connection without requests has no headers.
@@ -82,16 +71,13 @@ pub fn compile(logs: &[ir::AccessLog]) -> Result<Arc<[AccessLog]>, engine::Probl
         let problem =
             |field: &str, message: String| engine::Problem::new(format!("access_log[{i}].{field}"), message);
         let format = match &log.format {
-            Some(text) => Format::parse(text).map_err(|m| problem("format", m))?,
+            Some(format) => Format::compile(format).map_err(|wrong| problem("format", wrong.to_string()))?,
             None => Format::envoy_default(),
         };
         let filter = match &log.filter {
             None => LogFilter::All,
-            Some(AccessLogFilter::StatusAtLeast(status)) => LogFilter::StatusAtLeast(*status),
-            Some(AccessLogFilter::ResponseFlags(names)) if names.is_empty() => LogFilter::Flags(Flags::ALL),
-            Some(AccessLogFilter::ResponseFlags(names)) => LogFilter::Flags(
-                Flags::by_names(names).map_err(|m| problem("filter.response_flag_filter", m))?,
-            ),
+            Some(filter) => LogFilter::compile(filter)
+                .map_err(|problem| problem.inside(format!("access_log[{i}].filter")))?,
         };
         Ok(AccessLog { sink: log.sink.clone(), format, filter })
     };
@@ -100,13 +86,9 @@ pub fn compile(logs: &[ir::AccessLog]) -> Result<Arc<[AccessLog]>, engine::Probl
 
 /// Writes an entry to every log whose filter lets it pass.
 pub fn write(logs: &[AccessLog], entry: &Entry<'_>, buffers: &LogBuffers) {
+    let roll = || buffers.roll();
     for log in logs {
-        let wanted = match &log.filter {
-            LogFilter::All => true,
-            LogFilter::Flags(flags) => entry.record.flags.intersects(*flags),
-            LogFilter::StatusAtLeast(status) => u32::from(entry.record.status) >= *status,
-        };
-        if wanted {
+        if log.filter.passes(entry, &roll) {
             buffers.append(&log.sink, |out| log.format.write(entry, out));
         }
     }

@@ -1,10 +1,16 @@
 //! The record of one request or connection: filled in while it is served, written once.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use identity::TlsInfo;
+use ir::access_log::LogType;
+use ir::bootstrap::Json;
 use stdx::Str;
 
 /// What happened to a request (or to a connection that carries no requests).
@@ -19,6 +25,16 @@ pub struct Record {
     pub details: Cow<'static, str>,
     pub termination: Option<Cow<'static, str>>,
     pub transport_failure: Option<String>,
+    /// Why there was no TLS with the client.
+    pub downstream_failure: Option<String>,
+    pub kind: LogType,
+    /// It was a health check, of the filter of this name.
+    pub health_check: bool,
+    /// What filters left behind, by their names.
+    pub metadata: Option<Box<BTreeMap<Str, Json>>>,
+    pub upstream_protocol: Option<&'static str>,
+    pub upstream_tls: Option<Arc<TlsInfo>>,
+    unique_id: OnceCell<[u8; 36]>,
     /// Bytes of the request's body, or from the client.
     pub bytes_received: u64,
     /// Bytes of the response's body, or to the client.
@@ -50,6 +66,13 @@ impl Record {
             details: Cow::Borrowed(""),
             termination: None,
             transport_failure: None,
+            downstream_failure: None,
+            kind: LogType::NotSet,
+            health_check: false,
+            metadata: None,
+            upstream_protocol: None,
+            upstream_tls: None,
+            unique_id: OnceCell::new(),
             bytes_received: 0,
             bytes_sent: 0,
             attempts: 0,
@@ -63,6 +86,11 @@ impl Record {
             response_begin: None,
             grpc_status: None,
         }
+    }
+
+    /// A UUID of its own, the same whenever it is asked for.
+    pub fn unique_id(&self) -> [u8; 36] {
+        *self.unique_id.get_or_init(|| crate::text::uuid(super::sink::random(), super::sink::random()))
     }
 
     pub fn flag(&mut self, flag: Flag) {

@@ -61,6 +61,7 @@ impl LogWriter {
             counters: self.counters.clone(),
             buffers: RefCell::default(),
             pending: Cell::new(false),
+            dice: Cell::new(engine::dice::SplitMix(random())),
         }
     }
 
@@ -101,9 +102,19 @@ pub struct LogBuffers {
     counters: Arc<Counters>,
     buffers: RefCell<Vec<(AccessLogSink, Vec<u8>)>>,
     pending: Cell<bool>,
+    /// For filters that choose at random.
+    dice: Cell<engine::dice::SplitMix>,
 }
 
 impl LogBuffers {
+    /// A random number.
+    pub fn roll(&self) -> u64 {
+        let mut dice = self.dice.take();
+        let rolled = engine::Dice::roll(&mut dice);
+        self.dice.set(dice);
+        rolled
+    }
+
     /// Lets `write` append a record.
     pub fn append(&self, sink: &AccessLogSink, write: impl FnOnce(&mut Vec<u8>)) {
         let mut buffers = self.buffers.borrow_mut();
@@ -147,6 +158,12 @@ impl LogBuffers {
         self.counters.queued.fetch_add(len, Ordering::Relaxed);
         let _ = self.sender.send(Message::Block(sink, block));
     }
+}
+
+/// Differs between calls. Not for secrets.
+pub(super) fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
 }
 
 impl Drop for LogBuffers {

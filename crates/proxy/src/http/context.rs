@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use engine::Request as _;
 use engine::route::RouteTable;
+use ir::access_log::LogType;
 use stdx::Str;
 use upstream::{RequestHead, ResponseHead};
 
@@ -90,6 +91,7 @@ impl Context {
         let stream_idle = super::stream_idle_timeout(&hcm);
         let mut record = Record::new();
         record.protocol = Some(head.protocol());
+        record.kind = LogType::DownstreamEnd;
         conn.requests.set(conn.requests.get() + 1);
         let stats = &conn.stats;
         stats.rq_total.inc();
@@ -271,6 +273,10 @@ impl Headers for Logged<'_> {
             return Some(self.0.record.status.to_string().into_bytes().into());
         }
         self.0.response.iter().find(|(n, _)| **n == *name).map(|(_, value)| Cow::Borrowed(&value[..]))
+    }
+
+    fn head(&self) -> Option<&RequestHead> {
+        (!self.0.unread).then_some(&self.0.head)
     }
 
     fn trailer(&self, name: &str) -> Option<Cow<'_, [u8]>> {

@@ -322,6 +322,8 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     let Response { mut head, body, facts } = response;
     ctx.record.details = "via_upstream".into();
     ctx.record.upstream_local = facts.local;
+    ctx.record.upstream_protocol = Some(facts.protocol);
+    ctx.record.upstream_tls = facts.tls.clone();
     let now = Instant::now();
     ctx.record.response_begin = Some(now.saturating_duration_since(ctx.record.started));
     let principal = facts.tls.as_ref().and_then(|tls| tls.peer.as_ref());

@@ -45,11 +45,18 @@ struct Connected {
 }
 
 /// Serves a connection to its end. A push never closes it; a drain waits for it.
-pub async fn serve(worker: Rc<Worker>, tcp: Arc<Tcp>, info: Rc<ConnInfo>, mut client: Io, record: Record) {
+pub async fn serve(
+    worker: Rc<Worker>,
+    tcp: Arc<Tcp>,
+    info: Rc<ConnInfo>,
+    mut client: Io,
+    mut record: Record,
+) {
     let begin = Instant::now();
     let stats = worker.stats.tcp(&tcp.config.stat_prefix);
     stats.cx_total.inc();
     stats.cx_active.inc();
+    record.kind = ir::access_log::LogType::TcpConnectionEnd;
     let forced = worker.shared.drain.clone();
     let mut session = TcpSession {
         worker,

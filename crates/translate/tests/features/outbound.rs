@@ -124,7 +124,10 @@ fn the_connection_manager_is_istios() {
     let proxy = Proxy::of(&logging, &sidecar("shop", "10.1.0.9", ""));
     let Terminal::Http(manager) = &proxy.listener("0.0.0.0_80").filter_chains[0].terminal else { panic!() };
     assert_eq!(manager.access_log[0].sink, ir::AccessLogSink::Stdout);
-    let format = manager.access_log[0].format.as_ref().unwrap();
+    let ir::access_log::LogContent::Text(format) = &manager.access_log[0].format.as_ref().unwrap().content
+    else {
+        panic!()
+    };
     assert!(
         format.starts_with("[%START_TIME%] \"%REQ(:METHOD)%") && format.ends_with("%ROUTE_NAME%\n"),
         "{format}"

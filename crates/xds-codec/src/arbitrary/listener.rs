@@ -1,6 +1,6 @@
 //! Listeners.
 
-use ir::access_log::AccessLogFilter;
+use ir::access_log::{AccessLogFilter, Comparison, ComparisonOp, LogContent, LogFormat, LogType};
 use ir::filter::Reporter;
 use ir::http::{
     ClientCertDetails, CodecType, EscapedSlashes, ForwardClientCert, HeadersWithUnderscores, Http2Options,
@@ -158,11 +158,51 @@ fn access_logs() -> BoxedStrategy<Vec<AccessLog>> {
     let flags = prop::sample::select(vec!["NR", "UH", "UF"]);
     let filter = prop_oneof![
         vec(flags.prop_map(|it| it.into()), 0..3).prop_map(AccessLogFilter::ResponseFlags),
-        (0u32..600).prop_map(AccessLogFilter::StatusAtLeast),
+        comparison().prop_map(AccessLogFilter::Status),
+        comparison().prop_map(AccessLogFilter::Duration),
+        Just(AccessLogFilter::NotHealthCheck),
+        Just(AccessLogFilter::Traceable),
+        (0u32..=1_000_000, any::<bool>()).prop_map(|(parts_per_million, independent)| {
+            AccessLogFilter::Runtime { share: ir::Fraction { parts_per_million }, independent }
+        }),
+        super::matcher::header().prop_map(|it| AccessLogFilter::Header(Box::new(it))),
+        (vec(0u32..17, 0..3), any::<bool>())
+            .prop_map(|(statuses, exclude)| AccessLogFilter::GrpcStatus { statuses, exclude }),
+        (vec(log_type(), 0..3), any::<bool>())
+            .prop_map(|(types, exclude)| AccessLogFilter::LogType { types, exclude }),
     ];
-    let log = (sink, option::of(text::any_text()), option::of(filter))
-        .prop_map(|(sink, format, filter)| AccessLog { sink, format, filter });
+    let filter = filter.prop_recursive(2, 6, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 2..4).prop_map(AccessLogFilter::And),
+            vec(inner, 2..4).prop_map(AccessLogFilter::Or),
+        ]
+    });
+    let content = prop_oneof![
+        text::any_text().prop_map(LogContent::Text),
+        super::json_map().prop_map(LogContent::Json),
+    ];
+    let format = (content, any::<bool>())
+        .prop_map(|(content, omit_empty_values)| LogFormat { content, omit_empty_values });
+    let log = (sink, option::of(format), option::of(filter)).prop_map(|(sink, format, filter)| AccessLog {
+        sink,
+        format,
+        filter,
+    });
     vec(log, 0..2).boxed()
+}
+
+fn comparison() -> impl Strategy<Value = Comparison> {
+    let op = prop_oneof![
+        Just(ComparisonOp::Equal),
+        Just(ComparisonOp::AtLeast),
+        Just(ComparisonOp::AtMost),
+        Just(ComparisonOp::NotEqual)
+    ];
+    (op, 0u32..600).prop_map(|(op, value)| Comparison { op, value })
+}
+
+fn log_type() -> impl Strategy<Value = LogType> {
+    prop_oneof![Just(LogType::NotSet), Just(LogType::TcpConnectionEnd), Just(LogType::DownstreamEnd)]
 }
 
 fn tcp_proxy() -> BoxedStrategy<TcpProxy> {

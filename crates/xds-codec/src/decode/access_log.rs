@@ -1,12 +1,11 @@
 //! Access logs.
 
-use ir::access_log::AccessLogFilter;
-use ir::{AccessLog, AccessLogSink};
-use stdx::Str;
+use ir::access_log::{AccessLogFilter, Comparison, ComparisonOp, LogContent, LogFormat, LogType};
+use ir::{AccessLog, AccessLogSink, Fraction};
 
 use super::at::At;
-use super::strict::harmless;
-use super::wire;
+use super::strict::{harmless, refuse};
+use super::{matcher, metadata, wire};
 use crate::pb::accesslog::{self, access_log::ConfigType, access_log_filter::FilterSpecifier};
 use crate::pb::file_log::{FileAccessLog, file_access_log};
 use crate::pb::stream_log::{StderrAccessLog, StdoutAccessLog, stderr_access_log, stdout_access_log};
@@ -30,8 +29,8 @@ fn access_log(at: At<'_>, it: accesslog::AccessLog) -> AccessLog {
     AccessLog { sink, format, filter }
 }
 
-fn sink(at: At<'_>, any: &Any) -> (AccessLogSink, Option<Str>) {
-    let log_format = |it| wire::format_string(at.field("log_format"), it);
+fn sink(at: At<'_>, any: &Any) -> (AccessLogSink, Option<LogFormat>) {
+    let log_format = |it| format(at.field("log_format"), it);
     if wire::is::<FileAccessLog>(any) {
         file(at, wire::unpack(at, any))
     } else if wire::is::<StdoutAccessLog>(any) {
@@ -50,64 +49,141 @@ fn sink(at: At<'_>, any: &Any) -> (AccessLogSink, Option<Str>) {
     }
 }
 
-fn file(at: At<'_>, it: FileAccessLog) -> (AccessLogSink, Option<Str>) {
+fn file(at: At<'_>, it: FileAccessLog) -> (AccessLogSink, Option<LogFormat>) {
     use file_access_log::AccessLogFormat;
     let FileAccessLog { path, access_log_format } = it;
     let format = match access_log_format {
-        Some(AccessLogFormat::LogFormat(it)) => Some(wire::format_string(at.field("log_format"), it)),
-        Some(AccessLogFormat::Format(text)) => wire::optional_text(text),
-        Some(AccessLogFormat::JsonFormat(_)) => {
-            at.unsupported("json_format");
-            None
-        }
-        Some(AccessLogFormat::TypedJsonFormat(_)) => {
-            at.unsupported("typed_json_format");
-            None
+        Some(AccessLogFormat::LogFormat(it)) => Some(format(at.field("log_format"), it)),
+        Some(AccessLogFormat::Format(text)) => wire::optional_text(text).map(LogFormat::from),
+        // Deprecated, and since Envoy 1.30 the same.
+        Some(AccessLogFormat::JsonFormat(fields) | AccessLogFormat::TypedJsonFormat(fields)) => {
+            let content = LogContent::Json(metadata::json_map(fields));
+            Some(LogFormat { content, omit_empty_values: false })
         }
         None => None,
     };
     (AccessLogSink::File(wire::required(at.field("path"), path)), format)
 }
 
+/// A format as logs have it: JSON is allowed.
+fn format(at: At<'_>, mut it: core::SubstitutionFormatString) -> LogFormat {
+    use core::substitution_format_string::Format;
+    let omit_empty_values = std::mem::take(&mut it.omit_empty_values);
+    let Some(Format::JsonFormat(fields)) = it.format else {
+        return LogFormat { omit_empty_values, ..wire::format_string(at, it).into() };
+    };
+    let core::SubstitutionFormatString { content_type, formatters, json_format_options, .. } = it;
+    refuse!(at; formatters);
+    // It is for local replies. Fields are sorted in any case: the order is nobody's but ours.
+    harmless!(NoSuchMechanism; content_type, json_format_options);
+    LogFormat { content: LogContent::Json(metadata::json_map(fields)), omit_empty_values }
+}
+
 fn filter(at: At<'_>, it: accesslog::AccessLogFilter) -> Option<AccessLogFilter> {
-    let name = match it.filter_specifier {
+    let unsupported = |name| {
+        at.unsupported(name);
+        None
+    };
+    Some(match it.filter_specifier {
         Some(FilterSpecifier::ResponseFlagFilter(accesslog::ResponseFlagFilter { flags })) => {
-            return Some(AccessLogFilter::ResponseFlags(wire::texts(flags)));
+            AccessLogFilter::ResponseFlags(wire::texts(flags))
         }
-        Some(FilterSpecifier::StatusCodeFilter(it)) => {
-            return Some(AccessLogFilter::StatusAtLeast(status(at.field("status_code_filter"), it)));
+        Some(FilterSpecifier::StatusCodeFilter(accesslog::StatusCodeFilter { comparison: it })) => {
+            AccessLogFilter::Status(comparison(at.field("status_code_filter"), it))
         }
-        Some(FilterSpecifier::DurationFilter(_)) => "duration_filter",
-        Some(FilterSpecifier::NotHealthCheckFilter(_)) => "not_health_check_filter",
-        Some(FilterSpecifier::TraceableFilter(_)) => "traceable_filter",
-        Some(FilterSpecifier::RuntimeFilter(_)) => "runtime_filter",
-        Some(FilterSpecifier::AndFilter(_)) => "and_filter",
-        Some(FilterSpecifier::OrFilter(_)) => "or_filter",
-        Some(FilterSpecifier::HeaderFilter(_)) => "header_filter",
-        Some(FilterSpecifier::GrpcStatusFilter(_)) => "grpc_status_filter",
-        Some(FilterSpecifier::ExtensionFilter(_)) => "extension_filter",
-        Some(FilterSpecifier::MetadataFilter(_)) => "metadata_filter",
-        Some(FilterSpecifier::LogTypeFilter(_)) => "log_type_filter",
+        Some(FilterSpecifier::DurationFilter(accesslog::DurationFilter { comparison: it })) => {
+            AccessLogFilter::Duration(comparison(at.field("duration_filter"), it))
+        }
+        Some(FilterSpecifier::NotHealthCheckFilter(_)) => AccessLogFilter::NotHealthCheck,
+        Some(FilterSpecifier::TraceableFilter(_)) => AccessLogFilter::Traceable,
+        Some(FilterSpecifier::RuntimeFilter(it)) => runtime(at.field("runtime_filter"), it),
+        Some(FilterSpecifier::AndFilter(accesslog::AndFilter { filters: all })) => {
+            AccessLogFilter::And(filters(at.field("and_filter"), all))
+        }
+        Some(FilterSpecifier::OrFilter(accesslog::OrFilter { filters: all })) => {
+            AccessLogFilter::Or(filters(at.field("or_filter"), all))
+        }
+        Some(FilterSpecifier::HeaderFilter(accesslog::HeaderFilter { header })) => {
+            let at = at.field("header_filter");
+            let at = at.field("header");
+            let Some(header) = header else {
+                at.refuse("is required");
+                return None;
+            };
+            AccessLogFilter::Header(Box::new(matcher::header(at, header)))
+        }
+        Some(FilterSpecifier::GrpcStatusFilter(it)) => grpc_status(at.field("grpc_status_filter"), it)?,
+        Some(FilterSpecifier::LogTypeFilter(it)) => log_type(it),
+        Some(FilterSpecifier::ExtensionFilter(_)) => return unsupported("extension_filter"),
+        Some(FilterSpecifier::MetadataFilter(_)) => return unsupported("metadata_filter"),
         None => {
             at.refuse("names no filter");
             return None;
         }
-    };
-    at.unsupported(name);
-    None
+    })
 }
 
-fn status(at: At<'_>, it: accesslog::StatusCodeFilter) -> u32 {
+fn filters(at: At<'_>, all: Vec<accesslog::AccessLogFilter>) -> Vec<AccessLogFilter> {
+    if all.len() < 2 {
+        at.field("filters").refuse("at least two are required");
+    }
+    all.into_iter().enumerate().filter_map(|(index, it)| filter(at.index("filters", index), it)).collect()
+}
+
+fn comparison(at: At<'_>, it: Option<accesslog::ComparisonFilter>) -> Comparison {
     use accesslog::comparison_filter::Op;
     let at = at.field("comparison");
-    let Some(accesslog::ComparisonFilter { op, value: Some(value) }) = it.comparison else {
+    let Some(accesslog::ComparisonFilter { op, value: Some(value) }) = it else {
         at.refuse("a value to compare with is required");
-        return 0;
+        return Comparison { op: ComparisonOp::Equal, value: 0 };
     };
-    if op != Op::Ge as i32 {
-        at.field("op").refuse("only GE is supported");
-    }
+    let op = match Op::try_from(op) {
+        Ok(Op::Eq) => ComparisonOp::Equal,
+        Ok(Op::Ge) => ComparisonOp::AtLeast,
+        Ok(Op::Le) => ComparisonOp::AtMost,
+        Ok(Op::Ne) => ComparisonOp::NotEqual,
+        Err(_) => {
+            at.field("op").refuse("is unknown");
+            ComparisonOp::Equal
+        }
+    };
     let core::RuntimeUInt32 { default_value, runtime_key } = value;
     harmless!(Runtime; runtime_key);
-    default_value
+    Comparison { op, value: default_value }
+}
+
+fn runtime(at: At<'_>, it: accesslog::RuntimeFilter) -> AccessLogFilter {
+    let accesslog::RuntimeFilter { runtime_key, percent_sampled, use_independent_randomness } = it;
+    harmless!(Runtime; runtime_key);
+    // Without runtime and without a default nothing is sampled.
+    let share = match percent_sampled {
+        Some(share) => matcher::fraction(at.field("percent_sampled"), Some(share)),
+        None => Fraction::NONE,
+    };
+    AccessLogFilter::Runtime { share, independent: use_independent_randomness }
+}
+
+fn grpc_status(at: At<'_>, it: accesslog::GrpcStatusFilter) -> Option<AccessLogFilter> {
+    let accesslog::GrpcStatusFilter { statuses, exclude } = it;
+    let statuses: Result<Vec<u32>, _> = statuses.into_iter().map(u32::try_from).collect();
+    match statuses {
+        Ok(statuses) => Some(AccessLogFilter::GrpcStatus { statuses, exclude }),
+        Err(_) => {
+            at.field("statuses").refuse("has an unknown status");
+            None
+        }
+    }
+}
+
+/// Types that we never write match no record.
+fn log_type(it: accesslog::LogTypeFilter) -> AccessLogFilter {
+    use crate::pb::accesslog_data::AccessLogType;
+    let accesslog::LogTypeFilter { types, exclude } = it;
+    let ours = |ty| match AccessLogType::try_from(ty) {
+        Ok(AccessLogType::NotSet) => Some(LogType::NotSet),
+        Ok(AccessLogType::TcpConnectionEnd) => Some(LogType::TcpConnectionEnd),
+        Ok(AccessLogType::DownstreamEnd) => Some(LogType::DownstreamEnd),
+        _ => None,
+    };
+    AccessLogFilter::LogType { types: types.into_iter().filter_map(ours).collect(), exclude }
 }

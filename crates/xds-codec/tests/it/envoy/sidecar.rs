@@ -64,7 +64,7 @@ pub fn common_tls(match_sans: Vec<SanMatcher>) -> CommonTls {
         min_version: Some(TlsVersion::V1_2),
         max_version: Some(TlsVersion::V1_3),
         ..CommonTls::default()
-    }..CommonTls::default()
+    }
 }
 
 fn rbac() -> Rbac {
@@ -123,7 +123,10 @@ fn logs() -> Vec<AccessLog> {
         AccessLog {
             sink: AccessLogSink::Stderr,
             format: None,
-            filter: Some(AccessLogFilter::StatusAtLeast(500)),
+            filter: Some(AccessLogFilter::Status(ir::access_log::Comparison {
+                op: ir::access_log::ComparisonOp::AtLeast,
+                value: 500,
+            })),
         },
     ]
 }
