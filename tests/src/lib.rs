@@ -36,11 +36,7 @@ pub fn example(path: &str) -> PathBuf {
 pub fn bookinfo(sidecar: &Sidecar, more: &[&str]) -> Mesh {
     let mut args = sidecar.args();
     args.extend(more.iter().map(|arg| arg.to_string()));
-    Mesh::start(MeshOptions {
-        files: vec![example("bookinfo/bookinfo.yaml")],
-        args,
-        ..MeshOptions::default()
-    })
+    Mesh::start(MeshOptions { files: vec![example("bookinfo/bookinfo.yaml")], args })
 }
 
 /// Applies a file as `kubectl apply` does: each object by itself, replacing the one of its name.
@@ -124,7 +120,7 @@ pub fn echo(sidecar: &Sidecar, more: &[&str]) -> Mesh {
     let mut args = sidecar.args();
     args.extend(more.iter().map(|arg| arg.to_string()));
     let file = tempfile_with("echo.yaml", &echo_yaml());
-    let mesh = Mesh::start(MeshOptions { files: vec![file], args, ..MeshOptions::default() });
+    let mesh = Mesh::start(MeshOptions { files: vec![file], args });
     apply_text(&mesh, FRONT);
     testkit::eventually("the gateway leads to echo", std::time::Duration::from_secs(10), || {
         match get(&mesh, "/", &[]).status {

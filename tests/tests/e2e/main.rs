@@ -3,7 +3,6 @@
 
 mod bookinfo;
 mod faults;
-mod outside;
 mod pushes;
 mod reporting;
 mod samples;

@@ -4,15 +4,13 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use lateen_tests::{Sidecar, apply, delete};
 use testkit::client::{Ask, Socket, block_on, http1};
 use testkit::{Mesh, MeshOptions, conformance, eventually, in_network_of, root};
 
-use crate::outside::Outside;
-use crate::security::{Anybody, ask_resolver};
+use crate::security::ask_resolver;
 
 /// Files that are applied, then what is asked while they hold. `gateway` asks the ingress gateway, `curl`
 /// from the pod of that sample.
@@ -42,29 +40,7 @@ const TABLE: &[(&[&str], &[&str])] = &[
         &["websockets/route.yaml"],
         &["gateway GET / => 200", "gateway SOCKET / => 101", "curl SOCKET tornado:8888 / => 101"],
     ),
-    (
-        &[],
-        &[
-            "curl GET deb.debian.org:80 / => 502",
-            "curl TLS pypi.org:443 / => closed",
-            "curl BYTES github.com:22 => closed",
-        ],
-    ),
-    (
-        &["external/aptget.yaml", "external/pypi.yaml", "external/github.yaml"],
-        &[
-            "curl GET deb.debian.org:80 / => 200",
-            "curl GET security.ubuntu.com:80 / => 200",
-            "curl GET example.com:80 / => 502",
-            "curl TLS pypi.org:443 / => 200",
-            "curl TLS github.com:443 / => 200",
-            "curl TLS example.com:443 / => closed",
-            "curl BYTES github.com:22 => SSH-2.0-outside",
-        ],
-    ),
 ];
-
-const OUTSIDE: &[&str] = &["deb.debian.org", "security.ubuntu.com", "pypi.org", "github.com", "example.com"];
 
 /// As the sample's server: every line comes back with a word before it.
 const TCP_ECHO: &str = "
@@ -101,12 +77,17 @@ fn run(test: &str, sidecar: &Sidecar) {
     let Some(data) = conformance(test) else { return };
     let samples = data.join("samples");
     let folder = tempfile::tempdir().expect("a folder");
-    let outside = Outside::start(OUTSIDE);
-    let mesh = start(sidecar, &samples, folder.path(), &outside);
+    let mesh = start(sidecar, &samples, folder.path());
+    let places = Places {
+        gateway: mesh.gateway,
+        edge: mesh.pod("istio-ingressgateway").address,
+        curl: mesh.pod("curl").pid,
+        resolver: mesh.resolver(),
+    };
     for (files, rows) in TABLE {
         let names: Vec<String> = files.iter().flat_map(|file| apply(&mesh, &samples.join(file))).collect();
         for row in *rows {
-            check(&mesh, row);
+            check(&places, row);
         }
         let mut names = names;
         names.sort();
@@ -115,7 +96,17 @@ fn run(test: &str, sidecar: &Sidecar) {
     }
 }
 
-fn start(sidecar: &Sidecar, samples: &Path, folder: &Path, outside: &Outside) -> Mesh {
+/// From where, and where to.
+struct Places {
+    gateway: SocketAddr,
+    /// The gateway's pod.
+    edge: IpAddr,
+    /// A process in the pod of the sample `curl`.
+    curl: u32,
+    resolver: String,
+}
+
+fn start(sidecar: &Sidecar, samples: &Path, folder: &Path) -> Mesh {
     let file = |name: &str, text: &str| {
         let path = folder.join(name);
         std::fs::write(&path, text).expect("writing a file");
@@ -139,43 +130,38 @@ fn start(sidecar: &Sidecar, samples: &Path, folder: &Path, outside: &Outside) ->
     let files = ["helloworld/helloworld.yaml", "httpbin/httpbin.yaml", "tcp-echo/tcp-echo-services.yaml"];
     let more = ["websockets/app.yaml", "curl/curl.yaml"];
     let files: Vec<PathBuf> = files.iter().chain(&more).map(|name| samples.join(name)).collect();
-    Mesh::start(MeshOptions { files, args, resolv_conf: Some(outside.resolv_conf()) })
+    Mesh::start(MeshOptions { files, args })
 }
 
 /// Asks until it is as expected: files take their moment.
-fn check(mesh: &Mesh, row: &str) {
+fn check(places: &Places, row: &str) {
     let (asked, expected) = row.split_once(" => ").expect("what is expected");
     eventually(row, Duration::from_secs(10), || {
-        let found = outcome(mesh, asked, expected.contains(','));
+        let found = outcome(places, asked, expected.contains(','));
         if found == expected { Ok(()) } else { Err(found) }
     });
 }
 
 /// `several`: the different answers of many questions.
-fn outcome(mesh: &Mesh, asked: &str, several: bool) -> String {
-    let mut all: Vec<String> = (0..if several { 30 } else { 1 }).map(|_| ask(mesh, asked)).collect();
+fn outcome(places: &Places, asked: &str, several: bool) -> String {
+    let mut all: Vec<String> = (0..if several { 30 } else { 1 }).map(|_| ask(places, asked)).collect();
     all.sort();
     all.dedup();
     all.join(",")
 }
 
-fn ask(mesh: &Mesh, asked: &str) -> String {
+fn ask(places: &Places, asked: &str) -> String {
     let words: Vec<&str> = asked.split(' ').collect();
     match words.as_slice() {
-        ["gateway", "GET", path] => get(mesh.gateway, &mesh.gateway.to_string(), path),
-        ["gateway", "SOCKET", path] => socket(mesh.gateway, &mesh.gateway.to_string(), path),
-        ["gateway", "BYTES", port] => {
-            let pod = mesh.pod("istio-ingressgateway");
-            bytes(SocketAddr::new(pod.address, port.parse().expect("a port")))
-        }
+        ["gateway", "GET", path] => get(places.gateway, &places.gateway.to_string(), path),
+        ["gateway", "SOCKET", path] => socket(places.gateway, &places.gateway.to_string(), path),
+        ["gateway", "BYTES", port] => bytes(SocketAddr::new(places.edge, port.parse().expect("a port"))),
         ["curl", what, place, rest @ ..] => {
             let (host, port) = place.split_once(':').expect("HOST:PORT");
-            let resolver = mesh.resolver();
-            in_network_of(mesh.pod("curl").pid, || {
-                let to = SocketAddr::new(resolve(&resolver, host), port.parse().expect("a port"));
+            in_network_of(places.curl, || {
+                let to = SocketAddr::new(resolve(&places.resolver, host), port.parse().expect("a port"));
                 match *what {
                     "GET" => get(to, place, rest[0]),
-                    "TLS" => tls(to, host, rest[0]),
                     "SOCKET" => socket(to, place, rest[0]),
                     _ => bytes(to),
                 }
@@ -189,7 +175,6 @@ fn ask(mesh: &Mesh, asked: &str) -> String {
 fn resolve(resolver: &str, host: &str) -> IpAddr {
     match host {
         "nobody" => [198, 51, 100, 99].into(),
-        host if host.contains('.') => ask_resolver(resolver, host),
         host => ask_resolver(resolver, &format!("{host}.default.svc.cluster.local")),
     }
 }
@@ -219,21 +204,4 @@ fn bytes(to: SocketAddr) -> String {
     };
     let line = exchange().unwrap_or_default();
     line.split_whitespace().next().unwrap_or("closed").to_owned()
-}
-
-fn tls(to: SocketAddr, host: &str, path: &str) -> String {
-    let exchange = || {
-        let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(3))?;
-        stream.set_read_timeout(Some(Duration::from_secs(3)))?;
-        let name = host.to_owned().try_into().expect("a name");
-        let mut session =
-            rustls::ClientConnection::new(Arc::new(Anybody::config()), name).expect("a session");
-        let mut stream = rustls::Stream::new(&mut session, &mut stream);
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes())?;
-        let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line)?;
-        Ok::<_, std::io::Error>(line)
-    };
-    let line = exchange().unwrap_or_default();
-    line.split(' ').nth(1).unwrap_or("closed").to_owned()
 }
