@@ -136,13 +136,16 @@ fn signatures_of_every_kind() {
     let rsa = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
     let ec = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let ed = Ed25519KeyPair::generate().unwrap();
-    let (n, e) = (rsa.public_key().modulus(), rsa.public_key().exponent());
+    // RFC 8017, appendix A.1.1: a sequence of two numbers, 2048 bits and 65537.
+    let der = rsa.public_key().as_ref();
+    let (n, e) = (&der[9..265], &der[267..]);
+    assert_eq!((der.len(), e), (270, &[1u8, 0, 1][..]));
     let point = ec.public_key().as_ref();
     let keys = format!(
         r#"{{"keys":[{{"kty":"RSA","kid":"r","n":"{}","e":"{}"}},{{"kty":"EC","crv":"P-256","x":"{}","y":"{}"}},
         {{"kty":"OKP","crv":"Ed25519","x":"{}"}},{{"kty":"new"}}]}}"#,
-        base64(n.big_endian_without_leading_zero()),
-        base64(e.big_endian_without_leading_zero()),
+        base64(n),
+        base64(e),
         base64(&point[1..33]),
         base64(&point[33..]),
         base64(ed.public_key().as_ref()),
@@ -172,11 +175,7 @@ fn signatures_of_every_kind() {
     assert_eq!(keys.verify(&Token::parse(&hmac).unwrap()), Err(Status::VerificationFails));
     let unknown = signed(r#"{"alg":"RS256","kid":"x"}"#, "{}", |m| rsa_by(&RSA_PKCS1_SHA256, m));
     let only_r = Keys::parse(
-        format!(
-            r#"{{"keys":[{{"kty":"RSA","kid":"r","n":"{}","e":"AQAB"}}]}}"#,
-            base64(n.big_endian_without_leading_zero())
-        )
-        .as_bytes(),
+        format!(r#"{{"keys":[{{"kty":"RSA","kid":"r","n":"{}","e":"AQAB"}}]}}"#, base64(n)).as_bytes(),
     );
     assert_eq!(only_r.unwrap().verify(&Token::parse(&unknown).unwrap()), Err(Status::NoMatchingKey));
 }
