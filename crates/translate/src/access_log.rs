@@ -59,7 +59,9 @@ pub fn format(mesh: &MeshConfig) -> LogFormat {
 
 fn object(text: &str) -> Option<BTreeMap<Str, Json>> {
     match Free::parse(text).ok()?.into_iter().next()? {
-        Free::Object(fields) => Some(fields.iter().map(|(name, value)| (name.clone(), json(value))).collect()),
+        Free::Object(fields) => {
+            Some(fields.iter().map(|(name, value)| (name.clone(), json(value))).collect())
+        }
         _ => None,
     }
 }

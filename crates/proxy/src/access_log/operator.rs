@@ -257,7 +257,7 @@ impl Operator {
             }
             Operator::ServerName { first, source } => server_name(entry, *first, *source, out),
             Operator::Metadata(path) => {
-                if let Some(value) = entry.record.metadata.as_deref().and_then(|all| found(all, path)) {
+                if let Some(value) = entry.record.metadata.as_deref().and_then(|all| of_filter(all, path)) {
                     put_json(value, out);
                 }
             }
@@ -529,6 +529,12 @@ fn server_name(entry: &Entry<'_>, first: NameFrom, source: Source, out: &mut Vec
     if let Some(name) = name {
         put_clean(out, &name);
     }
+}
+
+/// The value at a filter's name and the path below it.
+fn of_filter<'a>(all: &'a ir::Metadata, path: &[String]) -> Option<&'a Json> {
+    let (filter, path) = path.split_first()?;
+    found(all.get(filter.as_str())?, path)
 }
 
 /// The value at a path of metadata.

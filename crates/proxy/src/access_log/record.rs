@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +9,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use identity::TlsInfo;
 use ir::access_log::LogType;
-use ir::bootstrap::Json;
 use stdx::Str;
 
 /// What happened to a request (or to a connection that carries no requests).
@@ -31,7 +29,7 @@ pub struct Record {
     /// It was a health check, of the filter of this name.
     pub health_check: bool,
     /// What filters left behind, by their names.
-    pub metadata: Option<Box<BTreeMap<Str, Json>>>,
+    pub metadata: Option<Box<ir::Metadata>>,
     pub upstream_protocol: Option<&'static str>,
     pub upstream_tls: Option<Arc<TlsInfo>>,
     unique_id: OnceCell<[u8; 36]>,

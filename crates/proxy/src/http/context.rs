@@ -227,6 +227,9 @@ impl Context {
 
     fn close(&mut self) {
         self.note_ending();
+        if let Some(state) = self.filters.as_mut().filter(|state| !state.metadata.is_empty()) {
+            self.record.metadata = Some(Box::new(std::mem::take(&mut state.metadata)));
+        }
         let progress = &self.progress;
         let record = &mut self.record;
         record.bytes_received = progress.request_bytes.get();
