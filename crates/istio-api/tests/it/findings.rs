@@ -311,7 +311,7 @@ fn traffic_policies_are_read_with_their_ports() {
     assert_eq!(policy.load_balancer, Some(LoadBalancer::LeastRequest));
     let tls = policy.ports[0].tls.as_ref().expect("tls");
     assert_eq!(tls.sni.as_deref(), Some("a.com"));
-    assert_eq!(tls.unsupported, ["spec.trafficPolicy.portLevelSettings[0].tls.credentialName"]);
+    assert_eq!(tls.credential_name.as_deref(), Some("c"));
 }
 
 #[test]
