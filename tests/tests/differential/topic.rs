@@ -35,11 +35,15 @@ macro_rules! topics {
 }
 
 topics!(
+    "authz",
+    "authz_grpc",
+    "authz_open",
     "basics",
     "cors",
     "faults",
     "filters",
     "headers",
+    "jwt",
     "limits",
     "logs",
     "messages",

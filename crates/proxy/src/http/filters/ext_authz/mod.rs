@@ -120,7 +120,9 @@ pub async fn check(ctx: &mut Context, filter: &Arc<ExtAuthz>, body: &RequestBody
         return Ok(());
     }
     let part = match settings.body.filter(|_| !body.ended() && ctx.head.upgrade().is_none()) {
-        Some(wanted) => Some((wanted, read(ctx, body, wanted).await?)),
+        // A length of nought announces no body.
+        Some(wanted) => Some((wanted, read(ctx, body, wanted).await?))
+            .filter(|(_, part)| part.more || !part.bytes.is_empty()),
         None => None,
     };
     let question = question::Question { ctx, filter, settings: &settings, part: part.as_ref() };
