@@ -13,6 +13,7 @@ use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
 
 use crate::PrivateKeyPem;
 use crate::error::TlsError;
+use crate::pins::Crls;
 use crate::provider::provider;
 
 /// A certificate chain with its key, ready to sign.
@@ -42,7 +43,9 @@ pub struct Names {
 /// Certificates that are trusted.
 pub struct Roots {
     pub(crate) store: Arc<RootCertStore>,
+    pub(crate) crls: Crls,
     pem: Str,
+    crl_pem: Option<Str>,
 }
 
 impl Certificate {
@@ -99,7 +102,21 @@ impl Roots {
         if ignored > 0 {
             tracing::warn!(ignored, "trust bundle has certificates that cannot be used");
         }
-        Ok(Roots { store: Arc::new(store), pem: bundle.into() })
+        Ok(Roots { store: Arc::new(store), crls: Crls::default(), pem: bundle.into(), crl_pem: None })
+    }
+
+    /// Trusts nobody whom these lists (PEM) name.
+    ///
+    /// # Errors
+    /// There is no list in it, or one that cannot be read.
+    pub(crate) fn revoking(self, lists: Option<&str>) -> Result<Self, TlsError> {
+        let crls = lists.map(Crls::from_pem).transpose()?.unwrap_or_default();
+        Ok(Roots { crls, crl_pem: lists.map(Str::from), ..self })
+    }
+
+    /// Lists of revoked certificates, if they came with it.
+    pub fn crl_pem(&self) -> Option<&Str> {
+        self.crl_pem.as_ref()
     }
 
     pub fn pem(&self) -> &Str {
@@ -109,7 +126,7 @@ impl Roots {
 
 impl PartialEq for Roots {
     fn eq(&self, other: &Self) -> bool {
-        self.pem == other.pem
+        self.pem == other.pem && self.crl_pem == other.crl_pem
     }
 }
 

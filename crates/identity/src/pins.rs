@@ -64,8 +64,11 @@ pub(crate) struct Crls {
 
 impl Crls {
     pub fn read(source: &DataSource) -> Result<Self, TlsError> {
+        Self::from_pem(&text(source, "crl")?)
+    }
+
+    pub fn from_pem(pem: &str) -> Result<Self, TlsError> {
         let bad = |error: String| TlsError::Config(format!("crl: {error}"));
-        let pem = text(source, "crl")?;
         let der: Vec<CertificateRevocationListDer<'static>> =
             CertificateRevocationListDer::pem_slice_iter(pem.as_bytes())
                 .collect::<Result<_, _>>()

@@ -10,7 +10,7 @@ use stdx::Str;
 use tokio::sync::watch;
 
 use crate::error::TlsError;
-use crate::source::{read_certificate, read_roots};
+use crate::source::{read_certificate, read_roots, text};
 use crate::{Certificate, Roots};
 
 /// A value with the number it was stored under. Numbers are never used twice in a process.
@@ -157,8 +157,12 @@ impl SecretStore {
             SecretContent::Certificate(certificate) => {
                 self.set_certificate(&secret.name, read_certificate(certificate).map_err(in_secret)?);
             }
-            SecretContent::Roots(roots) => {
-                self.set_roots(&secret.name, read_roots(roots).map_err(in_secret)?)
+            SecretContent::Roots(bundle) => {
+                let roots = read_roots(&bundle.roots).map_err(in_secret)?;
+                let revoked =
+                    bundle.crl.as_ref().map(|crl| text(crl, "crl")).transpose().map_err(in_secret)?;
+                let roots = roots.revoking(revoked.as_deref()).map_err(in_secret)?;
+                self.set_roots(&secret.name, roots);
             }
         }
         Ok(())

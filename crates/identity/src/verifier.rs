@@ -47,7 +47,7 @@ impl ClientVerifier {
         let chain = roots
             .map(|roots| {
                 WebPkiClientVerifier::builder_with_provider(roots.store.clone(), provider().clone())
-                    .with_crls(validation.crls.der.iter().cloned())
+                    .with_crls(validation.crls.der.iter().chain(&roots.crls.der).cloned())
                     .build()
                     .map_err(|error| format!("trusted CA: {error}"))
             })
@@ -67,13 +67,14 @@ fn check_names(validation: &Validation, leaf: &CertificateDer<'_>) -> Result<(),
 
 /// Whether any certificate of a chain, which is known to be trusted, has been revoked.
 fn check_revocation(
-    crls: &Crls,
+    crls: [&Crls; 2],
     roots: &Roots,
     leaf: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
     now: UnixTime,
 ) -> Result<(), Error> {
-    let lists: Vec<&CertRevocationList<'_>> = crls.read.iter().map(|list| &**list).collect();
+    let lists: Vec<&CertRevocationList<'_>> =
+        crls.iter().flat_map(|crls| &crls.read).map(|list| &**list).collect();
     let Ok(builder) = RevocationOptionsBuilder::new(&lists) else { return Ok(()) };
     let refused = |error: webpki::Error| {
         let reason = match error {
@@ -131,8 +132,9 @@ impl ServerCertVerifier for ServerVerifier {
             let parsed = ParsedCertificate::try_from(leaf)?;
             let algorithms = provider().signature_verification_algorithms.all;
             verify_server_cert_signed_by_trust_anchor(&parsed, &roots.store, intermediates, now, algorithms)?;
-            if !self.validation.crls.is_empty() {
-                check_revocation(&self.validation.crls, roots, leaf, intermediates, now)?;
+            let crls = [&self.validation.crls, &roots.crls];
+            if crls.iter().any(|crls| !crls.is_empty()) {
+                check_revocation(crls, roots, leaf, intermediates, now)?;
             }
         }
         check_names(&self.validation, leaf)?;

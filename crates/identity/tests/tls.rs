@@ -410,6 +410,25 @@ async fn only_pinned_certificates_are_let_in() {
 }
 
 #[tokio::test]
+async fn a_trust_bundle_brings_what_has_been_revoked() {
+    let ca = Ca::new("root");
+    let (reviews, ratings) = (store(&ca, "reviews"), store(&ca, "ratings"));
+    let inline = |text: String| ir::tls::DataSource::Inline(text.into_bytes());
+    let trust = |revoked: &SecretStore| {
+        let crl = ca.crl(&[revoked.certificate("default").unwrap()]);
+        let pem = ratings.roots("ROOTCA").unwrap().pem().to_string();
+        let bundle = ir::tls::TrustBundle { roots: inline(pem), crl: Some(inline(crl)) };
+        let content = ir::tls::SecretContent::Roots(bundle);
+        ratings.apply(&ir::tls::Secret { name: "ROOTCA".into(), content })
+    };
+    trust(&ratings).unwrap();
+    judged(&ratings, &reviews, |_| {}).await.unwrap();
+    trust(&reviews).unwrap();
+    let error = judged(&ratings, &reviews, |_| {}).await.err().unwrap();
+    assert_eq!(error.failure(), Some(TlsFailure::Chain), "{error}");
+}
+
+#[tokio::test]
 async fn revoked_certificates_are_refused_on_both_sides() {
     let ca = Ca::new("root");
     let (reviews, ratings) = (store(&ca, "reviews"), store(&ca, "ratings"));

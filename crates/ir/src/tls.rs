@@ -163,9 +163,22 @@ pub struct Secret {
     pub content: SecretContent,
 }
 
+/// Trusted roots, PEM.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TrustBundle {
+    pub roots: DataSource,
+    /// Lists of certificates that have been revoked, PEM.
+    pub crl: Option<DataSource>,
+}
+
+impl From<DataSource> for TrustBundle {
+    fn from(roots: DataSource) -> Self {
+        TrustBundle { roots, crl: None }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SecretContent {
     Certificate(TlsCertificate),
-    /// Trusted roots, PEM.
-    Roots(DataSource),
+    Roots(TrustBundle),
 }

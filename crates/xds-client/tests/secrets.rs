@@ -27,7 +27,7 @@ struct Agent {
 }
 
 fn secret(name: &str, version: u32) -> xds_codec::Any {
-    let content = SecretContent::Roots(DataSource::Inline(format!("root {version}").into_bytes()));
+    let content = SecretContent::Roots(DataSource::Inline(format!("root {version}").into_bytes()).into());
     xds_codec::encode(&Resource::Secret(Arc::new(Secret { name: name.into(), content })))
 }
 
@@ -109,7 +109,10 @@ async fn falls_back_to_state_of_the_world() {
         let update = tokio::time::timeout(Duration::from_secs(10), updates.recv()).await.unwrap().unwrap();
         let Resource::Secret(secret) = &update.added[0].0 else { panic!("{update:?}") };
         let expected = DataSource::Inline(format!("root {version}").into_bytes());
-        assert_eq!((secret.name.as_str(), &secret.content), ("ROOTCA", &SecretContent::Roots(expected)));
+        assert_eq!(
+            (secret.name.as_str(), &secret.content),
+            ("ROOTCA", &SecretContent::Roots(expected.into()))
+        );
     }
     for _ in 0..200 {
         if log.lock().unwrap().len() == 3 {

@@ -65,7 +65,10 @@ fn secrets(mesh: &Mesh, network: &Network, resources: &Resources) -> Vec<Secret>
     let certificate = TlsCertificate { chain: inline(&pair.chain), key: inline(&pair.key) };
     let mut all = vec![
         Secret { name: "default".into(), content: SecretContent::Certificate(certificate) },
-        Secret { name: "ROOTCA".into(), content: SecretContent::Roots(inline(&network.authority.root)) },
+        Secret {
+            name: "ROOTCA".into(),
+            content: SecretContent::Roots(inline(&network.authority.root).into()),
+        },
     ];
     all.extend(resources.iter().filter_map(|resource| match resource {
         Resource::Secret(secret) => Some((**secret).clone()),

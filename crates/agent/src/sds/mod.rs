@@ -16,7 +16,7 @@ use envoy_types::pb::envoy::service::secret::v3::secret_discovery_service_server
     SecretDiscoveryService, SecretDiscoveryServiceServer,
 };
 use identity::SecretStore;
-use ir::tls::{DataSource, SecretContent, TlsCertificate};
+use ir::tls::{DataSource, SecretContent, TlsCertificate, TrustBundle};
 use ir::{Resource, ResourceType, Secret};
 use lifecycle::DrainWatch;
 use stdx::Str;
@@ -115,7 +115,9 @@ fn secret(secrets: &SecretStore, name: &str) -> Option<Sent> {
         (SecretContent::Certificate(TlsCertificate { chain, key }), stdx::digest(held.chain_pem()))
     } else {
         let held = secrets.roots(name)?;
-        (SecretContent::Roots(inline(held.pem())), stdx::digest(held.pem()))
+        let crl = held.crl_pem();
+        let bundle = TrustBundle { roots: inline(held.pem()), crl: crl.map(|crl| inline(crl)) };
+        (SecretContent::Roots(bundle), stdx::digest(&format!("{}{}", held.pem(), crl.map_or("", |it| it))))
     };
     let secret = Secret { name: Str::from(name), content };
     Some(Sent { version: version.to_string(), any: xds_codec::encode(&Resource::Secret(secret.into())) })

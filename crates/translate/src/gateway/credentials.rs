@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ir::Resource;
-use ir::tls::{DataSource, Secret, SecretContent, TlsCertificate};
+use ir::tls::{DataSource, Secret, SecretContent, TlsCertificate, TrustBundle};
 use istio_api::k8s;
 use istio_api::networking::ServerTlsMode;
 use registry::View;
@@ -70,7 +70,11 @@ fn certificate(secret: &k8s::Secret) -> Option<TlsCertificate> {
     pair("tls.crt", "tls.key").or_else(|| pair("cert", "key"))
 }
 
-fn roots(secret: &k8s::Secret) -> Option<DataSource> {
-    let found = ["ca.crt", "cacert"].iter().find_map(|key| secret.data.get(*key));
-    found.filter(|bytes| !bytes.is_empty()).cloned().map(DataSource::Inline)
+/// With what has been revoked, under the names that Istio knows.
+fn roots(secret: &k8s::Secret) -> Option<TrustBundle> {
+    let of = |keys: &[&str]| {
+        let found = keys.iter().find_map(|key| secret.data.get(*key));
+        found.filter(|bytes| !bytes.is_empty()).cloned().map(DataSource::Inline)
+    };
+    Some(TrustBundle { roots: of(&["ca.crt", "cacert"])?, crl: of(&["ca.crl", "crl"]) })
 }

@@ -2,7 +2,7 @@
 
 use ir::tls::{
     CertificateSource, CommonTls, DataSource, Pins, RootsSource, SanKind, SanMatcher, SdsRef, SdsVia,
-    SecretContent, TlsCertificate, TlsVersion, Validation,
+    SecretContent, TlsCertificate, TlsVersion, TrustBundle, Validation,
 };
 use ir::{DownstreamTls, Secret, UpstreamTls};
 use proptest::collection::vec;
@@ -15,7 +15,8 @@ use super::{matcher, text};
 pub fn secret() -> BoxedStrategy<Secret> {
     let content = prop_oneof![
         certificate().prop_map(SecretContent::Certificate),
-        data_source().prop_map(SecretContent::Roots),
+        (data_source(), option::of(data_source()))
+            .prop_map(|(roots, crl)| SecretContent::Roots(TrustBundle { roots, crl })),
     ];
     (text::name(), content).prop_map(|(name, content)| Secret { name, content }).boxed()
 }

@@ -1,7 +1,7 @@
 //! Secrets, and the files or texts that they are made of.
 
 use ir::Secret;
-use ir::tls::{DataSource, SecretContent, TlsCertificate};
+use ir::tls::{DataSource, SecretContent, TlsCertificate, TrustBundle};
 
 use super::at::At;
 use super::strict::refuse;
@@ -33,18 +33,20 @@ pub(super) fn secret(at: At<'_>, it: pb::Secret) -> Secret {
 }
 
 fn nothing() -> SecretContent {
-    SecretContent::Roots(DataSource::Inline(Vec::new()))
+    SecretContent::Roots(DataSource::Inline(Vec::new()).into())
 }
 
 fn roots(at: At<'_>, it: pb::CertificateValidationContext) -> SecretContent {
-    let (roots, validation) = validation::validation_context(at, it);
+    let (roots, mut validation) = validation::validation_context(at, it);
+    let crl = validation.crl.take();
     if validation.has_conditions() {
-        at.refuse("only trusted_ca is supported in a secret");
+        at.refuse("only trusted_ca and crl are supported in a secret");
     }
-    SecretContent::Roots(roots.unwrap_or_else(|| {
+    let roots = roots.unwrap_or_else(|| {
         at.field("trusted_ca").refuse("is required");
         DataSource::Inline(Vec::new())
-    }))
+    });
+    SecretContent::Roots(TrustBundle { roots, crl })
 }
 
 pub(super) fn certificate(at: At<'_>, it: pb::TlsCertificate) -> TlsCertificate {

@@ -20,9 +20,10 @@ use crate::{Any, names};
 pub fn secret(it: &Secret) -> pb::Secret {
     let content = match &it.content {
         SecretContent::Certificate(it) => pb::secret::Type::TlsCertificate(certificate(it)),
-        SecretContent::Roots(roots) => {
+        SecretContent::Roots(bundle) => {
             pb::secret::Type::ValidationContext(pb::CertificateValidationContext {
-                trusted_ca: Some(data_source(roots)),
+                trusted_ca: Some(data_source(&bundle.roots)),
+                crl: bundle.crl.as_ref().map(data_source),
                 ..Default::default()
             })
         }
