@@ -123,7 +123,14 @@ fn balance(policy: LbPolicy, count: u16) -> anyhow::Result<Call> {
     let (mut cursor, mut dice) = (Cursor::default(), SplitMix(7));
     let mut pick = move || {
         let load = |index: usize| index as u32 % 3;
-        let ask = Ask { cursor: &mut cursor, hash: None, load: &load, skip: &|_| false, dice: &mut dice };
+        let ask = Ask {
+            cursor: &mut cursor,
+            hash: None,
+            criteria: None,
+            load: &load,
+            skip: &|_| false,
+            dice: &mut dice,
+        };
         balancer.pick(ask)
     };
     ensure!(pick().is_some());

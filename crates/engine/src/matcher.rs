@@ -101,6 +101,12 @@ impl Header {
     /// Joined they would be none of them, and a rule that denies one could be passed by adding another.
     /// As in Envoy, a missing header matches neither a value nor its inversion, unless it counts as empty.
     pub fn matches<R: Request + ?Sized>(&self, request: &R) -> bool {
+        self.matches_any(|name, wanted| any_value(request, name, wanted))
+    }
+
+    /// As [`Header::matches`], for whatever has headers. `any` says whether one of the values of a header
+    /// is wanted; `None`: there is none.
+    pub fn matches_any(&self, any: impl FnOnce(&str, &mut dyn FnMut(&[u8]) -> bool) -> Option<bool>) -> bool {
         let mut fits = |text: &[u8]| match &self.kind {
             HeaderKind::Value(matcher) => matcher.matches(text),
             HeaderKind::Range(start, end) => {
@@ -108,7 +114,7 @@ impl Header {
             }
             HeaderKind::Present(_) => true,
         };
-        let found = any_value(request, &self.name, &mut fits);
+        let found = any(&self.name, &mut fits);
         if let HeaderKind::Present(wanted) = self.kind {
             return (found.is_some() == wanted) != self.invert;
         }

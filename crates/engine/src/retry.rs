@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ir::retry::{RateLimitedBackOff, ResetFormat, RetryOn, RetryPolicy};
 
-use crate::{Dice, dice};
+use crate::{Dice, Problem, Request, dice, matcher};
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Outcome {
         status: u16,
         grpc_status: Option<u32>,
         rate_limited: bool,
+        /// One of the policy's `retriable_headers` fits.
+        retriable_header: bool,
     },
     /// No connection could be made (TLS included).
     ConnectFailure,
@@ -73,6 +75,42 @@ impl<'a> Retries<'a> {
     }
 }
 
+/// The headers that a policy looks at, compiled.
+#[derive(Debug)]
+pub struct Conditions {
+    request: Box<[matcher::Header]>,
+    response: Box<[matcher::Header]>,
+}
+
+impl Conditions {
+    /// `None`: it looks at none.
+    ///
+    /// # Errors
+    /// A matcher that cannot be compiled.
+    pub fn compile(policy: Option<&RetryPolicy>) -> Result<Option<Box<Self>>, Problem> {
+        let Some(policy) = policy else { return Ok(None) };
+        if policy.retriable_headers.is_empty() && policy.retriable_request_headers.is_empty() {
+            return Ok(None);
+        }
+        let compiled = Conditions {
+            request: matcher::headers(&policy.retriable_request_headers, "retriable_request_headers")?,
+            response: matcher::headers(&policy.retriable_headers, "retriable_headers")?,
+        };
+        Ok(Some(Box::new(compiled)))
+    }
+
+    /// Whether a request is tried again at all.
+    pub fn allow<R: Request + ?Sized>(&self, request: &R) -> bool {
+        self.request.is_empty() || self.request.iter().any(|header| header.matches(request))
+    }
+
+    /// Whether one of the `retriable_headers` fits. `any` says whether a value of a response's header
+    /// is wanted; `None`: there is none.
+    pub fn fit(&self, any: impl Fn(&str, &mut dyn FnMut(&[u8]) -> bool) -> Option<bool>) -> bool {
+        self.response.iter().any(|header| header.matches_any(&any))
+    }
+}
+
 /// How long a response asks us to stay away, in one of the policy's headers. `header` gives a value of
 /// the response, `now` is the time since 1970.
 pub fn reset_time(
@@ -96,7 +134,7 @@ pub fn reset_time(
 fn covers(policy: &RetryPolicy, outcome: Outcome) -> bool {
     let on = |condition| policy.on.contains(&condition);
     match outcome {
-        Outcome::Response { status, grpc_status, rate_limited } => {
+        Outcome::Response { status, grpc_status, rate_limited, retriable_header } => {
             if rate_limited {
                 return on(RetryOn::EnvoyRateLimited);
             }
@@ -104,6 +142,7 @@ fn covers(policy: &RetryPolicy, outcome: Outcome) -> bool {
                 || (on(RetryOn::GatewayError) && (502..=504).contains(&status))
                 || (on(RetryOn::Retriable4xx) && status == 409)
                 || (on(RetryOn::RetriableStatusCodes) && policy.retriable_status_codes.contains(&status))
+                || (on(RetryOn::RetriableHeaders) && retriable_header)
                 || grpc_status.and_then(grpc_condition).is_some_and(on)
         }
         Outcome::ConnectFailure => {
@@ -167,7 +206,12 @@ mod tests {
 
     #[test]
     fn conditions_cover_what_envoy_says() {
-        let response = |status| Outcome::Response { status, grpc_status: None, rate_limited: false };
+        let response = |status| Outcome::Response {
+            status,
+            grpc_status: None,
+            rate_limited: false,
+            retriable_header: false,
+        };
         let check = |on: RetryOn, outcome, expected| {
             assert_eq!(covers(&policy(&[on], 1), outcome), expected, "{on:?} {outcome:?}");
         };
@@ -180,9 +224,43 @@ mod tests {
         check(RetryOn::ConnectFailure, Outcome::Reset { request_sent: false }, false);
         check(RetryOn::ResetBeforeRequest, Outcome::Reset { request_sent: true }, false);
         check(RetryOn::RefusedStream, Outcome::RefusedStream, true);
-        let unavailable = Outcome::Response { status: 200, grpc_status: Some(14), rate_limited: false };
+        let unavailable = Outcome::Response {
+            status: 200,
+            grpc_status: Some(14),
+            rate_limited: false,
+            retriable_header: false,
+        };
         check(RetryOn::GrpcUnavailable, unavailable, true);
         check(RetryOn::GrpcInternal, unavailable, false);
+        let marked =
+            Outcome::Response { status: 200, grpc_status: None, rate_limited: false, retriable_header: true };
+        check(RetryOn::RetriableHeaders, marked, true);
+        check(RetryOn::FiveXx, marked, false);
+    }
+
+    #[test]
+    fn headers_allow_and_ask_for_retries() {
+        let header = |name: &str, value: &str| ir::HeaderMatcher {
+            name: name.into(),
+            matches: ir::matcher::HeaderMatch::Value(ir::StringMatcher::exact(value)),
+            invert: false,
+            treat_missing_as_empty: false,
+        };
+        let policy = RetryPolicy {
+            retriable_headers: vec![header("x-again", "yes")],
+            retriable_request_headers: vec![header(":method", "GET"), header("x-safe", "1")],
+            ..RetryPolicy::default()
+        };
+        assert!(Conditions::compile(Some(&RetryPolicy::default())).unwrap().is_none());
+        let conditions = Conditions::compile(Some(&policy)).unwrap().unwrap();
+        let mut request = crate::request::PlainRequest::get("a", "/");
+        assert!(conditions.allow(&request));
+        request.method = "POST".into();
+        assert!(!conditions.allow(&request));
+        assert!(conditions.allow(&request.with("x-safe", "1")));
+        let fit =
+            |value: &'static [u8]| conditions.fit(|name, wanted| (name == "x-again").then(|| wanted(value)));
+        assert!(fit(b"yes") && !fit(b"no"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use stdx::Str;
 
 use crate::overrides::{Action, Overrides};
 use crate::request::{cookie, host_of, path_only, query_parameter, value};
-use crate::{Dice, Problem, Request, dice, matcher, regex::Regex};
+use crate::{Dice, Problem, Request, dice, matcher, regex::Regex, retry};
 
 use hosts::HostTable;
 use paths::PathTable;
@@ -32,6 +32,7 @@ pub struct RouteTable {
 
 #[derive(Debug)]
 struct Vhost {
+    retry: Option<Box<retry::Conditions>>,
     overrides: Option<Box<Overrides>>,
     paths: PathTable,
     routes: Box<[Conditions]>,
@@ -49,6 +50,7 @@ struct Conditions {
     grpc: bool,
     fraction: Option<ir::Fraction>,
     action: Option<Box<Action>>,
+    retry: Option<Box<retry::Conditions>>,
     overrides: Option<Box<Overrides>>,
     /// As the weighted clusters; empty: none of them has any.
     weighted: Box<[Option<Box<Overrides>>]>,
@@ -117,6 +119,14 @@ impl RouteTable {
     /// What of a route's action was compiled.
     pub fn action(&self, vhost: usize, route: usize) -> Option<&Action> {
         self.vhosts[vhost].routes[route].action.as_deref()
+    }
+
+    /// The headers that the retry policy of a route looks at, or that of its virtual host.
+    pub fn retry(&self, vhost: usize, route: usize) -> Option<&retry::Conditions> {
+        let own =
+            matches!(&self.route(vhost, route).action, ir::RouteAction::Forward(it) if it.retry.is_some());
+        let of_vhost = &self.vhosts[vhost];
+        if own { of_vhost.routes[route].retry.as_deref() } else { of_vhost.retry.as_deref() }
     }
 
     /// What is said about filters, the most specific level first. `weighted` is the index of the cluster
@@ -212,7 +222,8 @@ impl Vhost {
         };
         let routes = vhost.routes.iter().enumerate().map(compile).collect::<Result<_, _>>()?;
         let overrides = Overrides::compile(&vhost.filters)?;
-        Ok(Vhost { overrides, paths: PathTable::compile(&vhost.routes), routes })
+        let retry = retry::Conditions::compile(vhost.retry.as_ref()).map_err(|p| p.inside("retry_policy"))?;
+        Ok(Vhost { retry, overrides, paths: PathTable::compile(&vhost.routes), routes })
     }
 }
 
@@ -221,6 +232,10 @@ impl Conditions {
         let mut compiled = Self::matching(&route.matches).map_err(|p| p.inside("match"))?;
         compiled.action = Action::compile(&route.action)?;
         compiled.overrides = Overrides::compile(&route.filters)?;
+        if let ir::RouteAction::Forward(forward) = &route.action {
+            compiled.retry = retry::Conditions::compile(forward.retry.as_ref())
+                .map_err(|p| p.inside("route.retry_policy"))?;
+        }
         if let ir::RouteAction::Forward(Forward { clusters: RouteClusters::Weighted(all), .. }) =
             &route.action
             && all.iter().any(|cluster| !cluster.filters.is_empty())
@@ -268,6 +283,7 @@ impl Conditions {
             grpc: route.grpc,
             fraction: route.runtime_fraction,
             action: None,
+            retry: None,
             overrides: None,
             weighted: Box::default(),
         })

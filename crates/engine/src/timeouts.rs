@@ -22,6 +22,8 @@ pub struct Timeouts {
     pub response: Option<Duration>,
     /// For an attempt.
     pub per_try: Option<Duration>,
+    /// For an attempt on which nothing moves.
+    pub per_try_idle: Option<Duration>,
     /// For request and response together, from the first byte. Zero: it is over.
     pub stream: Option<Duration>,
     /// What the upstream reads as `grpc-timeout`; `None` leaves what the client said.
@@ -42,7 +44,18 @@ pub fn of(forward: &Forward, of_manager: Option<Duration>, asked: Asked) -> Time
         (None, Some(_)) => per_try.or(response),
         (None, None) => None,
     };
-    Timeouts { response, per_try, stream, grpc_timeout: told.filter(|_| asked.is_grpc) }
+    let idle = forward.retry.as_ref().and_then(|retry| retry.per_try_idle_timeout).filter(|t| !t.is_zero());
+    Timeouts { response, per_try, per_try_idle: idle, stream, grpc_timeout: told.filter(|_| asked.is_grpc) }
+}
+
+/// What an attempt is told that it has, when so much of the whole is over. Zero would be without a limit.
+pub fn expected(
+    response: Option<Duration>,
+    per_try: Option<Duration>,
+    elapsed: Duration,
+) -> Option<Duration> {
+    let left = response.map(|limit| limit.saturating_sub(elapsed).max(Duration::from_millis(1)));
+    per_try.into_iter().chain(left).min()
 }
 
 fn response(forward: &Forward, asked: Asked) -> Option<Duration> {
@@ -99,6 +112,22 @@ mod tests {
             assert_eq!(found.grpc_timeout, told, "{forward:?} {asked:?}");
         }
         assert_eq!(of(&route(S(0), None), S(7), Asked::default()).stream, S(7));
+    }
+
+    #[test]
+    fn a_later_attempt_has_less_time() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        for (response, per_try, elapsed, left) in [
+            (ms(100), None, 30, ms(70)),
+            (ms(100), ms(50), 30, ms(50)),
+            (ms(100), ms(50), 80, ms(20)),
+            (ms(100), None, 200, ms(1)),
+            (None, ms(50), 80, ms(50)),
+            (None, None, 80, None),
+        ] {
+            let elapsed = Duration::from_millis(elapsed);
+            assert_eq!(expected(response, per_try, elapsed), left, "{response:?} {per_try:?} {elapsed:?}");
+        }
     }
 
     #[test]

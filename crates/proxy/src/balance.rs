@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use engine::Dice;
-use engine::balance::{Ask, Availability, Balancer, EndpointSet, Seen, Settings};
+use engine::balance::{Ask, Availability, Balancer, Criteria, EndpointSet, Seen, Settings};
 use engine::outlier::Outcome;
 use ir::lb::SlowStart;
 use ir::{Address, LbPolicy, OutlierDetection};
 use upstream::{Destination, health};
 
+use crate::config::checks;
+use crate::config::lazy::Membership;
 use crate::config::snapshot::Cluster;
 use crate::worker::Worker;
 
@@ -45,10 +47,14 @@ const STEPS: u32 = 50;
 
 impl Balance {
     pub fn new(config: &ir::Cluster, set: &EndpointSet, destinations: &[Destination]) -> Self {
-        let watched = config.outlier.is_some();
+        let watched = config.outlier.is_some() || !config.health_checks.is_empty();
+        if !config.health_checks.is_empty() {
+            let checked = set.endpoints().iter().zip(destinations).filter(|(it, _)| checks::is_checked(it));
+            checked.for_each(|(_, to)| to.endpoint.expect_checks());
+        }
         if !watched && slow_start(config).is_none() {
             let settings = Settings::of(config);
-            return Balance::Fixed(Arc::new(Balancer::compile(set, &settings, &|it| set.configured(it))));
+            return Balance::Fixed(Arc::new(balancer(config, set, &settings, &|it| set.configured(it))));
         }
         if let (Some(outlier), Some(first)) = (&config.outlier, destinations.first()) {
             first.cluster.watch(outlier, destinations.iter().map(|to| &*to.endpoint));
@@ -63,9 +69,22 @@ fn slow_start(config: &ir::Cluster) -> Option<SlowStart> {
     config.slow_start.filter(|it| warms && !it.window.is_zero())
 }
 
+fn balancer(
+    config: &ir::Cluster,
+    set: &EndpointSet,
+    settings: &Settings,
+    seen: &dyn Fn(usize) -> Seen,
+) -> Balancer {
+    let balancer = Balancer::compile(set, settings, seen);
+    match &config.subsets {
+        Some(subsets) => balancer.with_subsets(set, settings, subsets, seen),
+        None => balancer,
+    }
+}
+
 /// A balancer for the endpoints as they are now.
 fn make(config: &ir::Cluster, set: &EndpointSet, destinations: &[Destination]) -> Current {
-    let version = destinations.first().and_then(|to| to.cluster.health()).map_or(0, |it| it.version());
+    let version = destinations.first().map_or(0, |to| to.cluster.health_version());
     let warming = slow_start(config);
     let warms = |to: &Destination| warming.is_some_and(|it| to.endpoint.age() < it.window);
     let until = match warming {
@@ -75,29 +94,37 @@ fn make(config: &ir::Cluster, set: &EndpointSet, destinations: &[Destination]) -
     let seen = |index: usize| {
         let mut seen = set.configured(index);
         let Some(to) = destinations.get(index) else { return seen };
-        if to.endpoint.is_ejected() {
-            seen.availability = Availability::Unhealthy;
-        }
+        seen.availability = availability(config, &set.endpoints()[index], to);
         if let Some(it) = warming {
             seen.share = engine::balance::warm_up(&it, to.endpoint.age());
         }
         seen
     };
-    Current {
-        version,
-        until,
-        balancer: Balancer::compile(set, &Settings::of(config), &seen as &dyn Fn(usize) -> Seen),
+    Current { version, until, balancer: balancer(config, set, &Settings::of(config), &seen) }
+}
+
+/// How an endpoint is at the moment, as discovery, outlier detection and health checks have it.
+pub fn availability(config: &ir::Cluster, endpoint: &ir::Endpoint, to: &Destination) -> Availability {
+    let ejected = config.outlier.is_some() && to.endpoint.is_ejected();
+    let checked = !config.health_checks.is_empty() && checks::is_checked(endpoint);
+    let checked = checked.then(|| to.endpoint.checked());
+    if checked.is_some_and(|it| it.pending) && config.common_lb.ignore_new_hosts_until_first_hc {
+        return Availability::Excluded;
+    }
+    match Availability::of(endpoint.health) {
+        _ if ejected || checked.is_some_and(|it| it.failed) => Availability::Unhealthy,
+        Availability::Healthy if checked.is_some_and(|it| it.degraded) => Availability::Degraded,
+        other => other,
     }
 }
 
 impl Live {
     fn refresh(&self, cluster: &Cluster, dice: &mut dyn Dice) -> arc_swap::Guard<Arc<Current>> {
-        let health = cluster.state.health();
-        if let Some(health) = health.filter(|_| cluster.config.outlier.is_some()) {
+        if let Some(health) = cluster.state.health().filter(|_| cluster.config.outlier.is_some()) {
             health.tick(&cluster.state, dice);
         }
         let current = self.current.load();
-        let version = health.map_or(0, |health| health.version());
+        let version = cluster.state.health_version();
         let stale =
             current.version != version || (current.until != Duration::MAX && current.until <= health::now());
         if !stale {
@@ -109,6 +136,15 @@ impl Live {
     }
 }
 
+/// What of a request matters to a pick.
+#[derive(Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// For balancers that hash.
+    pub hash: Option<u64>,
+    /// For clusters with subsets.
+    pub criteria: Option<&'a Criteria>,
+}
+
 /// A pick, and how it came about.
 pub struct Pick {
     /// Of the cluster's destinations.
@@ -118,8 +154,28 @@ pub struct Pick {
 }
 
 impl Cluster {
+    fn members(&self) -> impl Iterator<Item = (&ir::Endpoint, &Destination)> {
+        self.endpoints.endpoints().iter().zip(&self.destinations)
+    }
+
+    /// How many endpoints there are, and how they are at the moment.
+    pub fn membership(&self) -> Membership {
+        let mut members = Membership::default();
+        for (endpoint, to) in self.members() {
+            members.count(availability(&self.config, endpoint, to));
+        }
+        members
+    }
+
+    /// Some endpoint has never been checked, and is going to be.
+    pub fn awaits_checks(&self) -> bool {
+        let checked = !self.config.health_checks.is_empty();
+        checked && self.members().any(|(it, to)| checks::is_checked(it) && to.endpoint.checked().pending)
+    }
+
     /// Picks an endpoint; one that was tried before only if there is no other.
-    pub fn pick(&self, worker: &Worker, hash: Option<u64>, tried: &[Address]) -> Option<Pick> {
+    pub fn pick(&self, worker: &Worker, asked: Asked<'_>, tried: &[Address]) -> Option<Pick> {
+        let Asked { hash, criteria } = asked;
         worker.with_cursor(&self.config.name, |cursor, dice| {
             let live;
             let balancer = match &self.balance {
@@ -131,10 +187,11 @@ impl Cluster {
             };
             let load = |index: usize| self.destinations.get(index).map_or(0, |to| to.endpoint.load());
             let fresh = |index: usize| tried.contains(self.endpoints.address(index));
-            let ask = Ask { cursor: &mut *cursor, hash, load: &load, skip: &fresh, dice: &mut *dice };
+            let ask =
+                Ask { cursor: &mut *cursor, hash, criteria, load: &load, skip: &fresh, dice: &mut *dice };
             let found = match balancer.pick(ask) {
                 None if !tried.is_empty() => {
-                    balancer.pick(Ask { cursor, hash, load: &load, skip: &|_| false, dice })
+                    balancer.pick(Ask { cursor, hash, criteria, load: &load, skip: &|_| false, dice })
                 }
                 found => found,
             };

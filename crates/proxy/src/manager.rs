@@ -1,7 +1,7 @@
 //! The owner of configuration and sockets, on the admin thread.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use xds_client::{Reject, Update};
 
 use crate::config::Config;
+use crate::config::names::Lookup;
 use crate::config::snapshot::Listener;
 use crate::worker::{Command, Drained};
 
@@ -24,6 +25,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 pub struct Manager {
     pub config: Config,
     workers: Vec<mpsc::UnboundedSender<Command>>,
+    lookups: mpsc::UnboundedSender<Lookup>,
     /// By address: the name of the listener that it was bound for.
     bound: HashMap<SocketAddr, Str>,
     again: Option<Instant>,
@@ -40,11 +42,13 @@ pub struct Manager {
 pub struct Shared {
     manager: Arc<Mutex<Manager>>,
     changed: Arc<Notify>,
+    /// Somebody has what a cluster may wait for.
+    wake: Arc<Notify>,
 }
 
 impl Shared {
-    pub fn new(manager: Manager) -> Self {
-        Shared { manager: Arc::new(Mutex::new(manager)), changed: Arc::new(Notify::new()) }
+    pub fn new(manager: Manager, wake: Arc<Notify>) -> Self {
+        Shared { manager: Arc::new(Mutex::new(manager)), changed: Arc::new(Notify::new()), wake }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Manager> {
@@ -65,6 +69,16 @@ impl Shared {
         rejects
     }
 
+    /// Takes what a host name of a cluster has resolved to; `None`: it could not be resolved.
+    pub fn resolved(&self, cluster: &Str, host: &Str, found: Option<Vec<IpAddr>>) {
+        let mut manager = self.lock();
+        if manager.config.resolved(cluster, host, found) {
+            manager.apply();
+            drop(manager);
+            self.changed.notify_one();
+        }
+    }
+
     /// Looks again at whatever waits, when its time has come. Never ends.
     pub async fn keep(&self) {
         loop {
@@ -77,6 +91,9 @@ impl Shared {
             };
             tokio::select! {
                 () = self.changed.notified() => {}
+                () = self.wake.notified() => {
+                    self.lock().apply();
+                }
                 () = sleep => {
                     self.lock().apply();
                 }
@@ -86,10 +103,15 @@ impl Shared {
 }
 
 impl Manager {
-    pub fn new(config: Config, workers: Vec<mpsc::UnboundedSender<Command>>) -> Self {
+    pub fn new(
+        config: Config,
+        workers: Vec<mpsc::UnboundedSender<Command>>,
+        lookups: mpsc::UnboundedSender<Lookup>,
+    ) -> Self {
         Manager {
             config,
             workers,
+            lookups,
             bound: HashMap::new(),
             again: None,
             draining: false,
@@ -107,6 +129,14 @@ impl Manager {
             self.changes.send_modify(|changes| *changes += 1);
             self.config.publish();
             self.tell(|| Command::Refresh);
+        }
+        if let Some(first) = self.workers.first() {
+            for (cluster, probes) in self.config.take_probes() {
+                let _ = first.send(Command::Probe(cluster, probes));
+            }
+        }
+        for lookup in self.config.take_lookups() {
+            let _ = self.lookups.send(lookup);
         }
         let unbound = self.sync_sockets();
         self.config.sweep();

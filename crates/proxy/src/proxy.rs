@@ -16,11 +16,12 @@ use tokio::sync::{Notify, mpsc};
 use crate::access_log::{LogBuffers, LogReopener, LogWriter};
 use crate::admin::{self, stats::Zero};
 use crate::config::Config;
+use crate::config::names::Lookup;
 use crate::manager::{self, Manager};
 use crate::telemetry::{LocalLabels, WorkerStats};
-use crate::tidy;
 use crate::worker::{self, Command};
 use crate::xds;
+use crate::{resolve, tidy};
 
 /// What a proxy is built from.
 #[derive(Clone)]
@@ -75,6 +76,7 @@ pub struct Proxy {
     drain: Drain,
     drain_time: Duration,
     admin: Option<std::net::TcpListener>,
+    to_resolve: mpsc::UnboundedReceiver<Lookup>,
 }
 
 /// What a worker thread is started with.
@@ -151,12 +153,14 @@ impl Proxy {
         let store = Config::new(config.bootstrap, config.secrets.clone()).map_err(BuildError)?;
         let drain = Drain::new();
         let writer = LogWriter::start().map_err(|e| BuildError(format!("access log thread: {e}")))?;
+        let wake = Arc::new(Notify::new());
         let shared = Arc::new(worker::Shared {
             published: store.published(),
             local,
             workers: count,
             drain: drain.watch(),
             health_failed: Arc::default(),
+            wake: wake.clone(),
         });
         let mut senders = Vec::new();
         let mut workers = Vec::new();
@@ -166,7 +170,8 @@ impl Proxy {
             let (shared, stats) = (shared.clone(), Arc::default());
             workers.push(WorkerSeat { shared, stats, logs: writer.buffers(), commands });
         }
-        let mut manager = Manager::new(store, senders);
+        let (lookups, to_resolve) = mpsc::unbounded_channel();
+        let mut manager = Manager::new(store, senders, lookups);
         if let Some(unbound) = manager.apply().into_iter().next() {
             return Err(BuildError(format!("listener {}: {}", unbound.name, unbound.message)));
         }
@@ -175,7 +180,7 @@ impl Proxy {
             Some(address) => Some(bind_admin(address)?),
         };
         let state = Arc::new(State {
-            manager: manager::Shared::new(manager),
+            manager: manager::Shared::new(manager, wake),
             stats: workers.iter().map(|seat| seat.stats.clone()).collect(),
             secrets: config.secrets,
             secrets_in_process: config.secrets_in_process,
@@ -189,7 +194,7 @@ impl Proxy {
             quit: Notify::new(),
             command_line: std::env::args().collect::<Vec<_>>().join(" "),
         });
-        Ok(Proxy { state, workers, writer, drain, drain_time: config.drain_time, admin })
+        Ok(Proxy { state, workers, writer, drain, drain_time: config.drain_time, admin, to_resolve })
     }
 
     /// A view that stays valid while [`Proxy::run`] serves.
@@ -205,7 +210,7 @@ impl Proxy {
     /// # Errors
     /// A thread could not be started, or a worker died.
     pub async fn run(self, shutdown: DrainWatch) -> std::io::Result<()> {
-        let Proxy { state, workers, writer, drain, drain_time, admin } = self;
+        let Proxy { state, workers, writer, drain, drain_time, admin, to_resolve } = self;
         let mut threads = Vec::new();
         let (died, mut dead) = mpsc::unbounded_channel();
         for (id, seat) in workers.into_iter().enumerate() {
@@ -218,6 +223,7 @@ impl Proxy {
             let manager = state.manager.clone();
             async move { manager.keep().await }
         });
+        let resolver = tokio::spawn(resolve::keep(state.manager.clone(), to_resolve));
         let tidy = tokio::spawn(tidy::keep(state.clone()));
         let grace = tokio::select! {
             () = shutdown.draining() => drain_time,
@@ -228,6 +234,7 @@ impl Proxy {
         };
         finish(&state, drain, grace, &shutdown).await;
         keeper.abort();
+        resolver.abort();
         tidy.abort();
         drop(admin);
         let joined = tokio::task::spawn_blocking(move || {

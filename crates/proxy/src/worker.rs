@@ -17,6 +17,7 @@ use stdx::Str;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::LocalSet;
+use upstream::probe::{Probe, Prober};
 use upstream::{Destination, Upstream};
 
 use crate::access_log::LogBuffers;
@@ -33,6 +34,8 @@ pub enum Command {
     Unlisten(SocketAddr),
     /// There is a new snapshot: let go of the old one.
     Refresh,
+    /// Check these endpoints of a cluster and no others, with nobody else's of the process doing it.
+    Probe(Str, Vec<Probe>),
     /// Announce the end on these connections.
     Drain(Drained),
     /// There is no end after all.
@@ -65,6 +68,8 @@ pub struct Shared {
     pub drain: DrainWatch,
     /// Health checks are to fail, somebody asked for it.
     pub health_failed: Arc<AtomicBool>,
+    /// Told when a cluster that waits may have what it waits for.
+    pub wake: Arc<Notify>,
 }
 
 /// A snapshot that a worker holds. Its tasks count references among themselves, so that no two
@@ -153,6 +158,8 @@ impl Worker {
 
     async fn serve(self: &Rc<Self>, mut commands: mpsc::UnboundedReceiver<Command>) {
         let mut listening: HashMap<SocketAddr, Rc<Notify>> = HashMap::new();
+        let dice = SplitMix(seed(self.id));
+        let prober = Prober::new(self.shared.wake.clone(), Box::new(dice));
         loop {
             match commands.recv().await {
                 None | Some(Command::End) => return,
@@ -167,6 +174,7 @@ impl Worker {
                     }
                 }
                 Some(Command::Refresh) => drop(self.snapshot()),
+                Some(Command::Probe(cluster, probes)) => prober.watch(&cluster, probes),
                 Some(Command::Drain(what)) => {
                     self.draining.set(what.max(self.draining.get()));
                     self.drain_begun.notify_waiters();
@@ -211,6 +219,8 @@ impl Worker {
 
     /// The destination of an address that is no endpoint of `cluster`.
     pub fn original(&self, cluster: &crate::config::snapshot::Cluster, to: SocketAddr) -> Rc<Destination> {
+        let port = cluster.config.original_dst.port_override;
+        let to = port.map_or(to, |port| SocketAddr::new(to.ip(), port));
         let key = (cluster.config.name.clone(), to);
         let mut known = self.original.borrow_mut();
         if let Some(found) = known.get(&key).filter(|found| Arc::ptr_eq(&found.config, &cluster.config)) {
@@ -279,7 +289,7 @@ async fn give_back(worker: Rc<Worker>) {
 }
 
 /// Differs between workers and runs. Not for secrets.
-fn seed(id: usize) -> u64 {
+pub fn seed(id: usize) -> u64 {
     use std::hash::{BuildHasher, Hasher};
     let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
     hasher.write_usize(id);

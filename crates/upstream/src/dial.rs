@@ -34,12 +34,26 @@ pub(crate) async fn dial(
     options: &SendOptions,
     fallback: &[Str],
 ) -> Result<Dialed, SendError> {
+    dial_beyond(to, options, fallback, false).await
+}
+
+/// As [`dial`]; `beyond` the limit of connections, if that must be.
+pub(crate) async fn dial_beyond(
+    to: &Destination,
+    options: &SendOptions,
+    fallback: &[Str],
+    beyond: bool,
+) -> Result<Dialed, SendError> {
     let limits = Limits::of(&to.config, options.priority);
-    let overflow = || {
-        to.cluster.overflowed.fetch_add(1, Ordering::Relaxed);
-        SendError::new(Failure::Overflow(Breaker::Connections))
+    let counted = match to.cluster.start_connection(&limits, &to.endpoint) {
+        Some(counted) => counted,
+        None => {
+            to.cluster.overflowed.fetch_add(1, Ordering::Relaxed);
+            let counted =
+                if beyond { to.cluster.start_connection_beyond(&limits, &to.endpoint) } else { None };
+            counted.ok_or_else(|| SendError::new(Failure::Overflow(Breaker::Connections)))?
+        }
     };
-    let counted = to.cluster.start_connection(&limits, &to.endpoint).ok_or_else(overflow)?;
     let timeout = to.config.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
     let connecting = async {
         let mut io = connect(to, timeout).await?;
@@ -74,7 +88,15 @@ async fn connect(to: &Destination, timeout: Duration) -> Result<Io, SendError> {
     let connected = match &to.endpoint.address {
         Address::Socket(address) => net::connect(Target::Tcp(*address), &options).await,
         Address::Pipe(path) => net::connect(Target::Unix(path), &options).await,
-        Address::Name { host, port } => connect_name(host, *port, &options).await,
+        Address::Name { host, port } => match &to.named {
+            Some(named) if !named.addresses.is_empty() => {
+                connect_any(host, named.addresses.iter().copied(), &options).await
+            }
+            _ => match tokio::net::lookup_host((host.as_str(), *port)).await {
+                Ok(addresses) => connect_any(host, addresses, &options).await,
+                Err(error) => Err(error.into()),
+            },
+        },
     };
     connected.map_err(|error| match error {
         ConnectError::Timeout => timed_out(),
@@ -96,9 +118,13 @@ fn os_error(code: i32) -> String {
 }
 
 /// Tries every address of a name, in the resolver's order.
-async fn connect_name(host: &str, port: u16, options: &ConnectOptions) -> Result<Io, ConnectError> {
+async fn connect_any(
+    host: &str,
+    addresses: impl Iterator<Item = SocketAddr>,
+    options: &ConnectOptions,
+) -> Result<Io, ConnectError> {
     let mut last = ConnectError::Io(std::io::Error::other(format!("no address for {host}")));
-    for address in tokio::net::lookup_host((host, port)).await? {
+    for address in addresses {
         match net::connect(Target::Tcp(address), options).await {
             Ok(io) => return Ok(io),
             Err(error) => last = error,

@@ -99,6 +99,15 @@ impl Health {
         }
     }
 
+    /// An active health check was successful.
+    pub(crate) fn found_healthy(&self, endpoint: &EndpointState) {
+        let mut detector = self.lock();
+        if detector.found_healthy(endpoint.id) {
+            endpoint.set_ejected(false);
+            self.changed(&detector);
+        }
+    }
+
     /// Judges an interval that is over, unless another worker is about it.
     pub fn tick(&self, cluster: &ClusterState, dice: &mut dyn Dice) {
         let now = now();

@@ -9,6 +9,7 @@
 //! [`Upstream::connect`] gives a raw stream for TCP.
 
 mod dial;
+mod endpoint;
 mod error;
 mod h1;
 mod h2c;
@@ -16,6 +17,7 @@ mod head;
 pub mod health;
 mod keepalive;
 mod outbox;
+pub mod probe;
 mod response;
 mod send;
 mod state;
@@ -23,6 +25,7 @@ mod sweep;
 mod traffic;
 mod tunnel;
 
+pub use endpoint::{CheckedState, EndpointState, InFlightAt};
 pub use error::{Failure, SendError};
 pub use h1::is_idempotent;
 pub use head::{RequestHead, ResponseHead, h2_trailers, trailers_of_h2};
@@ -30,7 +33,7 @@ pub use http1::{Body, BodyError, BodyKind, Empty, Frame, Full, Trailers};
 pub use keepalive::keepalive;
 pub use outbox::{Metered, Outbox};
 pub use response::{Facts, Response, ResponseBody};
-pub use send::{Destination, Interim, SendOptions, Upstream};
-pub use state::{Breaker, ClusterState, EndpointState, InFlight, InFlightAt, Limits, Registry};
+pub use send::{Destination, Interim, Named, SendOptions, Upstream};
+pub use state::{Breaker, ClusterState, InFlight, Limits, Registry};
 pub use traffic::{Begun, HostStats, Traffic};
 pub use tunnel::{H2Tunnel, Tunnel, poll_capacity};

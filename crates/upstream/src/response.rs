@@ -9,9 +9,9 @@ use bytes::Bytes;
 use identity::TlsInfo;
 use net::Io;
 
-use crate::state::{InFlight, InFlightAt};
 use crate::tunnel::Tunnel;
 use crate::{Body, BodyError, BodyKind, Frame, ResponseHead, h1, h2c};
+use crate::{InFlight, InFlightAt};
 
 /// A response whose head is here and whose body may still be on its way.
 pub struct Response<B> {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -33,6 +34,24 @@ pub struct Destination {
     pub transport_key: u64,
     /// What connections begin with. They are not shared between clients then.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// `None`: it has an address and no name.
+    pub named: Option<Arc<Named>>,
+}
+
+/// An endpoint's name.
+#[derive(Debug)]
+pub struct Named {
+    pub hostname: Str,
+    /// Where the name leads, in the order to try them. Empty: the endpoint's own address.
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl Destination {
+    /// The address to show for it.
+    pub fn address(&self) -> ir::Address {
+        let first = self.named.as_ref().and_then(|named| named.addresses.first());
+        first.map_or_else(|| self.endpoint.address.clone(), |address| ir::Address::Socket(*address))
+    }
 }
 
 /// How one request is sent.
@@ -59,6 +78,8 @@ pub struct Upstream(Rc<Inner>);
 pub(crate) struct Inner {
     pub(crate) h1: RefCell<h1::Pool>,
     pub(crate) h2: RefCell<h2c::Pool>,
+    /// Over HTTP/1.
+    pub(crate) queue: RefCell<h1::Queue>,
     pub(crate) sweeper: Sweeper,
     /// Nothing is kept any more.
     pub(crate) closed: Cell<bool>,
@@ -114,6 +135,7 @@ impl Upstream {
         Upstream(Rc::new(Inner {
             h1: RefCell::default(),
             h2: RefCell::default(),
+            queue: RefCell::default(),
             sweeper: Sweeper::default(),
             closed: Cell::new(false),
             alpn: RefCell::default(),

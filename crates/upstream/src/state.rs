@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Duration;
 
-use engine::outlier::Tally;
 use ir::cluster::Thresholds;
 use ir::route::RoutingPriority;
 use ir::{Address, OutlierDetection};
 use stdx::Str;
 
-use crate::health::{Health, now};
-use crate::traffic::Traffic;
+use crate::EndpointState;
+use crate::health::Health;
+use crate::probe::CheckStats;
 
 /// All states, by cluster name and address. Asked when a snapshot is made, never per request.
 #[derive(Default)]
@@ -41,10 +40,10 @@ impl Registry {
 /// A number that several workers write, alone on its cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(crate) struct Padded(AtomicU32);
+pub(crate) struct Padded(pub(crate) AtomicU32);
 
 impl Padded {
-    fn get(&self) -> u32 {
+    pub(crate) fn get(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -67,18 +66,27 @@ pub struct ClusterState {
     /// Of routes with the priority HIGH, of which most clusters have none.
     high: OnceLock<Box<Counts>>,
     health: OnceLock<Box<Health>>,
+    checks: OnceLock<Box<CheckStats>>,
+    /// Another one whenever an active health check has changed what is known of an endpoint.
+    checked: AtomicU32,
+    /// There was a connection for a request.
+    used: AtomicBool,
     /// How often no connection could be made because of `max_connections`.
     pub overflowed: AtomicU64,
     endpoints: Mutex<HashMap<Address, Arc<EndpointState>>>,
 }
 
 impl ClusterState {
-    fn new(name: Str) -> Self {
+    /// State that no registry knows, for connections that are not the cluster's own.
+    pub fn new(name: Str) -> Self {
         ClusterState {
             name,
             default: Counts::default(),
             high: OnceLock::new(),
             health: OnceLock::new(),
+            checks: OnceLock::new(),
+            checked: AtomicU32::new(0),
+            used: AtomicBool::new(false),
             overflowed: AtomicU64::new(0),
             endpoints: Mutex::default(),
         }
@@ -114,6 +122,26 @@ impl ClusterState {
     /// The detector, if there ever was outlier detection.
     pub fn health(&self) -> Option<&Health> {
         self.health.get().map(|health| &**health)
+    }
+
+    /// Differs from before whenever an endpoint was found to be well or not, by whomever.
+    pub fn health_version(&self) -> u32 {
+        let ejected = self.health().map_or(0, Health::version);
+        self.checked.load(Ordering::Acquire).wrapping_add(ejected)
+    }
+
+    /// Of active health checks: `cluster.<name>.health_check.…`
+    pub fn checks(&self) -> &CheckStats {
+        self.checks.get_or_init(Box::default)
+    }
+
+    pub(crate) fn note_checked(&self) {
+        self.checked.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether there ever was a connection for a request: until then checks have time.
+    pub(crate) fn was_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
     }
 
     pub(crate) fn counts(&self, priority: RoutingPriority) -> &Counts {
@@ -178,9 +206,29 @@ impl ClusterState {
         limits: &Limits<'_>,
         endpoint: &Arc<EndpointState>,
     ) -> Option<InFlight> {
-        let mut counted =
-            InFlight::start(self, limits.priority, |counts| &counts.connections, limits.connections())?;
-        endpoint.traffic.connections.begin();
+        if !self.was_used() {
+            self.used.store(true, Ordering::Relaxed);
+        }
+        self.count_connection(limits, endpoint, limits.connections())
+    }
+
+    /// One more than there may be.
+    pub(crate) fn start_connection_beyond(
+        self: &Arc<Self>,
+        limits: &Limits<'_>,
+        endpoint: &Arc<EndpointState>,
+    ) -> Option<InFlight> {
+        self.count_connection(limits, endpoint, u32::MAX)
+    }
+
+    fn count_connection(
+        self: &Arc<Self>,
+        limits: &Limits<'_>,
+        endpoint: &Arc<EndpointState>,
+        max: u32,
+    ) -> Option<InFlight> {
+        let mut counted = InFlight::start(self, limits.priority, |counts| &counts.connections, max)?;
+        endpoint.traffic().connections.begin();
         counted.endpoint = Some(Arc::downgrade(endpoint));
         Some(counted)
     }
@@ -246,69 +294,6 @@ impl<'a> Limits<'a> {
     }
 }
 
-/// What is counted for one endpoint.
-#[derive(Debug)]
-pub struct EndpointState {
-    pub address: Address,
-    /// Never used twice in a process: names the endpoint in pools.
-    pub(crate) id: u64,
-    traffic: Traffic,
-    /// Of [`now`].
-    since: Duration,
-    ejected: AtomicBool,
-    /// Where the cluster has outlier detection.
-    pub(crate) tally: OnceLock<Box<Tally>>,
-}
-
-impl EndpointState {
-    fn new(address: Address) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        EndpointState {
-            address,
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            traffic: Traffic::default(),
-            since: now(),
-            ejected: AtomicBool::new(false),
-            tally: OnceLock::new(),
-        }
-    }
-
-    /// Shares of successes of the last interval, in percent: of responses, and of local origin.
-    pub fn success_rates(&self) -> [Option<f64>; 2] {
-        self.tally.get().map_or([None; 2], |tally| [tally.rates[0].get(), tally.rates[1].get()])
-    }
-
-    /// Left out, by outlier detection.
-    pub fn is_ejected(&self) -> bool {
-        self.ejected.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_ejected(&self, ejected: bool) {
-        self.ejected.store(ejected, Ordering::Relaxed);
-    }
-
-    /// How long it has been an endpoint.
-    pub fn age(&self) -> Duration {
-        now().saturating_sub(self.since)
-    }
-
-    /// Requests (or TCP connections) in flight, for least-request balancing.
-    pub fn load(&self) -> u32 {
-        self.traffic.requests.active()
-    }
-
-    /// Counts one for as long as the guard lives.
-    pub fn start(self: &Arc<Self>) -> InFlightAt {
-        self.traffic.requests.begin();
-        InFlightAt(self.clone())
-    }
-
-    /// What has been counted.
-    pub fn traffic(&self) -> &Traffic {
-        &self.traffic
-    }
-}
-
 /// Counts one against a limit of a cluster until it is dropped.
 #[derive(Debug)]
 pub struct InFlight {
@@ -333,23 +318,18 @@ impl InFlight {
         }
         Some(InFlight { cluster: cluster.clone(), priority, counter, endpoint: None })
     }
+
+    /// No configuration names the connection's endpoint any more: only its cluster's state knows it.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        self.endpoint.as_ref().is_some_and(|endpoint| endpoint.strong_count() <= 1)
+    }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         (self.counter)(self.cluster.counts(self.priority)).0.fetch_sub(1, Ordering::Relaxed);
         if let Some(endpoint) = self.endpoint.as_ref().and_then(Weak::upgrade) {
-            endpoint.traffic.connections.end();
+            endpoint.traffic().connections.end();
         }
-    }
-}
-
-/// Counts one at an endpoint until it is dropped.
-#[derive(Debug)]
-pub struct InFlightAt(Arc<EndpointState>);
-
-impl Drop for InFlightAt {
-    fn drop(&mut self) {
-        self.0.traffic.requests.end();
     }
 }

@@ -32,6 +32,7 @@ impl Inner {
         if self.closed.get() {
             return;
         }
+        let Some(idle) = self.queue.borrow_mut().hand_over(idle) else { return };
         let expires = idle.expires();
         {
             let waker = self.sweeper.waker.borrow();
@@ -130,6 +131,7 @@ mod tests {
                 tls: None,
                 transport_key: 0,
                 proxy_protocol: None,
+                named: None,
             };
             let head = RequestHead::new("GET", "http", "a", "/");
             drop(upstream.send(&to, &head, Empty, &SendOptions::default()).await.unwrap());

@@ -2,6 +2,7 @@
 
 use ir::LbPolicy;
 
+use super::bound::Bound;
 use super::table::Table;
 use super::{Ask, Balancer, EndpointSet, Settings};
 use crate::dice;
@@ -25,6 +26,8 @@ pub(super) struct Pool {
     weights: Box<[u32]>,
     /// Where the policy hashes.
     table: Option<Table>,
+    /// Where no endpoint is to get much more than its part.
+    bound: Option<Bound>,
     pub panic: bool,
 }
 
@@ -41,6 +44,8 @@ impl Pool {
     /// No group is empty.
     pub fn new(set: &EndpointSet, settings: &Settings, groups: Vec<(u64, Vec<Member>)>, panic: bool) -> Self {
         let table = Table::compile(set, settings, &groups);
+        let bound = settings.common.hash_balance_factor.filter(|_| table.is_some());
+        let bound = bound.map(|factor| Bound::new(factor, set, settings, &groups));
         let rotates = matches!(settings.policy, LbPolicy::RoundRobin | LbPolicy::ClusterProvided);
         let most = groups.iter().map(|(weight, _)| *weight).max().unwrap_or(1);
         let scale = most.div_ceil(u64::from(u32::MAX)).max(1);
@@ -49,13 +54,14 @@ impl Pool {
             _ => groups.iter().map(|(weight, _)| (*weight / scale).max(1) as u32).collect(),
         };
         let groups = groups.iter().map(|(_, members)| Group::new(members, rotates)).collect();
-        Pool { groups, weights, table, panic }
+        Pool { groups, weights, table, bound, panic }
     }
 
     pub fn pick(&self, balancer: &Balancer, ask: &mut Ask<'_>) -> Option<usize> {
         if let Some(table) = &self.table {
             let hash = ask.hash.unwrap_or_else(|| ask.dice.roll());
-            return table.pick(hash, ask.skip);
+            let found = table.pick(hash, ask.skip)?;
+            return Some(self.bound.as_ref().map_or(found, |bound| bound.pick(found, hash, ask)));
         }
         let first = match self.weights.is_empty() {
             true => 0,

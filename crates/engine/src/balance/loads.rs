@@ -22,8 +22,9 @@ pub(super) fn pools(
     set: &EndpointSet,
     settings: &Settings,
     seen: &dyn Fn(usize) -> Seen,
+    part: &Part<'_>,
 ) -> (Shares, Box<[Pool]>) {
-    let priorities = priorities(set, seen);
+    let priorities = priorities(set, seen, part);
     let factor = set.overprovisioning.map_or(OVERPROVISIONING, u64::from);
     let threshold = settings.common.healthy_panic_threshold;
     let threshold =
@@ -44,7 +45,18 @@ pub(super) fn pools(
     (shares.into(), pools.into())
 }
 
-fn priorities(set: &EndpointSet, seen: &dyn Fn(usize) -> Seen) -> Vec<Priority> {
+/// Of the endpoints of a set.
+pub(super) struct Part<'a> {
+    pub takes: &'a dyn Fn(usize) -> bool,
+    /// A locality of which not all takes part has less weight.
+    pub scale: bool,
+}
+
+impl Part<'_> {
+    pub const WHOLE: Part<'static> = Part { takes: &|_| true, scale: false };
+}
+
+fn priorities(set: &EndpointSet, seen: &dyn Fn(usize) -> Seen, part: &Part<'_>) -> Vec<Priority> {
     let mut found: BTreeMap<u32, Priority> = BTreeMap::new();
     for locality in &*set.localities {
         let (from, to) = locality.members;
@@ -53,10 +65,20 @@ fn priorities(set: &EndpointSet, seen: &dyn Fn(usize) -> Seen) -> Vec<Priority> 
             let weight = set.endpoints[index as usize].weight.unwrap_or(1).max(1);
             (Member { index, weight: scaled(weight, share) }, availability)
         };
-        let members = (from..to).map(member).collect();
-        found.entry(locality.priority).or_default().localities.push((locality.weight, members));
+        let members: Vec<_> = (from..to).filter(|index| (part.takes)(*index as usize)).map(member).collect();
+        let weight = match part.scale {
+            true => scaled_down(locality.weight, members.len(), (to - from) as usize),
+            false => locality.weight,
+        };
+        found.entry(locality.priority).or_default().localities.push((weight, members));
     }
     found.into_values().collect()
+}
+
+/// A locality's weight where only some of its endpoints take part; not below 1.
+fn scaled_down(weight: u32, some: usize, all: usize) -> u32 {
+    let scaled = f64::from(weight) * some as f64 / all.max(1) as f64;
+    if weight == 0 { 0 } else { (scaled.round() as u32).max(1) }
 }
 
 /// Weights in thousandths, so that small ones can grow slowly.
@@ -138,7 +160,7 @@ impl Priority {
         let all = || self.localities.iter().flat_map(|(_, members)| members);
         let count = |kind| all().filter(|(_, it)| *it == kind).count() as u64;
         Counts {
-            total: all().count() as u64,
+            total: all().filter(|(_, it)| *it != Availability::Excluded).count() as u64,
             healthy: count(Availability::Healthy),
             degraded: count(Availability::Degraded),
         }
@@ -158,7 +180,8 @@ impl Priority {
             let chosen: Vec<Member> =
                 members.iter().filter(|(_, it)| takes(*it)).map(|(member, _)| *member).collect();
             // A locality keeps its weight as long as enough of it takes part.
-            let part = (chosen.len() as u64 * factor * 10).checked_div(members.len() as u64).unwrap_or(0);
+            let known = members.iter().filter(|(_, it)| *it != Availability::Excluded).count() as u64;
+            let part = (chosen.len() as u64 * factor * 10).checked_div(known).unwrap_or(0);
             groups.push((u64::from(*weight) * part.min(1_000), chosen));
         }
         let weighted = settings.common.locality_weighted && groups.iter().any(|(weight, _)| *weight > 0);

@@ -4,8 +4,10 @@
 //! An [`EndpointSet`] is what configuration says. A [`Balancer`] is made from it and from who is
 //! well at the moment; it decides without looking at anything else.
 
+mod bound;
 mod group;
 mod loads;
+mod subsets;
 mod table;
 
 #[cfg(test)]
@@ -14,11 +16,13 @@ mod tests;
 use std::time::Duration;
 
 use ir::endpoint::{Address, Health};
-use ir::lb::{CommonLb, LeastRequest, SlowStart};
+use ir::lb::{CommonLb, LbSubsets, LeastRequest, SlowStart};
 use ir::{Cluster, Endpoint, LbPolicy, LoadAssignment};
 
 use crate::Dice;
 use group::Pool;
+pub use subsets::Criteria;
+use subsets::Subsets;
 
 /// The endpoints of a cluster, flattened.
 #[derive(Debug, Default)]
@@ -49,6 +53,8 @@ pub enum Availability {
     Degraded,
     /// Used in a panic only.
     Unhealthy,
+    /// As that, and not there when a panic is looked for: it is new.
+    Excluded,
 }
 
 impl Availability {
@@ -160,6 +166,7 @@ pub struct Balancer {
     /// Parts of the load that add up to 100, each with the pool that gets it.
     shares: Box<[(u32, u32)]>,
     pools: Box<[Pool]>,
+    subsets: Option<Box<Subsets>>,
 }
 
 /// What a pick is made from.
@@ -167,6 +174,8 @@ pub struct Ask<'a> {
     pub cursor: &'a mut Cursor,
     /// Of the request, for balancers that hash. `None`: any endpoint.
     pub hash: Option<u64>,
+    /// Of the request's route, for clusters with subsets.
+    pub criteria: Option<&'a Criteria>,
     /// Requests in flight at an endpoint.
     pub load: &'a dyn Fn(usize) -> u32,
     /// Endpoints not to take (tried before).
@@ -177,7 +186,36 @@ pub struct Ask<'a> {
 impl Balancer {
     /// `seen` says of each endpoint of `set` how it is.
     pub fn compile(set: &EndpointSet, settings: &Settings, seen: &dyn Fn(usize) -> Seen) -> Self {
-        let (shares, pools) = loads::pools(set, settings, seen);
+        Self::with(settings, loads::pools(set, settings, seen, &loads::Part::WHOLE))
+    }
+
+    /// With a balancer for each subset as well.
+    pub fn with_subsets(
+        self,
+        set: &EndpointSet,
+        settings: &Settings,
+        config: &LbSubsets,
+        seen: &dyn Fn(usize) -> Seen,
+    ) -> Self {
+        let subsets = Subsets::compile(set, settings, config, seen);
+        Balancer { subsets: Some(Box::new(subsets)), ..self }
+    }
+
+    /// Of some endpoints only.
+    fn of_part(
+        set: &EndpointSet,
+        settings: &Settings,
+        seen: &dyn Fn(usize) -> Seen,
+        takes: &dyn Fn(usize) -> bool,
+        config: &LbSubsets,
+    ) -> Self {
+        let mut settings = *settings;
+        settings.common.locality_weighted &= config.locality_weight_aware;
+        let part = loads::Part { takes, scale: config.scale_locality_weight };
+        Self::with(&settings, loads::pools(set, &settings, seen, &part))
+    }
+
+    fn with(settings: &Settings, (shares, pools): (Box<[(u32, u32)]>, Box<[Pool]>)) -> Self {
         let bias = settings.least_request.active_request_bias;
         Balancer {
             policy: settings.policy,
@@ -185,18 +223,26 @@ impl Balancer {
             bias: bias.map_or(1.0, |bias| bias.as_f64()),
             shares,
             pools,
+            subsets: None,
         }
     }
 
     /// Picks an endpoint. If everything is skipped, nothing is picked; the caller decides whether to
     /// ask again without `skip`.
     pub fn pick(&self, mut ask: Ask<'_>) -> Option<usize> {
-        let first = self.pool(&mut ask)?;
-        if let Some(found) = self.pools[first].pick(self, &mut ask) {
+        match &self.subsets {
+            None => self.pick_whole(&mut ask),
+            Some(subsets) => subsets.pick(self, ask),
+        }
+    }
+
+    fn pick_whole(&self, ask: &mut Ask<'_>) -> Option<usize> {
+        let first = self.pool(ask)?;
+        if let Some(found) = self.pools[first].pick(self, ask) {
             return Some(found);
         }
         let mut others = (0..self.pools.len()).filter(|other| *other != first);
-        others.find_map(|other| self.pools[other].pick(self, &mut ask))
+        others.find_map(|other| self.pools[other].pick(self, ask))
     }
 
     /// Some priority is in a panic: its unhealthy endpoints are used like the others.

@@ -23,10 +23,10 @@ pub(super) enum Table {
 }
 
 /// An endpoint with its part of the whole, which is 1.
-struct Part {
+pub(super) struct Part {
     key: String,
-    index: u32,
-    part: f64,
+    pub index: u32,
+    pub part: f64,
 }
 
 impl Table {
@@ -59,7 +59,7 @@ impl Table {
     }
 }
 
-fn parts(set: &EndpointSet, settings: &Settings, groups: &[(u64, Vec<Member>)]) -> Vec<Part> {
+pub(super) fn parts(set: &EndpointSet, settings: &Settings, groups: &[(u64, Vec<Member>)]) -> Vec<Part> {
     let of_groups: f64 = groups.iter().map(|(weight, _)| *weight as f64).sum();
     let mut parts = Vec::new();
     for (weight, members) in groups {

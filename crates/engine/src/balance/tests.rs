@@ -1,3 +1,5 @@
+mod subsets;
+
 use std::collections::BTreeMap;
 
 use ir::lb::{HashFunction, Maglev, Millionths, RingHash};
@@ -37,7 +39,14 @@ fn hits(balancer: &Balancer, count: usize, load: impl Fn(usize) -> u32) -> Vec<u
     let (mut cursor, mut dice) = (Cursor::default(), SplitMix(3));
     let mut hits = vec![0; count];
     for _ in 0..12_000 {
-        let ask = Ask { cursor: &mut cursor, hash: None, load: &load, skip: &|_| false, dice: &mut dice };
+        let ask = Ask {
+            cursor: &mut cursor,
+            hash: None,
+            criteria: None,
+            load: &load,
+            skip: &|_| false,
+            dice: &mut dice,
+        };
         if let Some(index) = balancer.pick(ask) {
             hits[index] += 1;
         }
@@ -157,6 +166,7 @@ fn hashes_stick_and_few_move() {
             let ask = Ask {
                 cursor: &mut cursor,
                 hash: Some(hash),
+                criteria: None,
                 load: &|_| 0,
                 skip: &|_| false,
                 dice: &mut dice,
@@ -189,7 +199,14 @@ fn skipped_ones_are_passed_over() {
             let (mut cursor, mut dice) = (Cursor(hash), SplitMix(hash));
             let mut pick = |skip: &dyn Fn(usize) -> bool| {
                 let hash = Some(crate::hash::xxh64(&hash.to_le_bytes()));
-                balancer.pick(Ask { cursor: &mut cursor, hash, load: &|_| 0, skip, dice: &mut dice })
+                balancer.pick(Ask {
+                    cursor: &mut cursor,
+                    hash,
+                    criteria: None,
+                    load: &|_| 0,
+                    skip,
+                    dice: &mut dice,
+                })
             };
             *seen.entry(pick(&|index| index == 0)).or_insert(0) += 1;
             assert_eq!(pick(&|index| index < 2), None, "the next priority gets no load");
@@ -198,4 +215,35 @@ fn skipped_ones_are_passed_over() {
         assert_eq!(seen, BTreeMap::from([(Some(1), 100)]), "{policy:?}");
     }
     assert!(balancer(&EndpointSet::default(), &Settings::new(RING)).is_empty());
+}
+
+#[test]
+fn bounded_loads_pass_over_who_has_too_much() {
+    let set = even(4);
+    for policy in [RING, LbPolicy::Maglev(Maglev { table_size: Some(251) })] {
+        let mut settings = Settings::new(policy);
+        let pick = |settings: &Settings, load: &dyn Fn(usize) -> u32| {
+            let (mut cursor, mut dice) = (Cursor::default(), SplitMix(3));
+            let ask = Ask {
+                cursor: &mut cursor,
+                hash: Some(42),
+                criteria: None,
+                load,
+                skip: &|_| false,
+                dice: &mut dice,
+            };
+            balancer(&set, settings).pick(ask).unwrap()
+        };
+        let own = pick(&settings, &|_| 0);
+        let busy = |index| if index == own { 9 } else { 1 };
+        assert_eq!(pick(&settings, &busy), own, "without a bound");
+        settings.common.hash_balance_factor = Some(120);
+        assert_eq!(pick(&settings, &|_| 0), own);
+        assert_eq!(pick(&settings, &|_| 5), own, "nobody has more than the others");
+        let other = pick(&settings, &busy);
+        assert_ne!(other, own);
+        assert_eq!(pick(&settings, &busy), other, "always the same");
+        // 13 requests and a factor of 1.2: four each.
+        assert_eq!(pick(&settings, &|index| if index == own { 4 } else { 3 }), own);
+    }
 }

@@ -1,4 +1,4 @@
-//! Numbers of circuit breakers and of outlier detection, under Envoy's names.
+//! Numbers of circuit breakers, of outlier detection and of health checks, under Envoy's names.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,6 +22,9 @@ pub fn samples(cluster: &Cluster) -> Vec<Sample> {
     }
     if cluster.config.outlier.is_some() {
         outliers(cluster, &mut push);
+    }
+    if !cluster.config.health_checks.is_empty() {
+        checks(cluster, &mut push);
     }
     all
 }
@@ -82,6 +85,25 @@ fn outliers(cluster: &Cluster, push: Push<'_>) {
         push(enforced_name, Kind::Counter, get(enforced));
         push(detected_name, Kind::Counter, get(detected));
     }
+}
+
+fn checks(cluster: &Cluster, push: Push<'_>) {
+    let stats = cluster.state.checks();
+    for (name, counter) in [
+        ("health_check.attempt", &stats.attempt),
+        ("health_check.success", &stats.success),
+        ("health_check.failure", &stats.failure),
+        ("health_check.network_failure", &stats.network_failure),
+        ("health_check.verify_cluster", &stats.verify_cluster),
+    ] {
+        push(name, Kind::Counter, counter.load(Ordering::Relaxed));
+    }
+    let endpoints = cluster.endpoints.endpoints().iter().zip(&cluster.destinations);
+    let checked = endpoints.filter(|(endpoint, _)| crate::config::checks::is_checked(endpoint));
+    let states: Vec<_> = checked.map(|(_, to)| to.endpoint.checked()).collect();
+    let healthy = states.iter().filter(|it| !it.failed).count() as u64;
+    push("health_check.healthy", Kind::Gauge, healthy);
+    push("health_check.degraded", Kind::Gauge, states.iter().filter(|it| it.degraded).count() as u64);
 }
 
 /// What was carried out, and what was found.

@@ -6,12 +6,13 @@ use std::fmt::Write;
 use ::http::StatusCode;
 use engine::regex::Regex;
 use ir::route::RoutingPriority;
-use ir::{Address, Endpoint, Health};
+use ir::{Address, Health};
 use serde_json::{Value, json};
-use upstream::{Destination, HostStats, Limits};
+use upstream::{HostStats, Limits};
 
 use super::{Answer, Query, json_answer, text};
 use crate::config::snapshot::Cluster;
+use crate::hosts::{Flag, Host};
 use crate::proxy::State;
 
 pub fn answer(state: &State, query: &Query) -> Answer {
@@ -32,11 +33,6 @@ pub fn answer(state: &State, query: &Query) -> Answer {
         as_text(&cluster.look(), dynamic(name), &mut out);
     }
     text(StatusCode::OK, out)
-}
-
-fn hosts(cluster: &Cluster) -> impl Iterator<Item = (usize, &Endpoint, &Destination)> {
-    let both = cluster.endpoints.endpoints().iter().zip(&cluster.destinations);
-    both.enumerate().map(|(index, (endpoint, to))| (index, endpoint, to))
 }
 
 /// `-1` where nothing was judged, as Envoy has it.
@@ -68,30 +64,29 @@ fn as_text(cluster: &Cluster, dynamic: bool, out: &mut String) {
         line(format_args!("{title}::max_retries::{retries}"));
     }
     line(format_args!("added_via_api::{dynamic}"));
-    for (index, endpoint, to) in hosts(cluster) {
-        let address = &endpoint.address;
+    for host in cluster.hosts() {
+        let Host { endpoint, locality, priority, .. } = &host;
+        let address = &host.address;
         let mut line = |text: std::fmt::Arguments<'_>| line(format_args!("{address}::{text}"));
-        for (stat, _, value) in numbers(cluster, to) {
+        for (stat, _, value) in numbers(cluster, &host) {
             line(format_args!("{stat}::{value}"));
         }
-        let (place, priority) =
-            cluster.endpoints.place(index).map_or_else(Default::default, |it| (it.0.clone(), it.1));
         line(format_args!("hostname::{}", endpoint.hostname));
-        line(format_args!("health_flags::{}", flags(endpoint, to)));
+        line(format_args!("health_flags::{}", host.flags_text()));
         line(format_args!("weight::{}", endpoint.weight.unwrap_or(1)));
-        line(format_args!("region::{}", place.region));
-        line(format_args!("zone::{}", place.zone));
-        line(format_args!("sub_zone::{}", place.sub_zone));
+        line(format_args!("region::{}", locality.region));
+        line(format_args!("zone::{}", locality.zone));
+        line(format_args!("sub_zone::{}", locality.sub_zone));
         line(format_args!("canary::false"));
         line(format_args!("priority::{priority}"));
-        let rates = to.endpoint.success_rates();
+        let rates = host.state.success_rates();
         line(format_args!("success_rate::{}", rate(rates[0])));
         line(format_args!("local_origin_success_rate::{}", rate(rates[1])));
     }
 }
 
 /// In the order of Envoy's text.
-fn numbers(cluster: &Cluster, to: &Destination) -> [(&'static str, bool, u64); 9] {
+fn numbers(cluster: &Cluster, host: &Host<'_>) -> [(&'static str, bool, u64); 9] {
     let HostStats {
         cx_active,
         cx_connect_fail,
@@ -101,7 +96,7 @@ fn numbers(cluster: &Cluster, to: &Destination) -> [(&'static str, bool, u64); 9
         rq_success,
         rq_timeout,
         rq_total,
-    } = to.endpoint.traffic().stats();
+    } = host.state.traffic().stats();
     // Only the cluster as a whole counts who waits.
     let waiting = if cluster.destinations.len() == 1 { cluster.state.pending() } else { 0 };
     [
@@ -117,44 +112,28 @@ fn numbers(cluster: &Cluster, to: &Destination) -> [(&'static str, bool, u64); 9
     ]
 }
 
-/// Why it gets no requests, or fewer.
-fn flags(endpoint: &Endpoint, to: &Destination) -> String {
-    let mut flags = String::new();
-    if to.endpoint.is_ejected() {
-        flags.push_str("/failed_outlier_check");
-    }
-    flags.push_str(match endpoint.health {
-        Health::Unknown | Health::Healthy => "",
-        Health::Unhealthy => "/failed_eds_health",
-        Health::Draining => "/eds_status_draining",
-        Health::Degraded => "/degraded_eds_health",
-    });
-    if flags.is_empty() { "healthy".to_owned() } else { flags }
-}
-
 fn as_json(cluster: &Cluster, dynamic: bool) -> Value {
-    let host = |(index, endpoint, to): (usize, &Endpoint, &Destination)| {
+    let host = |host: Host<'_>| {
+        let endpoint = host.endpoint;
         let number = |(name, gauge, value): (&str, bool, u64)| {
             let kind = if gauge { "GAUGE" } else { "COUNTER" };
             json!({ "name": name, "type": kind, "value": value.to_string() })
         };
-        let stats: Vec<Value> = numbers(cluster, to).into_iter().map(number).collect();
+        let stats: Vec<Value> = numbers(cluster, &host).into_iter().map(number).collect();
         let mut value = json!({
-            "address": address(&endpoint.address),
+            "address": address(&host.address),
             "stats": stats,
-            "health_status": health(endpoint, to),
+            "health_status": health(&host),
             "weight": endpoint.weight.unwrap_or(1),
         });
         if !endpoint.hostname.is_empty() {
             value["hostname"] = json!(endpoint.hostname.as_str());
         }
-        if let Some((place, priority)) = cluster.endpoints.place(index) {
-            value["locality"] = locality(place);
-            if priority > 0 {
-                value["priority"] = json!(priority);
-            }
+        value["locality"] = locality(host.locality);
+        if host.priority > 0 {
+            value["priority"] = json!(host.priority);
         }
-        let rates = to.endpoint.success_rates();
+        let rates = host.state.success_rates();
         for (name, rate) in ["success_rate", "local_origin_success_rate"].into_iter().zip(rates) {
             if let Some(rate) = rate {
                 value[name] = json!({ "value": rate });
@@ -162,7 +141,7 @@ fn as_json(cluster: &Cluster, dynamic: bool) -> Value {
         }
         value
     };
-    let hosts: Vec<Value> = hosts(cluster).map(host).collect();
+    let hosts: Vec<Value> = cluster.hosts().map(host).collect();
     let mut value = json!({
         "name": cluster.config.name.as_str(),
         "host_statuses": hosts,
@@ -201,16 +180,26 @@ fn locality(place: &model::Locality) -> Value {
     set.map(|(name, value)| (name.to_owned(), json!(value.as_str()))).collect()
 }
 
-fn health(endpoint: &Endpoint, to: &Destination) -> Value {
-    let status = match endpoint.health {
+/// `envoy.admin.v3.HostHealthStatus`.
+fn health(host: &Host<'_>) -> Value {
+    let status = match host.endpoint.health {
         Health::Unknown | Health::Healthy => "HEALTHY",
         Health::Unhealthy => "UNHEALTHY",
         Health::Draining => "DRAINING",
         Health::Degraded => "DEGRADED",
     };
     let mut value = json!({ "eds_health_status": status });
-    if to.endpoint.is_ejected() {
-        value["failed_outlier_check"] = json!(true);
+    for flag in &host.flags {
+        let name = match flag {
+            Flag::FailedActiveHc => "failed_active_health_check",
+            Flag::FailedOutlierCheck => "failed_outlier_check",
+            Flag::DegradedActiveHc => "failed_active_degraded_check",
+            Flag::PendingActiveHc => "pending_active_hc",
+            Flag::ActiveHcTimeout => "active_hc_timeout",
+            // The status says these.
+            Flag::FailedEdsHealth | Flag::DegradedEdsHealth | Flag::EdsStatusDraining => continue,
+        };
+        value[name] = json!(true);
     }
     value
 }

@@ -8,7 +8,6 @@ use ::http::StatusCode;
 use serde_json::json;
 
 use super::{Answer, PROMETHEUS, Query, json_answer, process, text, typed};
-use crate::config::snapshot::Cluster;
 use crate::proxy::State;
 use crate::telemetry::{Kind, Sample, Scope, collect, export, istio_export};
 
@@ -35,9 +34,9 @@ fn samples(state: &State) -> Vec<Sample> {
         let members = cluster.membership();
         let connections = cluster.used().map_or(0, |used| used.state.connections());
         all.push(gauge("membership_total", members.total));
-        let ejected = cluster.used().map_or(0, |used| ejected(used));
-        all.push(gauge("membership_healthy", members.healthy.saturating_sub(ejected)));
+        all.push(gauge("membership_healthy", members.healthy));
         all.push(gauge("membership_degraded", members.degraded));
+        all.push(gauge("membership_excluded", members.excluded));
         all.push(gauge("upstream_cx_active", connections));
         all.extend(cluster.used().into_iter().flat_map(|used| super::breakers::samples(used)));
     }
@@ -66,13 +65,6 @@ fn samples(state: &State) -> Vec<Sample> {
 fn days_until_first_expiry(state: &State) -> Option<u64> {
     let all = state.secrets.certificates().into_iter();
     all.map(|(_, it)| super::certs::days_left(it.names.not_after, std::time::SystemTime::now())).min()
-}
-
-/// How many endpoints that would be healthy are not, for the moment.
-fn ejected(cluster: &Cluster) -> u32 {
-    let both = cluster.endpoints.endpoints().iter().zip(&cluster.destinations);
-    let would = |it: &ir::Endpoint| matches!(it.health, ir::Health::Unknown | ir::Health::Healthy);
-    both.filter(|(endpoint, to)| would(endpoint) && to.endpoint.is_ejected()).count() as u32
 }
 
 /// What Istio's agent asks for to know whether the proxy has its configuration.

@@ -1,12 +1,14 @@
 //! From `ir` to what runs: expressions, chains, TLS settings, access log formats.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use engine::Problem;
 use engine::balance::EndpointSet;
+use engine::names::Answers;
 use engine::overrides::RateLimit;
 use engine::route::RouteTable;
 use identity::{ClientTls, SecretStore, ServerTls};
@@ -18,6 +20,7 @@ use ir::jwt::Jwks;
 use ir::listener::ListenerFilter;
 use ir::{Address, Direction, FilterChain, HttpConnectionManager, LoadAssignment, UpstreamTls};
 use stdx::Str;
+use upstream::{Destination, Named};
 
 use super::refuse;
 use super::snapshot::{
@@ -226,7 +229,6 @@ fn alpn(protocols: &[Str]) -> Arc<[Str]> {
 /// # Errors
 /// What cannot be compiled, by field.
 pub fn routes(config: &Arc<ir::RouteConfig>) -> Result<RouteTable, Problem> {
-    refuse::routes(config)?;
     RouteTable::compile(config.clone())
 }
 
@@ -317,9 +319,10 @@ fn transport(
 }
 
 /// The same cluster with other endpoints. TLS settings and their sessions are shared.
-pub fn with_endpoints(cluster: &Cluster, assignment: &LoadAssignment) -> Cluster {
+/// `answers` is what names have resolved to, where they stay names.
+pub fn with_endpoints(cluster: &Cluster, assignment: &LoadAssignment, answers: Option<&Answers>) -> Cluster {
     let endpoints = Arc::new(EndpointSet::compile(assignment));
-    with_destinations(Cluster { endpoints, destinations: Vec::new(), ..cluster.clone() })
+    place(Cluster { endpoints, destinations: Vec::new(), ..cluster.clone() }, answers)
 }
 
 /// The new settings with the TLS contexts (and so the sessions) of the old ones, where TLS did
@@ -330,14 +333,32 @@ pub fn carry_over(new: Cluster, old: &Cluster) -> Cluster {
     with_destinations(Cluster { transports, ..new })
 }
 
-fn with_destinations(mut cluster: Cluster) -> Cluster {
+fn with_destinations(cluster: Cluster) -> Cluster {
+    place(cluster, None)
+}
+
+fn place(mut cluster: Cluster, answers: Option<&Answers>) -> Cluster {
     let of = |endpoint: &ir::Endpoint| {
         let transport = transport_index(&cluster.config, &endpoint.transport_metadata);
-        cluster.destination(&endpoint.address, transport)
+        let named = named(endpoint, answers).map(Arc::new);
+        Destination { named, ..cluster.destination(&endpoint.address, transport) }
     };
     cluster.destinations = cluster.endpoints.endpoints().iter().map(of).collect();
     cluster.balance = Balance::new(&cluster.config, &cluster.endpoints, &cluster.destinations);
     cluster
+}
+
+/// What an endpoint is called, and where its name leads.
+fn named(endpoint: &ir::Endpoint, answers: Option<&Answers>) -> Option<Named> {
+    let (name, addresses) = match &endpoint.address {
+        Address::Name { host, port } => {
+            let found = answers.and_then(|answers| answers.get(host)).map_or(&[][..], |found| found);
+            (host, found.iter().map(|ip| SocketAddr::new(*ip, *port)).collect())
+        }
+        Address::Socket(_) | Address::Pipe(_) => (&endpoint.hostname, Vec::new()),
+    };
+    let hostname = if endpoint.hostname.is_empty() { name } else { &endpoint.hostname };
+    (!hostname.is_empty()).then(|| Named { hostname: hostname.clone(), addresses })
 }
 
 /// Names of clusters that a listener's TCP proxies and inline routes send to, and of route

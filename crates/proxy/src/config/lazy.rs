@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
+use engine::balance::Availability;
+use engine::names::Answers;
 use identity::SecretStore;
 use ir::tls::{CertificateSource, CommonTls, RootsSource, SdsRef};
-use ir::{ClusterDiscovery, Health, LoadAssignment};
+use ir::{ClusterDiscovery, LoadAssignment};
 use stdx::Str;
 
 use super::kept::Kept;
@@ -19,6 +21,10 @@ pub struct Context {
 
 /// What is known of a cluster before anybody uses it: it was compiled once to see that it can be.
 pub struct Checked {
+    /// There are active health checks.
+    pub has_checks: bool,
+    /// Its endpoints are found by resolving names.
+    pub has_names: bool,
     /// Its endpoints' name in discovery, if they come from there.
     pub eds: Option<Str>,
     pub needs: Arc<Needs>,
@@ -33,20 +39,28 @@ pub struct Membership {
     pub total: u32,
     pub healthy: u32,
     pub degraded: u32,
+    /// New, and not checked yet, where such endpoints are left out of account.
+    pub excluded: u32,
 }
 
 impl Membership {
     pub fn of(assignment: &LoadAssignment) -> Self {
         let mut members = Membership::default();
         for endpoint in assignment.localities.iter().flat_map(|locality| &locality.endpoints) {
-            members.total += 1;
-            match endpoint.health {
-                Health::Unknown | Health::Healthy => members.healthy += 1,
-                Health::Degraded => members.degraded += 1,
-                Health::Unhealthy | Health::Draining => {}
-            }
+            members.count(Availability::of(endpoint.health));
         }
         members
+    }
+
+    /// Counts one more.
+    pub fn count(&mut self, availability: Availability) {
+        self.total += 1;
+        match availability {
+            Availability::Healthy => self.healthy += 1,
+            Availability::Degraded => self.degraded += 1,
+            Availability::Excluded => self.excluded += 1,
+            Availability::Unhealthy => {}
+        }
     }
 }
 
@@ -134,10 +148,13 @@ impl Checked {
             Some(Arc::new(compile::cluster(config, &context.secrets, &context.registry)?))
         };
         refuse::report_names(config);
+        refuse::report_checks(config);
         let needs = Needs::of(config);
         let needs = if needs == **like { like.clone() } else { Arc::new(needs) };
         let own = config.discovery.assignment().map(Membership::of).unwrap_or_default();
-        Ok(Checked { eds: eds_name(config).cloned(), needs, own, prepared })
+        let has_checks = !config.health_checks.is_empty();
+        let has_names = !engine::names::hosts(&config.discovery).is_empty();
+        Ok(Checked { has_checks, has_names, eds: eds_name(config).cloned(), needs, own, prepared })
     }
 }
 
@@ -155,6 +172,8 @@ pub struct LazyCluster {
     checked: Arc<Checked>,
     /// Endpoints that are not part of the settings.
     assignment: Option<Arc<Kept<LoadAssignment>>>,
+    /// What names have resolved to.
+    answers: Option<Arc<Answers>>,
     members: Membership,
     context: Arc<Context>,
     compiled: OnceLock<Arc<Cluster>>,
@@ -167,6 +186,7 @@ impl LazyCluster {
         settings: Arc<Kept<ir::Cluster>>,
         checked: Arc<Checked>,
         assignment: Option<(Arc<Kept<LoadAssignment>>, Membership)>,
+        answers: Option<Arc<Answers>>,
         context: Arc<Context>,
         before: Option<&LazyCluster>,
     ) -> Self {
@@ -175,7 +195,7 @@ impl LazyCluster {
             None => (None, checked.own),
         };
         let compiled = OnceLock::new();
-        let cluster = LazyCluster { settings, checked, assignment, members, context, compiled };
+        let cluster = LazyCluster { settings, checked, assignment, answers, members, context, compiled };
         let prepared = cluster.checked.prepared.is_some();
         if let Some((before, used)) = before.and_then(|before| Some((before, before.used()?))) {
             let _ = cluster.compiled.set(cluster.compile(Some((before, used))));
@@ -200,8 +220,13 @@ impl LazyCluster {
         self.used().cloned().unwrap_or_else(|| self.compile(None))
     }
 
+    /// How many there are, and are well at the moment.
     pub fn membership(&self) -> Membership {
-        self.members
+        self.used().map_or(self.members, |used| used.membership())
+    }
+
+    pub fn has_checks(&self) -> bool {
+        self.checked.has_checks
     }
 
     fn compile(&self, before: Option<(&LazyCluster, &Arc<Cluster>)>) -> Arc<Cluster> {
@@ -217,7 +242,9 @@ impl LazyCluster {
             _ => settings,
         };
         match &self.assignment {
-            Some(assignment) => Arc::new(compile::with_endpoints(&carried, &assignment.value())),
+            Some(assignment) => {
+                Arc::new(compile::with_endpoints(&carried, &assignment.value(), self.answers.as_deref()))
+            }
             None => carried,
         }
     }

@@ -3,9 +3,11 @@
 //! Lives on the admin thread. A resource takes effect when everything it names is there (make
 //! before break); what was removed lives on while something active names it.
 
+pub mod checks;
 pub mod compile;
 pub mod kept;
 pub mod lazy;
+pub mod names;
 mod refuse;
 mod retire;
 pub mod snapshot;
@@ -16,7 +18,7 @@ mod warm;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -25,6 +27,7 @@ use arc_swap::ArcSwap;
 use identity::SecretStore;
 use ir::{Bootstrap, Resource, ResourceType};
 use stdx::Str;
+use upstream::probe::Probe;
 use xds_client::{AdsHandle, Reject, Update};
 
 pub use snapshot::Snapshot;
@@ -84,6 +87,13 @@ pub struct Config {
     retired: Vec<Arc<Snapshot>>,
     /// Everything that came first has taken effect once.
     ready: bool,
+    /// New clusters that wait for the first checks of their endpoints.
+    unchecked: HashMap<Str, Arc<lazy::LazyCluster>>,
+    /// Who is to be checked from now on, for the worker that does it.
+    probes: Vec<(Str, Vec<Probe>)>,
+    /// What host names have resolved to, by cluster.
+    names: HashMap<Str, names::Names>,
+    lookups: Vec<names::Lookup>,
 }
 
 impl Config {
@@ -107,6 +117,10 @@ impl Config {
             published: Arc::new(Published::new()),
             retired: Vec::new(),
             ready: false,
+            unchecked: HashMap::new(),
+            probes: Vec::new(),
+            names: HashMap::new(),
+            lookups: Vec::new(),
             bootstrap: Bootstrap::default(),
         };
         for secret in &bootstrap.secrets {
@@ -240,6 +254,11 @@ impl Config {
     /// Whether some replaced snapshot may still be held.
     pub fn has_retired(&self) -> bool {
         !self.retired.is_empty()
+    }
+
+    /// Clusters whose endpoints are to be checked in another way than before: no probes, no checks.
+    pub fn take_probes(&mut self) -> Vec<(Str, Vec<Probe>)> {
+        std::mem::take(&mut self.probes)
     }
 
     /// Whether the first clusters and listeners are in and in effect.

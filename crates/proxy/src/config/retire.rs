@@ -28,7 +28,12 @@ impl Config {
                     continue;
                 }
                 self.clusters.entries.remove(&name);
-                settled.changed |= self.active.clusters.remove(&name).is_some();
+                self.forget_names(&name);
+                let (waiting, active) = (self.unchecked.remove(&name), self.active.clusters.remove(&name));
+                settled.changed |= active.is_some();
+                if waiting.or(active).is_some_and(|cluster| cluster.has_checks()) {
+                    self.probes.push((name, Vec::new()));
+                }
             }
         }
         // Only what was named once goes: a message may come before the one that names it.

@@ -257,6 +257,7 @@ impl Cluster {
             tls: transport.tls.clone(),
             transport_key: transport.key,
             proxy_protocol: transport.proxy_protocol,
+            named: None,
         }
     }
 

@@ -10,7 +10,7 @@ use stdx::Str;
 use super::kept::Kept;
 use super::lazy::{LazyCluster, Membership};
 use super::snapshot::Listener;
-use super::{Config, compile};
+use super::{Config, checks, compile};
 
 /// What settling did.
 #[derive(Debug, Default)]
@@ -30,12 +30,16 @@ impl Config {
         let mut settled = Settled::default();
         self.forget_what_came();
         self.settle_clusters(now, &mut settled);
+        self.settle_unchecked(&mut settled);
         self.settle_routes(now, &mut settled);
         self.settle_listeners(now, &mut settled);
         self.drop_removed(now, &mut settled);
         let all_seen = (!self.bootstrap.cds_over_ads || self.clusters.seen)
             && (!self.bootstrap.lds_over_ads || self.listeners.seen);
-        self.ready |= all_seen && self.clusters.open.is_empty() && self.listeners.open.is_empty();
+        self.ready |= all_seen
+            && self.unchecked.is_empty()
+            && self.clusters.open.is_empty()
+            && self.listeners.open.is_empty();
         settled.again = match (settled.again, self.missing.next_end(now)) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -72,7 +76,11 @@ impl Config {
         }
         for name in self.clusters.take_open() {
             match self.warm_cluster(&name, now, settled) {
+                Some(cluster) if self.first_checks_are_due(&name, &cluster) => {
+                    self.unchecked.insert(name, cluster);
+                }
                 Some(cluster) => {
+                    self.unchecked.remove(&name);
                     self.active.clusters.insert(name, cluster);
                     settled.changed = true;
                 }
@@ -88,8 +96,18 @@ impl Config {
         let entry = self.clusters.entries.get(name).filter(|entry| entry.removed.is_none())?;
         let (settings, checked) = (entry.value.clone(), entry.compiled.clone());
         let secrets = checked.needs.missing(&self.context.secrets);
+        let mut answers = None;
         let assignment = match &checked.eds {
-            None => None,
+            None if checked.has_names => {
+                let (found, answered) = self.of_names(name, &settings.value())?;
+                answers = Some(answered);
+                let members = Membership::of(&found);
+                Some((Arc::new(Kept::new(&Arc::new(found))), members))
+            }
+            None => {
+                self.forget_names(name);
+                None
+            }
             Some(eds) => match self.endpoints.entries.get(eds) {
                 Some(entry) => Some((entry.value.clone(), *entry.compiled)),
                 None if self.has_discovery()
@@ -104,7 +122,34 @@ impl Config {
             return None;
         }
         let before = self.active.clusters.get(name).map(|before| &**before);
-        Some(Arc::new(LazyCluster::new(settings, checked, assignment, self.context.clone(), before)))
+        Some(Arc::new(LazyCluster::new(settings, checked, assignment, answers, self.context.clone(), before)))
+    }
+
+    /// Has the endpoints of a cluster checked. Whether it has to wait for that: a new one does, until
+    /// each of them was asked once, however that ended.
+    fn first_checks_are_due(&mut self, name: &Str, cluster: &LazyCluster) -> bool {
+        let before = self.active.clusters.get(name);
+        if !cluster.has_checks() {
+            if before.is_some_and(|before| before.has_checks()) || self.unchecked.contains_key(name) {
+                self.probes.push((name.clone(), Vec::new()));
+            }
+            return false;
+        }
+        let (new, cluster) = (before.is_none(), cluster.get());
+        self.probes.push((name.clone(), checks::probes(cluster)));
+        new && cluster.awaits_checks()
+    }
+
+    /// Takes clusters into use whose endpoints have been checked.
+    fn settle_unchecked(&mut self, settled: &mut Settled) {
+        let ready = self.unchecked.iter().filter(|(_, cluster)| !cluster.get().awaits_checks());
+        let ready: Vec<Str> = ready.map(|(name, _)| name.clone()).collect();
+        for name in ready {
+            if let Some(cluster) = self.unchecked.remove(&name) {
+                self.active.clusters.insert(name, cluster);
+                settled.changed = true;
+            }
+        }
     }
 
     /// Whether a cluster that is not there may still come. At the start, one that the first

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
 use engine::outlier;
-use engine::retry::Outcome;
+use engine::retry::{Conditions, Outcome};
 use ir::route::HostRewrite;
 use upstream::{Breaker, Destination, Failure, Response, SendError, Traffic};
 
@@ -22,7 +22,10 @@ use crate::telemetry::ClusterStats;
 /// How an attempt ended, other than by a response.
 pub(super) enum Ended {
     Failed(SendError),
-    PerTryTimeout,
+    /// `idle`: nothing came for too long.
+    PerTryTimeout {
+        idle: bool,
+    },
     /// Nothing more is tried after these.
     Final(Stop),
 }
@@ -33,7 +36,7 @@ pub(super) async fn attempt(
     plan: &Plan,
     to: &Destination,
 ) -> Result<Response<Attempt>, Ended> {
-    ctx.record.upstream_host = Some(to.endpoint.address.clone());
+    ctx.record.upstream_host = Some(to.address());
     if ctx.route.as_ref().is_some_and(|chosen| chosen.vhost().include_request_attempt_count) {
         ctx.head.set("x-envoy-attempt-count", itoa::Buffer::new().format(ctx.record.attempts));
     }
@@ -53,7 +56,8 @@ pub(super) async fn attempt(
         clock.poll_over(cx).map(|over| {
             Err(match over {
                 Over::Response => Ended::Final(Stop::Timeout),
-                Over::PerTry => Ended::PerTryTimeout,
+                Over::PerTry => Ended::PerTryTimeout { idle: false },
+                Over::PerTryIdle => Ended::PerTryTimeout { idle: true },
                 Over::Stream => Ended::Final(Stop::MaxDuration),
                 Over::Idle => Ended::Final(Stop::StreamIdle),
             })
@@ -72,10 +76,8 @@ pub(super) async fn attempt(
 fn auto_host(ctx: &mut Context, to: &Destination) {
     let Some(chosen) = ctx.route.clone() else { return };
     let ir::RouteAction::Forward(forward) = &chosen.route().action else { return };
-    if let (Some(HostRewrite::Auto), ir::Address::Name { host, .. }) =
-        (&forward.host_rewrite, &to.endpoint.address)
-    {
-        super::headers::rewrite_host(ctx, forward, host.as_bytes());
+    if let (Some(HostRewrite::Auto), Some(named)) = (&forward.host_rewrite, &to.named) {
+        super::headers::rewrite_host(ctx, forward, named.hostname.as_bytes());
     }
 }
 
@@ -119,8 +121,11 @@ fn count(plan: &Plan, at: &Traffic, result: &Result<Response<Attempt>, Ended>) {
             Failure::Protocol => bump(&at.error),
             Failure::RequestBody(_) | Failure::Unsendable(_) => bump(&at.neither),
         },
-        Err(Ended::PerTryTimeout) => {
-            stats.rq_per_try_timeout.inc();
+        Err(Ended::PerTryTimeout { idle }) => {
+            match idle {
+                false => stats.rq_per_try_timeout.inc(),
+                true => stats.rq_per_try_idle_timeout.inc(),
+            }
             bump(&at.timeout);
         }
         Err(Ended::Final(Stop::Timeout)) => {
@@ -148,17 +153,32 @@ fn outlier_outcome(is_grpc: bool, result: &Result<Response<Attempt>, Ended>) -> 
             Failure::Overflow(_) | Failure::RequestBody(_) | Failure::Unsendable(_) => None,
             _ => Some(outlier::Outcome::LocalFailure),
         },
-        Err(Ended::PerTryTimeout | Ended::Final(Stop::Timeout)) => Some(outlier::Outcome::LocalTimeout),
+        Err(Ended::PerTryTimeout { .. } | Ended::Final(Stop::Timeout)) => {
+            Some(outlier::Outcome::LocalTimeout)
+        }
         Err(Ended::Final(_)) => None,
     }
 }
 
-pub(super) fn outcome_of(response: &Response<Attempt>) -> Outcome {
+pub(super) fn outcome_of(response: &Response<Attempt>, conditions: Option<&Conditions>) -> Outcome {
     let head = &response.head;
+    let any = |name: &str, wanted: &mut dyn FnMut(&[u8]) -> bool| {
+        if name == ":status" {
+            return Some(wanted(head.status().to_string().as_bytes()));
+        }
+        let mut found = None;
+        head.for_each(|field, value| {
+            if field.eq_ignore_ascii_case(name.as_bytes()) {
+                found = Some(found.unwrap_or(false) || wanted(value));
+            }
+        });
+        found
+    };
     Outcome::Response {
         status: head.status(),
         grpc_status: head.get("grpc-status").and_then(number),
         rate_limited: head.get("x-envoy-ratelimited").is_some(),
+        retriable_header: conditions.is_some_and(|conditions| conditions.fit(any)),
     }
 }
 

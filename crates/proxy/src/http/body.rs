@@ -244,6 +244,11 @@ impl RequestBody {
         matches!((end, limit), (Some(end), Some(limit)) if end.elapsed() >= limit)
     }
 
+    /// The time since the request's end; zero before it.
+    pub fn elapsed(&self) -> Duration {
+        self.0.borrow().progress.request_end.get().map_or(Duration::ZERO, |end| end.elapsed())
+    }
+
     /// The body from its beginning, as one attempt sends it.
     pub fn attempt(&self) -> Attempt {
         Attempt { inner: self.0.clone(), next: 0, taken: 0 }

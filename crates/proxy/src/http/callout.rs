@@ -65,7 +65,7 @@ pub async fn ask(
         head.set("x-envoy-expected-rq-timeout-ms", limit.as_millis().to_string());
     }
     let cluster = ctx.snapshot.cluster(cluster).ok_or(Unanswered::NoCluster)?;
-    let to = super::forward::destination(&worker, original, cluster).ok_or(Unanswered::NoCluster)?;
+    let to = super::pick::destination(&worker, original, cluster).ok_or(Unanswered::NoCluster)?;
     let exchange = exchange(&worker, &to, &head, body);
     if limit.is_zero() {
         return exchange.await;

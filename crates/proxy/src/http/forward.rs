@@ -1,29 +1,28 @@
 //! Sending a request on: pick → pool → send → retry?
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use engine::balance::Criteria;
 use engine::grpc;
 use engine::retry::{self, Decision, Retries};
 use engine::timeouts::{self, Timeouts};
-use ir::route::{Forward, RoutingPriority};
-use ir::{Address, ClusterDiscovery, HttpProtocol};
-use upstream::{Body as _, BodyKind, Destination, Interim, Limits as BreakerLimits, Response, SendOptions};
+use ir::route::{Forward, RouteClusters, RoutingPriority};
+use ir::{Address, HttpProtocol};
+use upstream::{Body as _, BodyKind, Interim, Limits as BreakerLimits, Response, SendOptions};
 
 use super::attempt::{Ended, attempt, outcome_of};
 use super::body::{Attempt, RequestBody, number};
 use super::context::Context;
 use super::limits::Limits;
 use super::outgoing::Outgoing;
+use super::pick::pick;
 use super::respond::{Answer, Stop};
 use super::{filters, headers, mirror, redirect, upgrade};
 use crate::access_log::Flag;
-use crate::balance::Pick;
 use crate::config::snapshot::Cluster;
 use crate::telemetry::ClusterStats;
-use crate::worker::Worker;
 
 /// How often a request is sent again that an endpoint refused to look at (`REFUSED_STREAM`, or left
 /// out of its GOAWAY): that is no retry, and no policy is asked.
@@ -43,7 +42,9 @@ pub(super) struct Plan {
     pub(super) body: RequestBody,
     pub(super) options: SendOptions,
     /// Of the request, for balancers that hash.
-    hash: Option<u64>,
+    pub(super) hash: Option<u64>,
+    /// What its route asks of endpoints, for clusters with subsets.
+    pub(super) criteria: Option<Criteria>,
     /// The priority of the route.
     priority: RoutingPriority,
     /// HTTP/2 may be spoken upstream.
@@ -57,6 +58,8 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
     let chosen = ctx.route.clone();
     let of_vhost = chosen.as_ref().and_then(|chosen| chosen.vhost().retry.as_ref());
     let policy = forward.retry.as_ref().or(of_vhost);
+    let conditions = chosen.as_ref().and_then(|it| it.table.retry(it.vhost, it.route));
+    let policy = policy.filter(|_| conditions.is_none_or(|conditions| conditions.allow(&ctx.head)));
     let mut retries = Retries::new(policy);
     let safe = upstream::is_idempotent(ctx.head.method());
     if retries.possible() || plan.may_be_refused || safe || forward.internal_redirect.is_some() {
@@ -78,9 +81,11 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
         };
         let sent = attempt(ctx, &plan, to).await;
         let outcome = match &sent {
-            Ok(response) => policy.map(|_| outcome_of(response)),
+            // Who says that he is overloaded is not asked more than once.
+            Ok(response) if response.head.get("x-envoy-overloaded").is_some() => None,
+            Ok(response) => policy.map(|_| outcome_of(response, conditions)),
             Err(Ended::Failed(error)) => error.outcome(),
-            Err(Ended::PerTryTimeout) => Some(retry::Outcome::PerTryTimeout),
+            Err(Ended::PerTryTimeout { .. }) => Some(retry::Outcome::PerTryTimeout),
             Err(Ended::Final(_)) => None,
         };
         if matches!(outcome, Some(retry::Outcome::RefusedStream)) && replays < REPLAYS && plan.body.is_kept()
@@ -120,6 +125,7 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
             }
             drop(sent);
             wait(&plan, asked.unwrap_or(after)).await?;
+            tell_time(ctx, &plan);
             continue;
         }
         if let Ok(response) = &sent
@@ -165,8 +171,10 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
     }
     let hash = hash(ctx, forward, &cluster);
     let client = (ctx.conn.info.remote, ctx.conn.info.local);
+    let criteria = cluster.config.subsets.is_some().then(|| criteria(ctx, forward));
     Ok(Plan {
         hash,
+        criteria,
         priority: forward.priority,
         stats: ctx.conn.worker.stats.cluster(&cluster.config.name),
         cluster,
@@ -183,6 +191,7 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
         limits: Limits {
             response: times.response,
             per_try: times.per_try,
+            per_try_idle: times.per_try_idle,
             idle: ctx.stream_idle,
             stream: ctx.deadline,
         },
@@ -201,6 +210,17 @@ fn hash(ctx: &mut Context, forward: &Forward, cluster: &Cluster) -> Option<u64> 
     let cookies = found.cookies.iter().map(|(cookie, value)| engine::hash::set_cookie(cookie, *value));
     ctx.sticky = cookies.collect();
     found.hash
+}
+
+/// `metadata_match` of the route, and of the weighted cluster that was chosen.
+fn criteria(ctx: &Context, forward: &Forward) -> Criteria {
+    let mut criteria = forward.metadata_match.clone();
+    if let (RouteClusters::Weighted(all), Some(index)) = (&forward.clusters, ctx.weighted)
+        && let Some(cluster) = all.get(index)
+    {
+        criteria.extend(cluster.metadata_match.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    criteria
 }
 
 /// Lets the upstream say 100, where HTTP/1 is spoken to it. Otherwise we say it, as soon as the body
@@ -225,71 +245,22 @@ fn timeouts(ctx: &mut Context, forward: &Forward) -> Timeouts {
     times
 }
 
-/// Where an attempt goes. An endpoint of the cluster is not copied: its counts are shared by all
-/// workers, and so would be the cache lines that a copy writes to.
-enum Picked {
-    Endpoint(usize),
-    Original(Rc<Destination>),
-}
-
-impl Picked {
-    fn destination<'a>(&'a self, cluster: &'a Cluster) -> Option<&'a Destination> {
-        match self {
-            Picked::Endpoint(index) => cluster.destinations.get(*index),
-            Picked::Original(to) => Some(to),
-        }
-    }
-}
-
-fn pick(ctx: &mut Context, plan: &Plan, tried: &[Address]) -> Option<Picked> {
-    let picked = match find(&ctx.conn.worker, ctx.conn.info.local, &plan.cluster, plan.hash, tried)? {
-        Found::Original(to) => return Some(Picked::Original(to)),
-        Found::Endpoint(picked) => picked,
-    };
-    if picked.panic {
-        plan.stats.lb_healthy_panic.inc();
-    }
-    ctx.endpoint_workload =
-        plan.cluster.endpoints.endpoints().get(picked.index).and_then(|endpoint| endpoint.workload.clone());
-    Some(Picked::Endpoint(picked.index))
-}
-
-/// A destination in a cluster, for requests that are nobody's (mirrors, questions of filters).
-pub(super) fn destination(
-    worker: &Rc<Worker>,
-    original: SocketAddr,
-    cluster: &Cluster,
-) -> Option<Destination> {
-    match find(worker, original, cluster, None, &[])? {
-        Found::Original(to) => Some((*to).clone()),
-        Found::Endpoint(picked) => cluster.destinations.get(picked.index).cloned(),
-    }
-}
-
-enum Found {
-    Endpoint(Pick),
-    Original(Rc<Destination>),
-}
-
-fn find(
-    worker: &Rc<Worker>,
-    original: SocketAddr,
-    cluster: &Cluster,
-    hash: Option<u64>,
-    tried: &[Address],
-) -> Option<Found> {
-    if matches!(cluster.config.discovery, ClusterDiscovery::OriginalDst) {
-        return Some(Found::Original(worker.original(cluster, original)));
-    }
-    cluster.pick(worker, hash, tried).map(Found::Endpoint)
-}
-
 async fn wait(plan: &Plan, after: Duration) -> Result<(), Stop> {
     tokio::time::sleep(after).await;
     match plan.body.time_is_over(plan.limits.response) {
         true => Err(Stop::Timeout),
         false => Ok(()),
     }
+}
+
+/// Another attempt has no more time than is left of the whole.
+fn tell_time(ctx: &mut Context, plan: &Plan) {
+    let Some(expected) = timeouts::expected(plan.limits.response, plan.limits.per_try, plan.body.elapsed())
+    else {
+        return;
+    };
+    let name = "x-envoy-expected-rq-timeout-ms";
+    ctx.head.set(name, itoa::Buffer::new().format(expected.as_millis() as u64));
 }
 
 /// The last attempt's end becomes the answer.
@@ -312,7 +283,7 @@ fn settle(
             Ok(Outcome::Answer(answer(ctx, plan, response)))
         }
         Err(Ended::Failed(error)) => Err(Stop::Upstream { error, retried }),
-        Err(Ended::PerTryTimeout) => Err(Stop::PerTryTimeout),
+        Err(Ended::PerTryTimeout { idle }) => Err(Stop::PerTryTimeout { idle }),
         Err(Ended::Final(stop)) => Err(stop),
     }
 }

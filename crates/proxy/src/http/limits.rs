@@ -16,6 +16,8 @@ pub enum Over {
     /// The route's timeout, from the end of the request.
     Response,
     PerTry,
+    /// Nothing came from the upstream, or went there.
+    PerTryIdle,
     /// The stream's duration.
     Stream,
     /// Nothing moved.
@@ -27,6 +29,7 @@ pub enum Over {
 pub struct Limits {
     pub response: Option<Duration>,
     pub per_try: Option<Duration>,
+    pub per_try_idle: Option<Duration>,
     pub idle: Option<Duration>,
     pub stream: Option<Instant>,
 }
@@ -38,16 +41,15 @@ impl Limits {
         let end = progress.request_end.get();
         let response = self.response.and_then(|limit| Some((end? + limit, Over::Response)));
         let per_try = self.per_try.and_then(|limit| Some((end?.max(begin) + limit, Over::PerTry)));
-        let idle = self.idle.map(|limit| {
-            let since = progress.last_moved.get().map_or(begin, |moved| moved.max(begin));
-            (since + limit, Over::Idle)
-        });
+        let moved = progress.last_moved.get().map_or(begin, |moved| moved.max(begin));
+        let idle = self.idle.map(|limit| (moved + limit, Over::Idle));
+        let try_idle = self.per_try_idle.map(|limit| (moved + limit, Over::PerTryIdle));
         let stream = self.stream.map(|end| (end, Over::Stream));
         let first = |a: Option<(Instant, Over)>, b: Option<(Instant, Over)>| match (a, b) {
             (Some(a), Some(b)) => Some(if b.0 < a.0 { b } else { a }),
             (one, other) => one.or(other),
         };
-        first(first(first(response, stream), per_try), idle)
+        first(first(first(first(response, stream), per_try), try_idle), idle)
     }
 }
 
@@ -120,8 +122,13 @@ mod tests {
     fn the_first_limit_counts() {
         let begin = Instant::now();
         let progress = Progress::default();
-        let all =
-            Limits { response: MS(50), per_try: MS(20), idle: MS(100), stream: MS(30).map(|d| begin + d) };
+        let all = Limits {
+            response: MS(50),
+            per_try: MS(20),
+            idle: MS(100),
+            stream: MS(30).map(|d| begin + d),
+            ..Limits::default()
+        };
         let next = |limits: &Limits| limits.next(&progress, begin).map(|(end, over)| (end - begin, over));
         assert_eq!(next(&Limits::default()), None);
         let no_stream = Limits { stream: None, ..all };
@@ -133,6 +140,8 @@ mod tests {
         progress.last_moved.set(MS(40).map(|d| begin + d));
         let idle = Limits { idle: MS(100), ..Limits::default() };
         assert_eq!(next(&idle).unwrap().0, Duration::from_millis(140));
+        let of_try = Limits { per_try_idle: MS(30), ..idle };
+        assert_eq!(next(&of_try).unwrap(), (Duration::from_millis(70), Over::PerTryIdle));
     }
 
     #[tokio::test]

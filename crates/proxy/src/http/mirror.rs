@@ -73,7 +73,7 @@ async fn exchange(
     body: super::body::Tap,
     options: SendOptions,
 ) {
-    let Some(to) = super::forward::destination(&worker, original, &cluster) else { return };
+    let Some(to) = super::pick::destination(&worker, original, &cluster) else { return };
     let stats = worker.stats.cluster(&cluster.config.name);
     stats.rq_total.inc();
     if let Ok(response) = worker.upstream.send(&to, &head, body, &options).await {

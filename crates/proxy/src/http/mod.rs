@@ -12,6 +12,7 @@ pub mod limits;
 mod mirror;
 pub mod outgoing;
 pub mod phases;
+mod pick;
 mod redirect;
 pub mod respond;
 mod stall;

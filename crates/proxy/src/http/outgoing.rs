@@ -37,6 +37,8 @@ pub struct Outgoing<B> {
     /// From the end of the request.
     timeout: Option<Duration>,
     idle: Option<Duration>,
+    /// As that, of the upstream.
+    try_idle: Option<Duration>,
     /// Of request and response together.
     deadline: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -44,8 +46,8 @@ pub struct Outgoing<B> {
 
 impl<B: Body> Outgoing<B> {
     pub fn new(source: B, progress: Rc<Progress>, limits: &Limits) -> Self {
-        let Limits { response: timeout, idle, stream: deadline, .. } = *limits;
-        Outgoing { source, progress, timeout, idle, deadline, timer: None }
+        let Limits { response: timeout, idle, per_try_idle: try_idle, stream: deadline, .. } = *limits;
+        Outgoing { source, progress, timeout, idle, try_idle, deadline, timer: None }
     }
 
     /// Nothing to give on: is it time to give up?
@@ -53,8 +55,10 @@ impl<B: Body> Outgoing<B> {
         loop {
             let now = Instant::now();
             let timeout = self.timeout.and_then(|limit| Some(self.progress.request_end.get()? + limit));
-            let idle = self.idle.map(|limit| self.progress.last_moved.get().unwrap_or(now) + limit);
-            if timeout.is_some_and(|end| end <= now) {
+            let moved = self.progress.last_moved.get().unwrap_or(now);
+            let idle = self.idle.map(|limit| moved + limit);
+            let try_idle = self.try_idle.map(|limit| moved + limit);
+            if [timeout, try_idle].into_iter().flatten().any(|end| end <= now) {
                 self.progress.ending.set(End::TimedOut);
                 return Poll::Ready(Err(BodyError::Stopped("response timeout")));
             }
@@ -66,7 +70,7 @@ impl<B: Body> Outgoing<B> {
                 self.progress.ending.set(End::MaxDuration);
                 return Poll::Ready(Err(BodyError::Stopped("max stream duration")));
             }
-            let Some(end) = timeout.into_iter().chain(idle).chain(self.deadline).min() else {
+            let Some(end) = timeout.into_iter().chain(idle).chain(try_idle).chain(self.deadline).min() else {
                 return Poll::Pending;
             };
             let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(end.into())));
@@ -85,7 +89,7 @@ impl<B: Body> Body for Outgoing<B> {
             Ok(Some(Frame::Data(bytes))) => {
                 self.progress.response_bytes.set(self.progress.response_bytes.get() + bytes.len() as u64);
                 // Only where somebody looks at it: reading the clock is not free.
-                if self.idle.is_some() {
+                if self.idle.is_some() || self.try_idle.is_some() {
                     self.progress.touch();
                 }
             }

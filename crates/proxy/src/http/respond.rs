@@ -57,7 +57,10 @@ pub enum Stop {
         retried: bool,
     },
     Timeout,
-    PerTryTimeout,
+    /// `idle`: nothing came for too long.
+    PerTryTimeout {
+        idle: bool,
+    },
     /// The request's body took too long or was too slow.
     RequestTimeout,
     StreamIdle,
@@ -104,7 +107,7 @@ impl Stop {
             | Stop::Redirect { .. }
             | Stop::Upstream { .. }
             | Stop::Timeout
-            | Stop::PerTryTimeout => true,
+            | Stop::PerTryTimeout { .. } => true,
             Stop::Refused { .. }
             | Stop::Malformed { .. }
             | Stop::NoRoute
@@ -261,8 +264,9 @@ fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
         }
         Stop::Upstream { error, retried } => upstream(ctx, &error, retried),
         Stop::Timeout => Reply::new(504, Some(Flag::UT), "response_timeout").body("upstream request timeout"),
-        Stop::PerTryTimeout => {
-            Reply::new(504, Some(Flag::UT), "upstream_per_try_timeout").body("upstream request timeout")
+        Stop::PerTryTimeout { idle } => {
+            let details = if idle { "upstream_per_try_idle_timeout" } else { "upstream_per_try_timeout" };
+            Reply::new(504, Some(Flag::UT), details).body("upstream request timeout")
         }
         Stop::RequestTimeout => {
             stats.rq_timeout.inc();

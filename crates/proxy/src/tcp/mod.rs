@@ -14,7 +14,7 @@ use stdx::Str;
 use upstream::{Destination, Failure, InFlight, SendOptions};
 
 use crate::access_log::{self, Entry, Flag, NoHeaders, Record};
-use crate::balance::Pick;
+use crate::balance::{Asked, Pick};
 use crate::config::snapshot::{Cluster, Tcp};
 use crate::connection::ConnInfo;
 use crate::telemetry::{TcpStats, istio};
@@ -151,7 +151,7 @@ impl TcpSession {
                 return None;
             };
             self.record.attempts += 1;
-            self.record.upstream_host = Some(to.endpoint.address.clone());
+            self.record.upstream_host = Some(to.address());
             self.workload = workload;
             counters.cx_total.inc();
             match self.worker.upstream.connect(&to, &options).await {
@@ -223,7 +223,8 @@ impl TcpSession {
         }
         let hash =
             self.tcp.config.hash_source_ip.then(|| cluster.hash_of_client(self.info.remote.ip())).flatten();
-        let Pick { index, panic } = cluster.pick(&self.worker, hash, tried)?;
+        let criteria = Some(&self.tcp.config.metadata_match);
+        let Pick { index, panic } = cluster.pick(&self.worker, Asked { hash, criteria }, tried)?;
         if panic {
             self.worker.stats.cluster(&cluster.config.name).lb_healthy_panic.inc();
         }

@@ -86,6 +86,7 @@ group! {
         counter rq_5xx "upstream_rq_5xx",
         counter rq_timeout "upstream_rq_timeout",
         counter rq_per_try_timeout "upstream_rq_per_try_timeout",
+        counter rq_per_try_idle_timeout "upstream_rq_per_try_idle_timeout",
         counter rq_rx_reset "upstream_rq_rx_reset",
         counter rq_retry "upstream_rq_retry",
         counter rq_retry_success "upstream_rq_retry_success",

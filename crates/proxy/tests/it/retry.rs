@@ -85,3 +85,92 @@ fn a_body_too_large_to_keep_is_not_sent_twice() {
     let reply = Client::connect(proxy.address).post("/flaky/1", &vec![b'x'; 2_000_000]);
     assert_eq!((reply.status, backend.seen()), (503, 1));
 }
+
+fn header(name: &str, value: &str) -> ir::HeaderMatcher {
+    ir::HeaderMatcher {
+        name: name.into(),
+        matches: ir::matcher::HeaderMatch::Value(ir::StringMatcher::exact(value)),
+        invert: false,
+        treat_missing_as_empty: false,
+    }
+}
+
+#[test]
+fn headers_ask_for_retries_and_forbid_them() {
+    let backend = Backend::start("b");
+    let by_header = RetryPolicy {
+        retriable_headers: vec![header("x-backend", "b")],
+        retriable_request_headers: vec![header("x-again", "1")],
+        ..policy(&[RetryOn::RetriableHeaders], 2)
+    };
+    let proxy = Setup::new()
+        .cluster("b", &[backend.address])
+        .route_with("/", Forward { retry: Some(by_header), ..Forward::to("b") })
+        .start();
+    assert_eq!(get(proxy.address, "/status/200").status, 200);
+    assert_eq!(backend.seen(), 1, "the request has no header that allows it");
+    let mut client = Client::connect(proxy.address);
+    client.send("GET /status/200 HTTP/1.1\r\nHost: a.example\r\nx-again: 1\r\n\r\n".to_owned());
+    assert_eq!(client.read().unwrap().status, 200);
+    assert_eq!(backend.seen(), 4);
+}
+
+#[test]
+fn an_attempt_on_which_nothing_moves_ends() {
+    let backend = Backend::start("b");
+    let idle = RetryPolicy {
+        per_try_idle_timeout: Some(Duration::from_millis(50)),
+        ..policy(&[RetryOn::FiveXx], 1)
+    };
+    let proxy = Setup::new()
+        .cluster("b", &[backend.address])
+        .route_with("/", Forward { retry: Some(idle), ..Forward::to("b") })
+        .start();
+    assert_eq!(get(proxy.address, "/sleep/400").status, 504);
+    assert_eq!(backend.seen(), 2);
+    assert!(proxy.logged("GET /sleep").contains("upstream_per_try_idle_timeout"));
+    proxy.expect_stat("cluster.b.upstream_rq_per_try_idle_timeout", 2);
+}
+
+#[test]
+fn a_later_attempt_is_told_what_time_is_left() {
+    let (requests, seen) = std::sync::mpsc::channel();
+    let requests = std::sync::Mutex::new(requests);
+    let failing = crate::support::backend::tcp(move |mut stream| {
+        use std::io::{Read, Write};
+        let mut buffer = [0; 4096];
+        while let Ok(read) = stream.read(&mut buffer)
+            && read > 0
+        {
+            let head = String::from_utf8_lossy(&buffer[..read]).into_owned();
+            let time = head.lines().find_map(|line| line.strip_prefix("x-envoy-expected-rq-timeout-ms: "));
+            let _ = requests.lock().unwrap().send(time.unwrap().trim().parse::<u64>().unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+            let _ = stream.write_all(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let forward = Forward { timeout: Some(Duration::from_secs(2)), ..retrying(&[RetryOn::FiveXx], 1) };
+    let proxy = Setup::new().cluster("b", &[failing]).route_with("/", forward).start();
+    assert_eq!(get(proxy.address, "/").status, 503);
+    let times: Vec<u64> = seen.try_iter().collect();
+    assert!(times.len() == 2 && times[0] == 2000 && (1..=1980).contains(&times[1]), "{times:?}");
+}
+
+#[test]
+fn who_is_overloaded_is_left_alone() {
+    let served = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = served.clone();
+    let overloaded = crate::support::backend::tcp(move |mut stream| {
+        use std::io::{Read, Write};
+        let mut buffer = [0; 4096];
+        while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let reply = b"HTTP/1.1 503 No\r\nx-envoy-overloaded: true\r\ncontent-length: 0\r\n\r\n";
+            let _ = stream.write_all(reply);
+        }
+    });
+    let forward = retrying(&[RetryOn::FiveXx], 2);
+    let proxy = Setup::new().cluster("b", &[overloaded]).route_with("/", forward).start();
+    assert_eq!(get(proxy.address, "/").status, 503);
+    assert_eq!(served.load(std::sync::atomic::Ordering::SeqCst), 1);
+}

@@ -2,13 +2,17 @@
 
 mod exchange;
 mod pool;
+mod queue;
 
 pub(crate) use exchange::Exchange;
 pub(crate) use pool::{Idle, Pool};
+pub(crate) use queue::Queue;
 
 use std::rc::Rc;
 
-use crate::dial::{Dialed, dial};
+use queue::{Counted, Turn};
+
+use crate::dial::{Dialed, dial_beyond};
 use crate::send::{Call, Inner};
 use crate::{Body, BodyKind, Breaker, Failure, Limits, RequestHead, Response, SendError};
 
@@ -26,10 +30,12 @@ pub(crate) async fn send<B: Body>(
         let pooled = if may_reuse { inner.h1.borrow_mut().take(&call.key) } else { None };
         let (conn, reused) = match (pooled, fresh.take()) {
             (Some(conn), _) => (conn, true),
-            (None, Some(dialed)) => (Box::new(Idle::new(dialed, call)), false),
+            (None, Some(dialed)) => {
+                (Box::new(Idle::new(dialed, call, Counted::new(inner, &call.key))), false)
+            }
             (None, None) => {
                 // In a box: most requests find a connection, and all would have room for this.
-                (Box::pin(connect(call)).await?, false)
+                Box::pin(connect(inner, call, may_reuse)).await?
             }
         };
         let mut exchange = Exchange::start(conn, inner, call, &head, body);
@@ -47,13 +53,35 @@ pub(crate) async fn send<B: Body>(
     }
 }
 
-/// A new connection. The request counts as pending until it stands.
-async fn connect(call: &Call<'_>) -> Result<Box<Idle>, SendError> {
+/// A new connection, or where there may be no more of them, the next that is free, which has served
+/// others. The request counts as pending until it has one.
+async fn connect(
+    inner: &Rc<Inner>,
+    call: &Call<'_>,
+    may_reuse: bool,
+) -> Result<(Box<Idle>, bool), SendError> {
     let limits = Limits::of(&call.to.config, call.priority());
     let overflow = || SendError::new(Failure::Overflow(Breaker::Pending));
     let _pending = call.to.cluster.start_pending(&limits).ok_or_else(overflow)?;
-    let dialed = dial(call.to, call.options, call.fallback()).await?;
-    Ok(Box::new(Idle::new(dialed, call)))
+    loop {
+        let first = inner.queue.borrow().connections(&call.key) == 0;
+        let counted = Counted::new(inner, &call.key);
+        let error = match dial_beyond(call.to, call.options, call.fallback(), first).await {
+            Ok(dialed) => return Ok((Box::new(Idle::new(dialed, call, counted)), false)),
+            Err(error) => error,
+        };
+        if !may_reuse || !matches!(error.failure, Failure::Overflow(Breaker::Connections)) {
+            return Err(error);
+        }
+        // It never was one, and nobody has to be told.
+        counted.forget(inner);
+        let turn = inner.queue.borrow_mut().wait(&call.key);
+        match turn.await {
+            Ok(Turn::Connection(idle)) => return Ok((idle, true)),
+            Ok(Turn::Room) => {}
+            Err(_) => return Err(error),
+        }
+    }
 }
 
 /// May be sent again without asking (RFC 9110, section 9.2.2).

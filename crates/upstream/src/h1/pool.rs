@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Weak};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
@@ -11,10 +10,11 @@ use foldhash::fast::RandomState;
 use http1::ClientConn;
 use net::Io;
 
+use super::queue::Counted;
 use crate::Facts;
 use crate::dial::Dialed;
 use crate::send::{Call, Key};
-use crate::state::{EndpointState, InFlight};
+use crate::state::InFlight;
 
 /// Idle connections by where they lead. The one used last is used next, so that the others grow
 /// old and are closed.
@@ -28,34 +28,37 @@ pub(crate) struct Pool {
 pub(crate) struct Idle {
     pub(super) conn: ClientConn<Io>,
     pub(super) facts: Facts,
-    key: Key,
     served: u32,
     max_requests: Option<u32>,
     idle_timeout: Option<Duration>,
     end_of_life: Option<Instant>,
     since: Instant,
-    endpoint: Weak<EndpointState>,
     /// No configuration named the endpoint when it was looked at last.
     orphaned: bool,
     counted: InFlight,
+    /// Knows its key. Last, so that whoever waits for its end finds room.
+    in_queue: Counted,
 }
 
 impl Idle {
-    pub(crate) fn new(dialed: Dialed, call: &Call<'_>) -> Self {
+    pub(crate) fn new(dialed: Dialed, call: &Call<'_>, in_queue: Counted) -> Self {
         let Dialed { io, tls, local, counted } = dialed;
         Idle {
             conn: ClientConn::new(io, call.limits()),
             facts: Facts { protocol: "HTTP/1.1", local, tls, reused: false },
-            key: call.key.clone(),
             served: 0,
             max_requests: call.to.config.max_requests_per_connection.filter(|max| *max > 0),
             idle_timeout: call.idle_timeout(),
             end_of_life: call.end_of_life(),
             since: Instant::now(),
-            endpoint: Arc::downgrade(&call.to.endpoint),
             orphaned: false,
             counted,
+            in_queue,
         }
+    }
+
+    pub(super) fn key(&self) -> &Key {
+        self.in_queue.key()
     }
 
     /// One more request was served; whether another may be.
@@ -68,6 +71,8 @@ impl Idle {
     pub(super) fn into_upgraded(self) -> io::Result<(Io, Bytes)> {
         let (mut io, first) = self.conn.into_upgraded()?;
         io.attach(self.counted);
+        // Whoever waits needs not wait for this one any more: it takes no requests.
+        drop(self.in_queue);
         Ok((io, first))
     }
 
@@ -110,7 +115,7 @@ impl Pool {
     pub(crate) fn put(&mut self, mut idle: Box<Idle>, cx: &mut Context<'_>) {
         idle.since = Instant::now();
         if idle.is_good(idle.since, cx) {
-            self.idle.entry(idle.key.clone()).or_default().push(idle);
+            self.idle.entry(idle.key().clone()).or_default().push(idle);
         }
     }
 
@@ -119,7 +124,7 @@ impl Pool {
     pub(crate) fn sweep(&mut self, now: Instant, look_for_orphans: bool, cx: &mut Context<'_>) {
         self.idle.retain(|_, stack| {
             stack.retain_mut(|idle| {
-                let orphaned = idle.endpoint.strong_count() <= 1;
+                let orphaned = idle.counted.is_orphaned();
                 let abandoned = look_for_orphans && orphaned && idle.orphaned;
                 idle.orphaned = if look_for_orphans { orphaned } else { idle.orphaned };
                 !abandoned && idle.is_good(now, cx)

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::error::StreamError;
 use crate::dial::Dialed;
 use crate::send::{Call, Inner};
-use crate::state::{EndpointState, InFlight};
+use crate::{EndpointState, InFlight};
 use crate::{Facts, Failure, Metered, Outbox, SendError};
 
 /// What a peer may send ahead of its taker.

@@ -152,7 +152,12 @@ impl Setup {
             secrets: self.static_secrets,
             ..Bootstrap::default()
         };
-        start(bootstrap, self.secrets, self.address, self.concurrency, self.drain_time, dir, log)
+        let proxy = start(bootstrap, self.secrets, self.address, self.concurrency, self.drain_time, dir, log);
+        let begin = Instant::now();
+        while !proxy.handle.is_ready() && begin.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        proxy
     }
 
     /// Like [`Setup::start`], with this listener.

@@ -63,12 +63,37 @@ fn too_many_connections_are_refused() {
         }
         let first = slow(&proxy, &backend);
         assert_eq!(proxy.stat("cluster.b.circuit_breakers.default.cx_open"), 1);
-        let reply = get_with(proxy.address, "/now", "");
-        assert_eq!((reply.status, reply.header("x-envoy-overloaded")), (503, Some("true")));
+        assert_eq!(get_with(proxy.address, "/now", "").status, 200, "it waited for the connection");
         assert_eq!(first.join().unwrap(), 200);
-        assert_eq!(get_with(proxy.address, "/now", "").status, 200, "the connection was kept");
         assert_eq!(proxy.stat("cluster.b.upstream_cx_overflow"), 1);
+        assert_eq!(proxy.stat("cluster.b.upstream_cx_total"), 1);
     }
+}
+
+#[test]
+fn only_so_many_wait_for_a_connection() {
+    let backend = Backend::start("a");
+    let limits = Thresholds { max_connections: Some(1), max_pending_requests: Some(1), ..Default::default() };
+    let proxy = limited(&backend, limits).route("/", "b").start();
+    let first = slow(&proxy, &backend);
+    let to = proxy.address;
+    let second = std::thread::spawn(move || get_with(to, "/second", "").status);
+    proxy.expect_stat("cluster.b.circuit_breakers.default.rq_pending_open", 1);
+    let third = get_with(proxy.address, "/third", "");
+    assert_eq!((third.status, third.header("x-envoy-overloaded")), (503, Some("true")));
+    assert!(proxy.logged("GET /third").contains("503 UO"));
+    assert_eq!((first.join().unwrap(), second.join().unwrap()), (200, 200));
+    assert_eq!(backend.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+    proxy.expect_stat("cluster.b.upstream_rq_pending_overflow", 1);
+    // Who gives up leaves the queue, and the connection to the next.
+    let slow_one = slow(&proxy, &backend);
+    let mut gone = crate::support::client::Client::connect(proxy.address);
+    gone.send("GET /gone HTTP/1.1\r\nHost: a.example\r\n\r\n".to_owned());
+    proxy.expect_stat("cluster.b.circuit_breakers.default.rq_pending_open", 1);
+    drop(gone);
+    proxy.expect_stat("cluster.b.circuit_breakers.default.rq_pending_open", 0);
+    assert_eq!(get_with(proxy.address, "/last", "").status, 200);
+    assert_eq!(slow_one.join().unwrap(), 200);
 }
 
 fn retrying() -> Forward {

@@ -2,9 +2,13 @@
 
 mod balancing;
 mod breakers;
+mod checks;
+mod names;
 mod outlier;
 mod proxy_protocol;
 mod races;
+mod storms;
+mod subsets;
 mod tcp;
 
 use std::net::SocketAddr;

@@ -37,6 +37,7 @@ pub fn destination(address: SocketAddr, edit: impl FnOnce(&mut ir::Cluster)) -> 
         tls: None,
         transport_key: 0,
         proxy_protocol: None,
+        named: None,
     }
 }
 

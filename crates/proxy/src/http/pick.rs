@@ -1,0 +1,81 @@
+//! Where a request goes.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use ir::{Address, ClusterDiscovery};
+use upstream::Destination;
+
+use super::context::Context;
+use super::forward::Plan;
+use crate::balance::{Asked, Pick};
+use crate::config::snapshot::Cluster;
+use crate::worker::Worker;
+
+/// Where an attempt goes. An endpoint of the cluster is not copied: its counts are shared by all
+/// workers, and so would be the cache lines that a copy writes to.
+pub(super) enum Picked {
+    Endpoint(usize),
+    Original(Rc<Destination>),
+}
+
+impl Picked {
+    pub(super) fn destination<'a>(&'a self, cluster: &'a Cluster) -> Option<&'a Destination> {
+        match self {
+            Picked::Endpoint(index) => cluster.destinations.get(*index),
+            Picked::Original(to) => Some(to),
+        }
+    }
+}
+
+pub(super) fn pick(ctx: &mut Context, plan: &Plan, tried: &[Address]) -> Option<Picked> {
+    let asked = Asked { hash: plan.hash, criteria: plan.criteria.as_ref() };
+    let picked = match find(&ctx.conn.worker, original(ctx, &plan.cluster), &plan.cluster, asked, tried)? {
+        Found::Original(to) => return Some(Picked::Original(to)),
+        Found::Endpoint(picked) => picked,
+    };
+    if picked.panic {
+        plan.stats.lb_healthy_panic.inc();
+    }
+    ctx.endpoint_workload =
+        plan.cluster.endpoints.endpoints().get(picked.index).and_then(|endpoint| endpoint.workload.clone());
+    Some(Picked::Endpoint(picked.index))
+}
+
+/// Where the client wanted to go: `use_http_header` says it in place of the connection.
+fn original(ctx: &Context, cluster: &Cluster) -> SocketAddr {
+    let header = cluster.config.original_dst.header.as_ref();
+    let said = header.and_then(|name| ctx.head.get(name));
+    let said = said.and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
+    said.unwrap_or(ctx.conn.info.local)
+}
+
+/// A destination in a cluster, for requests that are nobody's (mirrors, questions of filters).
+pub(super) fn destination(
+    worker: &Rc<Worker>,
+    original: SocketAddr,
+    cluster: &Cluster,
+) -> Option<Destination> {
+    match find(worker, original, cluster, Asked::default(), &[])? {
+        Found::Original(to) => Some((*to).clone()),
+        Found::Endpoint(picked) => cluster.destinations.get(picked.index).cloned(),
+    }
+}
+
+enum Found {
+    Endpoint(Pick),
+    Original(Rc<Destination>),
+}
+
+fn find(
+    worker: &Rc<Worker>,
+    original: SocketAddr,
+    cluster: &Cluster,
+    asked: Asked<'_>,
+    tried: &[Address],
+) -> Option<Found> {
+    if matches!(cluster.config.discovery, ClusterDiscovery::OriginalDst) {
+        return Some(Found::Original(worker.original(cluster, original)));
+    }
+    cluster.pick(worker, asked, tried).map(Found::Endpoint)
+}
