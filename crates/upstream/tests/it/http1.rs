@@ -265,21 +265,30 @@ fn keeps_to_circuit_breakers_and_timeouts() {
         };
         let (address, _) = http1_server(stuck).await;
         let (upstream, options) = (Upstream::new(), SendOptions::default());
-        let edits: [fn(&mut ir::Cluster); 2] =
-            [|c| c.thresholds.max_requests = Some(1), |c| c.thresholds.max_connections = Some(1)];
+        let edits: [fn(&mut ir::Cluster); 2] = [
+            |c| c.thresholds.max_requests = Some(2),
+            // The second request waits for the first one's connection.
+            |c| (c.thresholds.max_connections, c.thresholds.max_pending_requests) = (Some(1), Some(1)),
+        ];
         for edit in edits {
             let to = destination(address, edit);
-            let head = get("/");
+            let (head, delay) = (get("/"), Duration::from_millis(20));
             let first = upstream.send(&to, &head, Empty, &options);
             let second = async {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(delay).await;
+                upstream.send(&to, &head, Empty, &options).await
+            };
+            let third = async {
+                tokio::time::sleep(2 * delay).await;
                 upstream.send(&to, &head, Empty, &options).await.err().unwrap()
             };
             tokio::select! {
                 _ = first => panic!("no answer comes"),
-                error = second => assert_eq!(error.flag(), "UO"),
+                _ = second => panic!("nor for this one"),
+                error = third => assert_eq!(error.flag(), "UO"),
             }
             assert_eq!((to.cluster.requests(), to.cluster.connections(), to.endpoint.load()), (0, 0, 0));
+            assert_eq!(to.cluster.pending(), 0);
         }
         // A listener whose queue is full does not answer.
         let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
