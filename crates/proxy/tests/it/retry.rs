@@ -110,7 +110,7 @@ fn headers_ask_for_retries_and_forbid_them() {
     assert_eq!(get(proxy.address, "/status/200").status, 200);
     assert_eq!(backend.seen(), 1, "the request has no header that allows it");
     let mut client = Client::connect(proxy.address);
-    client.send("GET /status/200 HTTP/1.1\r\nHost: a.example\r\nx-again: 1\r\n\r\n".to_owned());
+    client.send("GET /status/200 HTTP/1.1\r\nHost: a.example\r\nx-again: 1\r\n\r\n");
     assert_eq!(client.read().unwrap().status, 200);
     assert_eq!(backend.seen(), 4);
 }

@@ -88,7 +88,7 @@ fn only_so_many_wait_for_a_connection() {
     // Who gives up leaves the queue, and the connection to the next.
     let slow_one = slow(&proxy, &backend);
     let mut gone = crate::support::client::Client::connect(proxy.address);
-    gone.send("GET /gone HTTP/1.1\r\nHost: a.example\r\n\r\n".to_owned());
+    gone.send("GET /gone HTTP/1.1\r\nHost: a.example\r\n\r\n");
     proxy.expect_stat("cluster.b.circuit_breakers.default.rq_pending_open", 1);
     drop(gone);
     proxy.expect_stat("cluster.b.circuit_breakers.default.rq_pending_open", 0);

@@ -60,7 +60,7 @@ fn budgets_keep_a_failing_leaf_from_a_storm_of_retries() {
             std::thread::spawn(move || {
                 let mut client = Client::connect(to);
                 for _ in 0..each {
-                    client.send("GET /status/503 HTTP/1.1\r\nHost: a.example\r\n\r\n".to_owned());
+                    client.send("GET /status/503 HTTP/1.1\r\nHost: a.example\r\n\r\n");
                     assert_eq!(client.read().unwrap().status, 503);
                 }
             })
@@ -119,7 +119,7 @@ fn a_rolling_update_with_instances_that_fail_at_first() {
                 let mut client = Client::connect(to);
                 let mut statuses = Vec::new();
                 while !over.load(Ordering::SeqCst) {
-                    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n".to_owned());
+                    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
                     statuses.push(client.read().unwrap().status);
                 }
                 statuses
