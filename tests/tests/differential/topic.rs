@@ -51,7 +51,8 @@ topics!(
     "retries",
     "rewrites",
     "routing",
-    "servers"
+    "servers",
+    "upstreams"
 );
 
 impl Topic {

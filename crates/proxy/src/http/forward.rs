@@ -81,8 +81,6 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
         };
         let sent = attempt(ctx, &plan, to).await;
         let outcome = match &sent {
-            // Who says that he is overloaded is not asked more than once.
-            Ok(response) if response.head.get("x-envoy-overloaded").is_some() => None,
             Ok(response) => policy.map(|_| outcome_of(response, conditions)),
             Err(Ended::Failed(error)) => error.outcome(),
             Err(Ended::PerTryTimeout { .. }) => Some(retry::Outcome::PerTryTimeout),

@@ -155,22 +155,3 @@ fn a_later_attempt_is_told_what_time_is_left() {
     let times: Vec<u64> = seen.try_iter().collect();
     assert!(times.len() == 2 && times[0] == 2000 && (1..=1980).contains(&times[1]), "{times:?}");
 }
-
-#[test]
-fn who_is_overloaded_is_left_alone() {
-    let served = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = served.clone();
-    let overloaded = crate::support::backend::tcp(move |mut stream| {
-        use std::io::{Read, Write};
-        let mut buffer = [0; 4096];
-        while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
-            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            let reply = b"HTTP/1.1 503 No\r\nx-envoy-overloaded: true\r\ncontent-length: 0\r\n\r\n";
-            let _ = stream.write_all(reply);
-        }
-    });
-    let forward = retrying(&[RetryOn::FiveXx], 2);
-    let proxy = Setup::new().cluster("b", &[overloaded]).route_with("/", forward).start();
-    assert_eq!(get(proxy.address, "/").status, 503);
-    assert_eq!(served.load(std::sync::atomic::Ordering::SeqCst), 1);
-}
