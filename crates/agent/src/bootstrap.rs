@@ -92,6 +92,7 @@ pub fn bootstrap(config: &AgentConfig, static_listeners: bool) -> Bootstrap {
         ads: Some(AdsConfig { cluster: XDS_CLUSTER.into(), delta: true, metadata: Vec::new() }),
         lds_over_ads: true,
         cds_over_ads: true,
+        overload: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::Locality;
 use stdx::Str;
 
-use crate::{Address, Cluster, Listener, Secret};
+use crate::{Address, Cluster, Listener, Overload, Secret};
 
 /// `envoy.config.bootstrap.v3.Bootstrap`, as far as Lateen honours it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Bootstrap {
     /// `dynamic_resources.lds_config` / `cds_config` name ADS.
     pub lds_over_ads: bool,
     pub cds_over_ads: bool,
+    /// `overload_manager`.
+    pub overload: Option<Overload>,
 }
 
 /// Who the proxy says it is.

@@ -135,6 +135,14 @@ impl DrainWatch {
         DrainGuard { watch: self.clone() }
     }
 
+    /// Holds the drain up, too, unless `max` guards are alive already. However many ask at once,
+    /// there are never more.
+    pub fn try_guard(&self, max: usize) -> Option<DrainGuard> {
+        let one_more = |alive| (alive < max).then_some(alive + 1);
+        self.shared.guards.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
+        Some(DrainGuard { watch: self.clone() })
+    }
+
     /// Whether the drain has begun.
     pub fn is_draining(&self) -> bool {
         *self.shared.phase.borrow() >= Phase::Draining
@@ -214,6 +222,17 @@ mod tests {
         assert_eq!(ended, Drained::Forced { left: 1 });
         assert!(guard.is_forced() && guard.is_draining());
         guard.forced().await;
+    }
+
+    #[test]
+    fn guards_may_be_limited() {
+        let drain = Drain::new();
+        let first = drain.watch().try_guard(1).unwrap();
+        assert!(drain.watch().try_guard(1).is_none());
+        assert_eq!(drain.in_progress(), 1);
+        drop(first);
+        assert!(drain.watch().try_guard(1).is_some());
+        assert_eq!(drain.in_progress(), 0);
     }
 
     #[tokio::test]

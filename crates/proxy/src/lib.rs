@@ -20,6 +20,7 @@ pub mod hosts;
 pub mod http;
 mod listener;
 mod manager;
+mod overload;
 pub mod protocol;
 mod proxy;
 mod resolve;

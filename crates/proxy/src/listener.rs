@@ -4,12 +4,16 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ir::OverloadAction;
 use net::Io;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
 use crate::connection;
 use crate::worker::Worker;
+
+/// How soon a listener that must not accept looks whether it may again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Accepts on a socket until told to stop, and then what is left in its queue: closing a socket
 /// resets the connections that wait in it.
@@ -24,10 +28,12 @@ pub async fn accept(
         Err(error) => return tracing::error!(%address, %error, "socket cannot be used"),
     };
     loop {
+        let pause = worker.shared.pressure.is_active(OverloadAction::StopAcceptingConnections);
         tokio::select! {
             biased;
             () = stop.notified() => break,
-            accepted = listener.accept() => match accepted {
+            () = tokio::time::sleep(LOOK_AGAIN), if pause => {}
+            accepted = listener.accept(), if !pause => match accepted {
                 Ok((stream, peer)) => start(&worker, stream, peer, address),
                 Err(error) => wait_after(&error, address).await,
             },
@@ -44,8 +50,10 @@ pub async fn accept(
 }
 
 fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: SocketAddr) {
+    let Some(guard) = worker.shared.pressure.admit(&worker.shared.drain) else {
+        return reject(worker, address);
+    };
     let worker = worker.clone();
-    let guard = worker.shared.drain.guard();
     worker.note_churn();
     tokio::task::spawn_local(async move {
         connection::serve(worker.clone(), Io::from(stream), net::original_dst::unmapped(peer), address).await;
@@ -53,6 +61,13 @@ fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: Sock
         worker.note_churn();
         drop(guard);
     });
+}
+
+/// There are too many connections: this one is closed at once.
+fn reject(worker: &Worker, address: SocketAddr) {
+    if let Some(listener) = worker.snapshot().by_address.get(&address) {
+        worker.stats.listener(&listener.stat_prefix).global_cx_overflow.inc();
+    }
 }
 
 /// Running out of file descriptors must not become a busy loop.

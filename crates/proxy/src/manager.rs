@@ -215,7 +215,7 @@ impl Manager {
         Ok(())
     }
 
-    fn tell(&self, command: impl Fn() -> Command) {
+    pub fn tell(&self, command: impl Fn() -> Command) {
         for worker in &self.workers {
             // A worker that is gone has nothing to be told.
             let _ = worker.send(command());

@@ -18,6 +18,7 @@ use crate::admin::{self, stats::Zero};
 use crate::config::Config;
 use crate::config::names::Lookup;
 use crate::manager::{self, Manager};
+use crate::overload::{self, Pressure};
 use crate::telemetry::{LocalLabels, WorkerStats};
 use crate::worker::{self, Command};
 use crate::xds;
@@ -102,6 +103,8 @@ pub(crate) struct State {
     /// What counters said when they were reset.
     pub zero: Mutex<Zero>,
     pub reopen: LogReopener,
+    pub overload: Option<ir::Overload>,
+    pub pressure: Arc<Pressure>,
     pub quit: Notify,
     pub command_line: String,
 }
@@ -150,6 +153,7 @@ impl Proxy {
         let count = if config.concurrency == 0 { cpus() } else { config.concurrency };
         let admin = admin_address(&config)?;
         let local = LocalLabels::new(&config.bootstrap.node);
+        let overload = config.bootstrap.overload.clone();
         let store = Config::new(config.bootstrap, config.secrets.clone()).map_err(BuildError)?;
         let drain = Drain::new();
         let writer = LogWriter::start().map_err(|e| BuildError(format!("access log thread: {e}")))?;
@@ -161,6 +165,7 @@ impl Proxy {
             drain: drain.watch(),
             health_failed: Arc::default(),
             wake: wake.clone(),
+            pressure: Arc::new(Pressure::new(overload.as_ref())),
         });
         let mut senders = Vec::new();
         let mut workers = Vec::new();
@@ -191,6 +196,8 @@ impl Proxy {
             drain_time: config.drain_time,
             zero: Mutex::default(),
             reopen: writer.reopener(),
+            overload,
+            pressure: shared.pressure.clone(),
             quit: Notify::new(),
             command_line: std::env::args().collect::<Vec<_>>().join(" "),
         });
@@ -225,6 +232,7 @@ impl Proxy {
         });
         let resolver = tokio::spawn(resolve::keep(state.manager.clone(), to_resolve));
         let tidy = tokio::spawn(tidy::keep(state.clone()));
+        let overload = tokio::spawn(overload::watch(state.clone()));
         let grace = tokio::select! {
             () = shutdown.draining() => drain_time,
             () = state.quit.notified() => Duration::ZERO,
@@ -236,6 +244,7 @@ impl Proxy {
         keeper.abort();
         resolver.abort();
         tidy.abort();
+        overload.abort();
         drop(admin);
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().map(JoinHandle::join).all(|result| result.is_ok())

@@ -24,6 +24,7 @@ use crate::access_log::LogBuffers;
 use crate::config::{Published, Snapshot};
 use crate::http::limits::Timers;
 use crate::listener;
+use crate::overload::Pressure;
 use crate::telemetry::{LocalLabels, Stats, WorkerStats};
 
 /// What the admin thread asks of a worker.
@@ -40,6 +41,8 @@ pub enum Command {
     Drain(Drained),
     /// There is no end after all.
     Undrain,
+    /// Memory that is free goes back.
+    Shrink,
     /// Drop what is left and end.
     End,
 }
@@ -66,6 +69,7 @@ pub struct Shared {
     pub local: LocalLabels,
     pub workers: usize,
     pub drain: DrainWatch,
+    pub pressure: Arc<Pressure>,
     /// Health checks are to fail, somebody asked for it.
     pub health_failed: Arc<AtomicBool>,
     /// Told when a cluster that waits may have what it waits for.
@@ -179,6 +183,7 @@ impl Worker {
                     self.draining.set(what.max(self.draining.get()));
                     self.drain_begun.notify_waiters();
                 }
+                Some(Command::Shrink) => net::memory::collect(),
                 Some(Command::Undrain) => self.draining.set(Drained::None),
             }
         }

@@ -7,6 +7,7 @@ pub use envoy_types::pb::envoy::config::common::mutation_rules::v3 as mutation_r
 pub use envoy_types::pb::envoy::config::core::v3 as core;
 pub use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
 pub use envoy_types::pb::envoy::config::listener::v3 as listener;
+pub use envoy_types::pb::envoy::config::overload::v3 as overload;
 pub use envoy_types::pb::envoy::config::rbac::v3 as rbac;
 pub use envoy_types::pb::envoy::config::route::v3 as route;
 pub use envoy_types::pb::envoy::data::accesslog::v3 as accesslog_data;
@@ -41,6 +42,8 @@ pub use envoy_types::pb::envoy::extensions::internal_redirect::previous_routes::
 pub use envoy_types::pb::envoy::extensions::internal_redirect::safe_cross_scheme::v3 as safe_cross_scheme;
 pub use envoy_types::pb::envoy::extensions::network::dns_resolver::cares::v3 as cares;
 pub use envoy_types::pb::envoy::extensions::network::dns_resolver::getaddrinfo::v3 as getaddrinfo;
+pub use envoy_types::pb::envoy::extensions::resource_monitors::downstream_connections::v3 as downstream_connections;
+pub use envoy_types::pb::envoy::extensions::resource_monitors::fixed_heap::v3 as fixed_heap;
 pub use envoy_types::pb::envoy::extensions::retry::host::previous_hosts::v3 as previous_hosts;
 pub use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3 as proxy_protocol;
 pub use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3 as raw_buffer;

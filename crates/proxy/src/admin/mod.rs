@@ -9,7 +9,7 @@ mod logging;
 mod mask;
 mod pages;
 mod pieces;
-mod process;
+pub(crate) mod process;
 pub mod stats;
 
 use std::convert::Infallible;

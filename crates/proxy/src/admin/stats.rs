@@ -20,6 +20,7 @@ fn samples(state: &State) -> Vec<Sample> {
         (manager.config.is_ready(), of_managers(&manager.config))
     };
     all.extend(managers);
+    all.extend(crate::overload::samples(state));
     let connections =
         all.iter().filter(|s| matches!(s.scope, Scope::Listener(_)) && s.name == "downstream_cx_active");
     let connections = connections.map(|s| s.value).sum();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use engine::path::{Normalization, Verdict};
 use engine::route::{RouteTable, Selection};
-use ir::RouteAction;
 use ir::http::{HeadersWithUnderscores, RouteSource};
 use ir::route::RequireTls;
+use ir::{OverloadAction, RouteAction};
 
 use super::body::RequestBody;
 use super::context::{ChosenRoute, Context};
@@ -74,6 +74,10 @@ fn check(ctx: &mut Context) -> Result<(), Stop> {
     let head = &ctx.head;
     if ctx.conn.worker.shared.drain.is_forced() {
         return Err(Stop::Draining);
+    }
+    if ctx.conn.worker.shared.pressure.is_active(OverloadAction::StopAcceptingRequests) {
+        ctx.conn.stats.rq_overload_close.inc();
+        return Err(Stop::Refused { status: 503, details: "overload", body: "envoy overloaded" });
     }
     if head.is_connect() {
         // No route matches CONNECT.

@@ -1,11 +1,13 @@
 //! The proxy as a process sees it: real sockets, its own configuration, real upstreams. One binary, for
 //! each links the whole data plane.
 
+mod access_log;
 mod admin;
 mod filters;
 mod http1;
 mod http2;
 mod mesh;
+mod overload;
 mod push;
 mod retry;
 mod support;

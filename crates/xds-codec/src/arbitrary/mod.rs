@@ -61,16 +61,27 @@ pub fn bootstrap() -> BoxedStrategy<Bootstrap> {
         .prop_map(|(cluster, delta, metadata)| AdsConfig { cluster, delta, metadata });
     let over_ads = option::of((ads, any::<bool>(), any::<bool>()));
     let resources = (vec(listener(), 0..2), vec(cluster(), 0..2), vec(secret(), 0..2));
-    (node(), option::of(address()), resources, over_ads)
-        .prop_map(|(node, admin, resources, over_ads)| {
+    (node(), option::of(address()), resources, over_ads, option::of(overload()))
+        .prop_map(|(node, admin, resources, over_ads, overload)| {
             let (listeners, clusters, secrets) = resources;
             let (ads, lds_over_ads, cds_over_ads) = match over_ads {
                 Some((ads, lds, cds)) => (Some(ads), lds, cds),
                 None => (None, false, false),
             };
-            Bootstrap { node, admin, listeners, clusters, secrets, ads, lds_over_ads, cds_over_ads }
+            Bootstrap { node, admin, listeners, clusters, secrets, ads, lds_over_ads, cds_over_ads, overload }
         })
         .boxed()
+}
+
+fn overload() -> impl Strategy<Value = ir::Overload> {
+    let actions = btree_map(prop::sample::select(ir::OverloadAction::ALL.to_vec()), 0u32..=1_000_000, 0..3);
+    (option::of(text::duration()), 1u64..1 << 40, option::of(1u64..1 << 40), actions).prop_map(
+        |(refresh_interval, heap, max_connections, actions)| {
+            let rule = |(action, threshold)| ir::OverloadRule { action, threshold };
+            let actions = actions.into_iter().map(rule).collect();
+            ir::Overload { refresh_interval, max_heap_bytes: Some(heap), max_connections, actions }
+        },
+    )
 }
 
 fn node() -> BoxedStrategy<BootstrapNode> {

@@ -6,7 +6,7 @@ use prost::Message;
 
 use super::at::{self, At};
 use super::strict::{harmless, is_set, refuse};
-use super::{address, cluster, endpoint, listener, metadata, secret, wire};
+use super::{address, cluster, endpoint, listener, metadata, overload, secret, wire};
 use crate::pb::bootstrap::{self as pb, bootstrap as nested};
 use crate::pb::core::{self, api_config_source::ApiType};
 
@@ -104,9 +104,9 @@ pub(crate) fn bootstrap(at: At<'_>, it: pb::Bootstrap) -> Bootstrap {
         config_sources, default_config_source, default_socket_interface, certificate_provider_instances,
         default_regex_engine, xds_delegate_extension, xds_config_tracker_extension, listener_manager);
     // How Envoy watches, counts and runs itself. Nothing here changes what happens to a request,
-    // save for runtime overrides and overload actions, which the message then names.
+    // save for runtime overrides, which the message then names.
     ignore!(at; flags_path, stats_sinks, deferred_stat_options, stats_config, stats_flush_interval, watchdog,
-        watchdogs, layered_runtime, overload_manager, enable_dispatcher_stats, stats_server_version_override,
+        watchdogs, layered_runtime, enable_dispatcher_stats, stats_server_version_override,
         use_tcp_for_dns_lookups, dns_resolution_config, typed_dns_resolver_config, fatal_actions, inline_headers,
         perf_tracing_file_path, application_log_config, grpc_async_client_manager_config,
         memory_allocator_manager, enable_worker_cpu_affinity, stats_flush, stats_eviction);
@@ -122,6 +122,7 @@ pub(crate) fn bootstrap(at: At<'_>, it: pb::Bootstrap) -> Bootstrap {
         ads: discovery.ads,
         lds_over_ads: discovery.lds,
         cds_over_ads: discovery.cds,
+        overload: overload_manager.map(|it| overload::manager(at.field("overload_manager"), it)),
     }
 }
 

@@ -62,7 +62,16 @@ pub(super) fn listener(at: At<'_>, it: pb::Listener) -> Listener {
     harmless!(Statistics; stat_prefix, stats_matcher);
     harmless!(Tuning; per_connection_buffer_limit_bytes, connection_balance_config, reuse_port, enable_reuse_port,
         tcp_backlog_size, max_connections_to_accept_per_socket_event);
-    harmless!(NoSuchMechanism; drain_type, ignore_global_conn_limit, bypass_overload_manager);
+    harmless!(NoSuchMechanism; drain_type);
+    // Such a listener is limited like the others.
+    for (field, set) in [
+        ("ignore_global_conn_limit", ignore_global_conn_limit),
+        ("bypass_overload_manager", bypass_overload_manager),
+    ] {
+        if set {
+            at.field(field).ignored("has no effect here");
+        }
+    }
     let direction = direction(at.field("traffic_direction"), traffic_direction);
     let chain_at = |(index, it)| chain::filter_chain(at.index("filter_chains", index), direction, it);
     let filter_at = |(index, it)| listener_filter(at.index("listener_filters", index), it);

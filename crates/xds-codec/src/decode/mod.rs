@@ -42,6 +42,8 @@ mod metadata;
 pub(crate) use metadata::json_map;
 mod name_table;
 mod number;
+#[cfg(feature = "json")]
+mod overload;
 mod overrides;
 mod protocol;
 mod rate_limit;

@@ -37,7 +37,7 @@ pub(crate) enum Reason {
     /// are fixed and bounded.
     Tuning,
     /// Adjusts a mechanism of Envoy that we do not have, and without it nothing is left to adjust
-    /// (overload manager, hot restart, health checks, draining of listeners on a push).
+    /// (hot restart, health checks, draining of listeners on a push).
     NoSuchMechanism,
     /// Metadata other than what we read: it is for filters that we would refuse by name.
     Metadata,

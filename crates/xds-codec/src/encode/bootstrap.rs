@@ -24,10 +24,45 @@ pub fn bootstrap(it: &Bootstrap) -> pb::Bootstrap {
         node: Some(node(&it.node)),
         static_resources: set(static_resources),
         dynamic_resources: set(dynamic_resources),
+        overload_manager: it.overload.as_ref().map(overload),
         admin: it
             .admin
             .as_ref()
             .map(|admin| pb::Admin { address: Some(address::address(admin)), ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+fn overload(it: &ir::Overload) -> crate::pb::overload::OverloadManager {
+    use crate::pb::downstream_connections::DownstreamConnectionsConfig;
+    use crate::pb::fixed_heap::FixedHeapConfig;
+    use crate::pb::overload as pb;
+    let heap = "envoy.resource_monitors.fixed_heap";
+    let monitor = |name: &str, any| pb::ResourceMonitor {
+        name: name.to_owned(),
+        config_type: Some(pb::resource_monitor::ConfigType::TypedConfig(any)),
+    };
+    let fixed = it.max_heap_bytes.map(|max_heap_size_bytes| {
+        monitor(heap, wire::pack(&FixedHeapConfig { max_heap_size_bytes, ..Default::default() }))
+    });
+    let connections = it.max_connections.map(|max| {
+        let max_active_downstream_connections = i64::try_from(max).unwrap_or(i64::MAX);
+        let config = DownstreamConnectionsConfig { max_active_downstream_connections };
+        monitor("envoy.resource_monitors.global_downstream_max_connections", wire::pack(&config))
+    });
+    let action = |rule: &ir::OverloadRule| {
+        let value = f64::from(rule.threshold) / 1_000_000.0;
+        let trigger = pb::trigger::TriggerOneof::Threshold(pb::ThresholdTrigger { value });
+        pb::OverloadAction {
+            name: rule.action.name().to_owned(),
+            triggers: vec![pb::Trigger { name: heap.to_owned(), trigger_oneof: Some(trigger) }],
+            ..Default::default()
+        }
+    };
+    pb::OverloadManager {
+        refresh_interval: it.refresh_interval.map(wire::duration),
+        resource_monitors: fixed.into_iter().chain(connections).collect(),
+        actions: it.actions.iter().map(action).collect(),
         ..Default::default()
     }
 }

@@ -346,3 +346,80 @@ fn private_keys_are_in_files_but_not_in_dumps() {
     assert!(!dump.to_string().contains("SECRET"), "{dump}");
     assert_eq!(dump["@type"], "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret");
 }
+
+#[test]
+fn overload_managers_do_what_they_say_or_are_refused() {
+    let types = "type.googleapis.com/envoy.extensions.resource_monitors";
+    let heap = |name: &str, bytes: u64| {
+        format!(
+            "{{name: {name}, typed_config: {{'@type': {types}.fixed_heap.v3.FixedHeapConfig, \
+             max_heap_size_bytes: {bytes}}}}}"
+        )
+    };
+    let connections = |max: i64| {
+        format!(
+            "{{name: c, typed_config: {{'@type': {types}.downstream_connections.v3.DownstreamConnectionsConfig, \
+             max_active_downstream_connections: {max}}}}}"
+        )
+    };
+    let action = |name: &str, trigger: &str| {
+        format!("{{name: envoy.overload_actions.{name}, triggers: [{{name: {FIXED_HEAP}, {trigger}}}]}}")
+    };
+    let of = |monitors: &[String], actions: &[String]| {
+        let (monitors, actions) = (monitors.join(", "), actions.join(", "));
+        format!("overload_manager: {{resource_monitors: [{monitors}], actions: [{actions}]}}")
+    };
+    const FIXED_HEAP: &str = "envoy.resource_monitors.fixed_heap";
+    let at_90 = "threshold: {value: 0.9}";
+    let stop = action("stop_accepting_requests", at_90);
+    check(&of(&[heap(FIXED_HEAP, 1000), connections(5)], std::slice::from_ref(&stop)), &[]);
+    let here = "overload_manager";
+    let refused = |monitors: &[String], actions: &[String], expected: &str| {
+        check(&of(monitors, actions), &[&format!("{here}.{expected}")]);
+    };
+    let watched = [heap(FIXED_HEAP, 1000)];
+    refused(
+        &[],
+        std::slice::from_ref(&stop),
+        "resource_monitors: has no envoy.resource_monitors.fixed_heap, which actions refer to",
+    );
+    refused(
+        &[heap(FIXED_HEAP, 0)],
+        &[],
+        "resource_monitors[0].typed_config.max_heap_size_bytes: has to be more than 0",
+    );
+    refused(
+        &[heap("h", 1)],
+        &[],
+        "resource_monitors[0].name: only envoy.resource_monitors.fixed_heap is supported for this type",
+    );
+    refused(
+        &[connections(0)],
+        &[],
+        "resource_monitors[0].typed_config.max_active_downstream_connections: has to be more than 0",
+    );
+    refused(
+        &[connections(1), connections(2)],
+        &[],
+        "resource_monitors[1]: is a second monitor of the same resource",
+    );
+    refused(&watched, &[stop.clone(), stop], "actions[1].name: is there twice");
+    refused(
+        &watched,
+        &[action("disable_http_keepalive", at_90)],
+        "actions[0].name: the action envoy.overload_actions.disable_http_keepalive is not supported",
+    );
+    let scaled = "scaled: {scaling_threshold: 0.8, saturation_threshold: 0.9}";
+    refused(&watched, &[action("shrink_heap", scaled)], "actions[0].triggers[0].scaled: is not supported");
+    let over = action("shrink_heap", "threshold: {value: 1.5}");
+    refused(&watched, &[over], "actions[0].triggers[0].threshold: has to be between 0 and 1");
+    check(
+        "overload_manager: {loadshed_points: [{name: x, triggers: [{name: y, threshold: {value: 1}}]}]}",
+        &["overload_manager.loadshed_points: is not supported"],
+    );
+    check(
+        "static_resources: {listeners: [{name: l, address: {socket_address: {address: 0.0.0.0, port_value: 80}}, \
+         bypass_overload_manager: true}]}",
+        &["static_resources.listeners[0].bypass_overload_manager: has no effect here"],
+    );
+}

@@ -49,6 +49,7 @@ pub struct Setup {
     pub node: ir::bootstrap::BootstrapNode,
     /// `static_resources.secrets`.
     pub static_secrets: Vec<Secret>,
+    pub overload: Option<Overload>,
 }
 
 impl Setup {
@@ -67,6 +68,7 @@ impl Setup {
             secrets: identity::SecretStore::new(),
             node: Default::default(),
             static_secrets: Vec::new(),
+            overload: None,
         }
     }
 
@@ -150,6 +152,7 @@ impl Setup {
             clusters: self.clusters,
             node: self.node,
             secrets: self.static_secrets,
+            overload: self.overload,
             ..Bootstrap::default()
         };
         let proxy = start(bootstrap, self.secrets, self.address, self.concurrency, self.drain_time, dir, log);

@@ -41,6 +41,17 @@ pub fn bootstrap() -> Bootstrap {
         }),
         lds_over_ads: true,
         cds_over_ads: true,
+        overload: Some(overload()),
+    }
+}
+
+fn overload() -> Overload {
+    let rule = |action| OverloadRule { action, threshold: 950_000 };
+    Overload {
+        refresh_interval: Some(Duration::from_millis(250)),
+        max_heap_bytes: Some(1 << 34),
+        max_connections: Some(50_000),
+        actions: OverloadAction::ALL.into_iter().map(rule).collect(),
     }
 }
 
