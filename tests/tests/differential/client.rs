@@ -25,7 +25,10 @@ impl Reply {
 
 /// Sends `bytes` and reads `count` final answers, on one connection.
 pub fn exchange(to: SocketAddr, bytes: &[u8], methods: &[String]) -> Vec<Reply> {
-    let mut stream = TcpStream::connect(to).expect("the proxy accepts");
+    let mut stream = match TcpStream::connect(to) {
+        Ok(stream) => stream,
+        Err(error) => return vec![Reply::failed(&error.to_string())],
+    };
     stream.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
     stream.set_nodelay(true).expect("no delay");
     let _ = stream.write_all(bytes);

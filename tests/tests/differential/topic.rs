@@ -55,6 +55,30 @@ topics!(
     "upstreams"
 );
 
+/// Whether somebody listens. A client may get the very port that it asks for as its own, and then it has
+/// connected to itself.
+fn listens(to: SocketAddr) -> Result<(), String> {
+    let stream = TcpStream::connect(to).map_err(|error| error.to_string())?;
+    match stream.local_addr() {
+        Ok(own) if own != to => Ok(()),
+        _ => Err("connected to itself".to_owned()),
+    }
+}
+
+/// The log once it has as many lines as there were requests, and no more come: what is redirected inside
+/// of the proxy has several.
+fn settled(log: &Path, expected: usize) -> String {
+    let (mut lines, mut same) = (String::new(), 0);
+    let begin = std::time::Instant::now();
+    while begin.elapsed() < Duration::from_millis(800) && (same < 4 || lines.lines().count() < expected) {
+        std::thread::sleep(Duration::from_millis(20));
+        let now = std::fs::read_to_string(log).unwrap_or_default();
+        same = if now == lines { same + 1 } else { 0 };
+        lines = now;
+    }
+    lines
+}
+
 impl Topic {
     pub fn all() -> Vec<Topic> {
         FILES.iter().map(|(name, text)| Topic::parse(name, text)).collect()
@@ -161,7 +185,7 @@ impl Topic {
                         std::fs::read_to_string(folder.path().join(format!("{tag}.out"))).unwrap_or_default();
                     panic!("{tag} ended with {status} for {}: {said:.1500}", self.name);
                 }
-                TcpStream::connect(listen).map(drop).map_err(|error| error.to_string())
+                listens(listen)
             });
             self.outcomes(tag, listen, admin, &log)
         };
@@ -201,15 +225,7 @@ impl Topic {
         }
         let marked = self.cases.iter().filter(|case| case.bytes.contains("@case@"));
         let expected: usize = marked.map(|case| case.methods.len()).sum();
-        let mut lines = String::new();
-        let begin = std::time::Instant::now();
-        while begin.elapsed() < Duration::from_millis(800) {
-            lines = std::fs::read_to_string(log).unwrap_or_default();
-            if lines.lines().count() >= expected {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let lines = settled(log, expected);
         for (number, case) in self.cases.iter().enumerate() {
             let mark = format!("{tag}{number} ");
             let of_case = lines.lines().filter_map(|line| line.strip_prefix(&mark));
