@@ -43,7 +43,6 @@ topics!(
     "faults",
     "filters",
     "headers",
-    "jwt",
     "limits",
     "logs",
     "messages",
