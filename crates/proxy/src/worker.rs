@@ -249,13 +249,6 @@ impl Worker {
         self.drain_begun.notified()
     }
 
-    /// Resolves when the drain of that direction begins.
-    pub async fn draining(&self, direction: Direction) {
-        while !self.is_draining(direction) {
-            self.drain_begun.notified().await;
-        }
-    }
-
     /// A connection came or went.
     pub fn note_churn(&self) {
         self.churn.set(self.churn.get() + 1);

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::support::backend::Backend;
-use crate::support::client::{Client, get};
-use crate::support::{Setup, free_port};
+use crate::support::client::{Client, get, post};
+use crate::support::{Running, Setup, free_port};
 
 #[test]
 fn operators_find_what_they_know_from_envoy() {
@@ -75,10 +75,9 @@ fn the_dump_has_envoys_shape() {
     assert_eq!(only["configs"][0]["name"], "test");
 }
 
-/// Who may read the dump is not therefore somebody who may have the keys.
-#[test]
-fn no_private_key_is_shown() {
-    let certified = rcgen::generate_simple_self_signed(vec!["a".to_owned()]).unwrap();
+/// A proxy that holds a certificate for this name, inline, as the secret `mine`.
+fn with_certificate(host: &str) -> Running {
+    let certified = rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
     let inline = |pem: String| ir::tls::DataSource::Inline(pem.into_bytes());
     let mut setup = Setup::new();
     setup.static_secrets = vec![ir::Secret {
@@ -88,21 +87,19 @@ fn no_private_key_is_shown() {
             key: inline(certified.signing_key.serialize_pem()),
         }),
     }];
-    let proxy = setup.start();
+    setup.start()
+}
+
+/// Who may read the dump is not therefore somebody who may have the keys.
+#[test]
+fn no_private_key_is_shown() {
+    let proxy = with_certificate("a");
     let dump: serde_json::Value =
         serde_json::from_str(&get(proxy.handle.admin().unwrap(), "/config_dump").text()).unwrap();
     let secret = &dump["configs"][0]["bootstrap"]["static_resources"]["secrets"][0];
     assert_eq!(secret["name"], "mine");
     // "[redacted]", as Envoy says it.
     assert_eq!(secret["tls_certificate"]["private_key"]["inline_bytes"], "W3JlZGFjdGVkXQ==");
-}
-
-/// A POST without a body.
-fn post(admin: std::net::SocketAddr, path: &str) -> (u16, String) {
-    let mut client = Client::connect(admin);
-    client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
-    let answer = client.read().unwrap();
-    (answer.status, answer.text())
 }
 
 fn json_of(admin: std::net::SocketAddr, path: &str) -> serde_json::Value {
@@ -231,17 +228,7 @@ fn the_dump_can_be_cut() {
 
 #[test]
 fn certificates_are_shown_with_their_names_and_validity() {
-    let certified = rcgen::generate_simple_self_signed(vec!["a.example".to_owned()]).unwrap();
-    let inline = |pem: String| ir::tls::DataSource::Inline(pem.into_bytes());
-    let mut setup = Setup::new();
-    setup.static_secrets = vec![ir::Secret {
-        name: "mine".into(),
-        content: ir::tls::SecretContent::Certificate(ir::tls::TlsCertificate {
-            chain: inline(certified.cert.pem()),
-            key: inline(certified.signing_key.serialize_pem()),
-        }),
-    }];
-    let proxy = setup.start();
+    let proxy = with_certificate("a.example");
     let certs = json_of(proxy.handle.admin().unwrap(), "/certs");
     let shown = &certs["certificates"][0]["cert_chain"][0];
     assert_eq!(shown["subject_alt_names"][0]["dns"], "a.example");

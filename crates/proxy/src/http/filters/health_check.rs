@@ -56,7 +56,10 @@ pub fn decode(ctx: &mut Context, filter: &HealthCheck) -> Result<(), Stop> {
         return Ok(());
     }
     ctx.filter_state().health_check = true;
+    let failed = ctx.conn.worker.shared.health_failed.load(Ordering::Relaxed);
     let (status, details) = match (filter.config.pass_through, filter.config.cache_time) {
+        // Somebody asked for it (`/healthcheck/fail`): that goes before what the upstream would say.
+        _ if failed => (503, "health_check_failed"),
         (true, None) => return Ok(()),
         (true, Some(_)) => match filter.cached() {
             Some(status) => (status, "health_check_cached"),

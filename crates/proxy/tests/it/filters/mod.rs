@@ -12,7 +12,7 @@ use ir::matcher::HeaderMatch;
 use ir::{Compressor, Fraction, HeaderMatcher, HttpFilter, StringMatcher};
 
 use crate::support::backend::{Backend, tcp};
-use crate::support::client::{Client, Reply};
+use crate::support::client::{Client, Reply, post};
 use crate::support::{Running, Setup};
 
 /// A server that answers each request without a body as `answer` says, from its head.
@@ -101,6 +101,10 @@ fn questions_about_health_are_answered() {
     assert_eq!(get(well.address, "/healthz", "").status, 200);
     assert_eq!((backend.seen(), get(well.address, "/status/204", "").status), (0, 204));
     assert!(well.logged("GET /healthz").contains("200 - health_check_ok"));
+    assert_eq!(post(well.handle.admin().unwrap(), "/healthcheck/fail").0, 200);
+    assert_eq!(get(well.address, "/healthz", "").status, 503);
+    assert_eq!(post(well.handle.admin().unwrap(), "/healthcheck/ok").0, 200);
+    assert_eq!(get(well.address, "/healthz", "").status, 200);
     let sick = check(&["none"]);
     assert_eq!(get(sick.address, "/healthz", "").status, 503);
     assert!(sick.logged("GET /healthz").contains("503 LH health_check_no_cluster_found"));

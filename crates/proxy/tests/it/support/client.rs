@@ -129,6 +129,14 @@ impl Client {
     }
 }
 
+/// A POST without a body: status and text.
+pub fn post(to: SocketAddr, path: &str) -> (u16, String) {
+    let mut client = Client::connect(to);
+    client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
+    let answer = client.read().unwrap();
+    (answer.status, answer.text())
+}
+
 /// One request on a connection of its own.
 pub fn get(to: SocketAddr, path: &str) -> Reply {
     Client::connect(to).get(path)
