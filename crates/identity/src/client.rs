@@ -1,9 +1,9 @@
 //! TLS towards servers.
 
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use ir::UpstreamTls;
 use ir::tls::CommonTls;
 use rustls::ClientConfig;
@@ -17,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use crate::certificate::Names;
 use crate::error::TlsError;
 use crate::handshake::{ClientStream, TlsInfo};
+use crate::latest::{Generation, Latest};
 use crate::provider::{limited, versions};
 use crate::source::{self, Source};
 use crate::validation::Validation;
@@ -30,8 +31,7 @@ pub struct ClientTls {
     certificate: Option<Source<Certificate>>,
     roots: Option<Source<Roots>>,
     validation: Arc<Validation>,
-    built: ArcSwapOption<Built>,
-    building: Mutex<()>,
+    built: Latest<Built>,
 }
 
 /// What one connection wants differently.
@@ -44,8 +44,6 @@ pub struct ConnectOptions<'a> {
 /// rustls settings made from one generation of secrets, one per list of protocols, each with
 /// sessions of its own: a session is bound to what was expected when it was made.
 struct Built {
-    /// Of certificate and roots.
-    generation: (u64, u64),
     base: ClientConfig,
     by_alpn: ArcSwap<Vec<(Arc<[Str]>, Arc<ClientConfig>)>>,
     local: Option<Arc<Names>>,
@@ -72,8 +70,7 @@ impl ClientTls {
             roots: validation.as_ref().map(|v| source::roots(&v.roots, store)).transpose()?,
             validation: Arc::new(Validation::new(validation.as_ref(), true)?),
             tls: tls.clone(),
-            built: ArcSwapOption::empty(),
-            building: Mutex::new(()),
+            built: Latest::none(),
         })
     }
 
@@ -91,13 +88,6 @@ impl ClientTls {
         if let Some(roots) = &self.roots {
             roots.wait().await;
         }
-    }
-
-    /// Changes whenever a secret changes. For those who want new connections to use new secrets
-    /// soon: a pool need not, connections that stand are good until they end.
-    pub fn generation(&self) -> (u64, u64) {
-        let of_certificate = self.certificate.as_ref().map_or(0, Source::generation);
-        (of_certificate, self.roots.as_ref().map_or(0, Source::generation))
     }
 
     /// The rustls settings of the secrets as they are now.
@@ -141,24 +131,16 @@ impl ClientTls {
         Ok((stream, info))
     }
 
-    fn current(&self) -> Option<Arc<Built>> {
-        self.built.load().as_ref().filter(|built| built.generation == self.generation()).cloned()
+    fn generation(&self) -> Generation {
+        let of_certificate = self.certificate.as_ref().map_or(0, Source::generation);
+        [of_certificate, 0, self.roots.as_ref().map_or(0, Source::generation)]
     }
 
     fn built(&self) -> Result<Arc<Built>, TlsError> {
-        if let Some(built) = self.current() {
-            return Ok(built);
-        }
-        let _one = self.building.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(built) = self.current() {
-            return Ok(built);
-        }
-        let built = Arc::new(self.build()?);
-        self.built.store(Some(built.clone()));
-        Ok(built)
+        self.built.get(|| self.generation(), || self.build())
     }
 
-    fn build(&self) -> Result<Built, TlsError> {
+    fn build(&self) -> Result<(Generation, Built), TlsError> {
         let certificate = self.certificate.as_ref().map(Source::load).transpose()?;
         let roots = self.roots.as_ref().map(Source::load).transpose()?;
         let versions = versions(&self.tls.common).map_err(TlsError::Config)?;
@@ -175,15 +157,13 @@ impl ClientTls {
                 .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certificate.value.key.clone()))),
             None => builder.with_no_client_auth(),
         };
-        Ok(Built {
-            generation: (
-                certificate.as_ref().map_or(0, |certificate| certificate.generation),
-                roots.map_or(0, |roots| roots.generation),
-            ),
-            base,
-            by_alpn: ArcSwap::default(),
-            local: certificate.map(|certificate| certificate.value.names.clone()),
-        })
+        let generation = [
+            certificate.as_ref().map_or(0, |certificate| certificate.generation),
+            0,
+            roots.map_or(0, |roots| roots.generation),
+        ];
+        let local = certificate.map(|certificate| certificate.value.names.clone());
+        Ok((generation, Built { base, by_alpn: ArcSwap::default(), local }))
     }
 }
 

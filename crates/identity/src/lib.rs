@@ -15,6 +15,7 @@ mod client;
 mod error;
 mod handshake;
 mod key;
+mod latest;
 mod peer;
 mod pins;
 mod provider;

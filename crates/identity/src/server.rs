@@ -1,8 +1,7 @@
 //! TLS towards clients.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use ir::DownstreamTls;
 use ir::tls::CommonTls;
 use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert};
@@ -15,6 +14,7 @@ use tokio_rustls::LazyConfigAcceptor;
 use crate::certificate::Names;
 use crate::error::TlsError;
 use crate::handshake::{ServerStream, TlsInfo, refuse};
+use crate::latest::{Generation, Latest};
 use crate::provider::{limited, versions};
 use crate::source::{self, Source};
 use crate::validation::Validation;
@@ -28,15 +28,11 @@ pub struct ServerTls {
     alternative: Option<Source<Certificate>>,
     roots: Option<Source<Roots>>,
     validation: Arc<Validation>,
-    built: ArcSwapOption<Built>,
-    /// Only one builds; the others wait for it instead of making ticket keys of their own.
-    building: Mutex<()>,
+    built: Latest<Built>,
 }
 
 /// rustls settings made from one generation of secrets. Ticket keys are part of it.
 struct Built {
-    /// Of certificates and roots.
-    generation: [u64; 3],
     config: Arc<ServerConfig>,
     /// For clients that offer none of our application protocols: like Envoy we go on without
     /// one, where rustls would refuse.
@@ -60,8 +56,7 @@ impl ServerTls {
             roots: validation.as_ref().map(|v| source::roots(&v.roots, store)).transpose()?,
             validation: Arc::new(Validation::new(validation.as_ref(), tls.require_client_certificate)?),
             tls: tls.clone(),
-            built: ArcSwapOption::empty(),
-            building: Mutex::new(()),
+            built: Latest::none(),
         })
     }
 
@@ -127,29 +122,16 @@ impl ServerTls {
         ours.is_empty() || hello.alpn().is_none_or(|theirs| shared(Box::new(theirs)))
     }
 
-    fn generation(&self) -> [u64; 3] {
+    fn generation(&self) -> Generation {
         let alternative = self.alternative.as_ref().map_or(0, Source::generation);
         [self.certificate.generation(), alternative, self.roots.as_ref().map_or(0, Source::generation)]
     }
 
-    fn current(&self) -> Option<Arc<Built>> {
-        self.built.load().as_ref().filter(|built| built.generation == self.generation()).cloned()
-    }
-
     fn built(&self) -> Result<Arc<Built>, TlsError> {
-        if let Some(built) = self.current() {
-            return Ok(built);
-        }
-        let _one = self.building.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(built) = self.current() {
-            return Ok(built);
-        }
-        let built = Arc::new(self.build()?);
-        self.built.store(Some(built.clone()));
-        Ok(built)
+        self.built.get(|| self.generation(), || self.build())
     }
 
-    fn build(&self) -> Result<Built, TlsError> {
+    fn build(&self) -> Result<(Generation, Built), TlsError> {
         let certificate = self.certificate.load()?;
         let roots = self.roots.as_ref().map(Source::load).transpose()?;
         let versions = versions(&self.tls.common).map_err(TlsError::Config)?;
@@ -177,16 +159,13 @@ impl ServerTls {
             .map_err(|error| TlsError::Config(format!("ticket keys: {error}")))?;
         let mut config = without_alpn.clone();
         config.alpn_protocols = self.tls.common.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Ok(Built {
-            generation: [
-                certificate.generation,
-                alternative.map_or(0, |alternative| alternative.generation),
-                roots.map_or(0, |roots| roots.generation),
-            ],
-            config: Arc::new(config),
-            without_alpn: Arc::new(without_alpn),
-            local: certificate.value.names.clone(),
-        })
+        let generation = [
+            certificate.generation,
+            alternative.map_or(0, |alternative| alternative.generation),
+            roots.map_or(0, |roots| roots.generation),
+        ];
+        let (config, without_alpn) = (Arc::new(config), Arc::new(without_alpn));
+        Ok((generation, Built { config, without_alpn, local: certificate.value.names.clone() }))
     }
 }
 

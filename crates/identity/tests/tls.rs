@@ -11,6 +11,7 @@ use identity::{
     TlsFailure, TlsInfo, Validation, check_peer,
 };
 use stdx::Str;
+use testkit::anyone::Anyone;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -122,7 +123,7 @@ async fn strict_answers_certificate_required() {
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyServer))
+        .with_custom_certificate_verifier(Anyone::new())
         .with_no_client_auth();
     let connector = tokio_rustls::TlsConnector::from(Arc::new(raw));
     let (near, far) = sockets().await;
@@ -297,7 +298,7 @@ async fn the_hybrid_exchange_comes_first_and_the_classical_one_is_accepted() {
             .with_safe_default_protocol_versions()
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyServer))
+            .with_custom_certificate_verifier(Anyone::new())
             .with_client_cert_resolver(
                 client.config(ConnectOptions::default()).unwrap().client_auth_cert_resolver.clone(),
             );
@@ -317,45 +318,6 @@ async fn rubbish_instead_of_tls_is_an_error() {
         near.write_all(rubbish).await.unwrap();
         drop(near);
         assert!(server.accept(far).await.is_err());
-    }
-}
-
-/// Trusts any server: these clients are there for what they are told, not for whom they meet.
-#[derive(Debug)]
-struct AnyServer;
-
-impl rustls::client::danger::ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &[rustls::pki_types::CertificateDer<'_>],
-        _: &rustls::pki_types::ServerName<'_>,
-        _: &[u8],
-        _: rustls::pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &rustls::pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Helpers of the end-to-end suites: what they need from the environment, a running mesh,
 //! load with an exact account of failures, sockets inside a pod's network namespace.
 
+pub mod anyone;
 pub mod client;
 pub mod environment;
 pub mod load;

@@ -11,11 +11,12 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
 use serde_json::Value;
+use testkit::anyone::Anyone;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::certificates::{Authority, TakesAll, names, provider};
+use crate::certificates::{Authority, names, provider};
 use crate::scenario::{Request, Scenario, Tls};
 
 /// Longer than any scenario takes.
@@ -101,7 +102,7 @@ fn header(captured: &Captured) -> Vec<u8> {
 fn config(tls: &Tls, authority: &Authority) -> rustls::ClientConfig {
     let builder = rustls::ClientConfig::builder_with_provider(provider());
     let builder = builder.with_safe_default_protocol_versions().expect("versions");
-    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(TakesAll(provider())));
+    let builder = builder.dangerous().with_custom_certificate_verifier(Anyone::new());
     let mut config = match &tls.client {
         None => builder.with_no_client_auth(),
         Some(name) => {

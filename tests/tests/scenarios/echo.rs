@@ -16,11 +16,12 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::server::Acceptor;
 use serde_json::{Value, json};
+use testkit::anyone::Anyone;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::LazyConfigAcceptor;
 
-use crate::certificates::{Pair, TakesAll, names, provider};
+use crate::certificates::{Pair, names, provider};
 use crate::echo_actions::Actions;
 
 /// A server: who it is, where, and its certificate.
@@ -102,7 +103,7 @@ fn server_config(server: &Server, offered: Vec<Vec<u8>>) -> Arc<rustls::ServerCo
     let builder = rustls::ServerConfig::builder_with_provider(provider());
     let builder = builder.with_safe_default_protocol_versions().expect("versions");
     let mut config = builder
-        .with_client_cert_verifier(Arc::new(TakesAll(provider())))
+        .with_client_cert_verifier(Anyone::new())
         .with_single_cert(server.pair.certificates(), server.pair.private_key())
         .expect("a certificate");
     config.alpn_protocols = offered.into_iter().take(1).collect();

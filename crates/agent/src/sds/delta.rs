@@ -6,47 +6,22 @@ use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource,
 };
 use identity::SecretStore;
-use tokio::sync::mpsc;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
+use super::stream::Subscriptions;
 use super::{check_type, secret, type_url};
 
 /// What the client asked for, with the version it has (empty: none).
 #[derive(Default)]
-struct Subscriptions {
+pub(super) struct Delta {
     names: BTreeMap<String, String>,
     nonce: u64,
 }
 
-pub(super) async fn run(
-    secrets: SecretStore,
-    mut requests: Streaming<DeltaDiscoveryRequest>,
-    responses: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
-) {
-    let mut subscriptions = Subscriptions::default();
-    let mut changes = secrets.changes();
-    loop {
-        let outcome = tokio::select! {
-            request = requests.message() => match request {
-                Ok(Some(request)) => subscriptions.take(request),
-                Ok(None) | Err(_) => return,
-            },
-            _ = changes.changed() => Ok(()),
-            () = responses.closed() => return,
-        };
-        let response = match outcome {
-            Ok(()) => subscriptions.news(&secrets).map(Ok),
-            Err(status) => Some(Err(status)),
-        };
-        if let Some(response) = response
-            && responses.send(response).await.is_err()
-        {
-            return;
-        }
-    }
-}
+impl Subscriptions for Delta {
+    type Request = DeltaDiscoveryRequest;
+    type Response = DeltaDiscoveryResponse;
 
-impl Subscriptions {
     fn take(&mut self, request: DeltaDiscoveryRequest) -> Result<(), Status> {
         check_type(&request.type_url)?;
         if let Some(error) = request.error_detail {

@@ -3,6 +3,7 @@
 
 mod delta;
 mod sotw;
+mod stream;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -79,7 +80,7 @@ impl SecretDiscoveryService for Service {
         request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaSecretsStream>, Status> {
         let (sender, responses) = mpsc::channel(4);
-        tokio::spawn(delta::run(self.secrets.clone(), request.into_inner(), sender));
+        tokio::spawn(stream::run::<delta::Delta>(self.secrets.clone(), request.into_inner(), sender));
         Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
     }
 
@@ -88,7 +89,7 @@ impl SecretDiscoveryService for Service {
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamSecretsStream>, Status> {
         let (sender, responses) = mpsc::channel(4);
-        tokio::spawn(sotw::run(self.secrets.clone(), request.into_inner(), sender));
+        tokio::spawn(stream::run::<sotw::Sotw>(self.secrets.clone(), request.into_inner(), sender));
         Ok(Response::new(Box::pin(ReceiverStream::new(responses))))
     }
 

@@ -5,48 +5,23 @@ use std::collections::BTreeSet;
 
 use envoy_types::pb::envoy::service::discovery::v3::{DiscoveryRequest, DiscoveryResponse};
 use identity::SecretStore;
-use tokio::sync::mpsc;
-use tonic::{Status, Streaming};
+use tonic::Status;
 
+use super::stream::Subscriptions;
 use super::{check_type, secret, type_url};
 
 #[derive(Default)]
-struct Subscriptions {
+pub(super) struct Sotw {
     names: BTreeSet<String>,
     /// Of the last response, empty before the first.
     version: String,
     nonce: u64,
 }
 
-pub(super) async fn run(
-    secrets: SecretStore,
-    mut requests: Streaming<DiscoveryRequest>,
-    responses: mpsc::Sender<Result<DiscoveryResponse, Status>>,
-) {
-    let mut subscriptions = Subscriptions::default();
-    let mut changes = secrets.changes();
-    loop {
-        let outcome = tokio::select! {
-            request = requests.message() => match request {
-                Ok(Some(request)) => subscriptions.take(request),
-                Ok(None) | Err(_) => return,
-            },
-            _ = changes.changed() => Ok(()),
-            () = responses.closed() => return,
-        };
-        let response = match outcome {
-            Ok(()) => subscriptions.news(&secrets).map(Ok),
-            Err(status) => Some(Err(status)),
-        };
-        if let Some(response) = response
-            && responses.send(response).await.is_err()
-        {
-            return;
-        }
-    }
-}
+impl Subscriptions for Sotw {
+    type Request = DiscoveryRequest;
+    type Response = DiscoveryResponse;
 
-impl Subscriptions {
     fn take(&mut self, request: DiscoveryRequest) -> Result<(), Status> {
         check_type(&request.type_url)?;
         if let Some(error) = request.error_detail {
