@@ -192,12 +192,12 @@ pub enum EscapedSlashes {
 pub struct Http2Options {
     /// Bytes of HPACK's dynamic table that the peer may use. 4096.
     pub hpack_table_size: Option<u32>,
-    /// At a time and connection. Towards clients what they are told (1024); towards endpoints our
-    /// own limit beside theirs (none).
+    /// At a time and connection, 1024. Towards clients what they are told; towards endpoints our own
+    /// limit beside theirs.
     pub max_concurrent_streams: Option<u32>,
     /// Bytes. 256 KiB.
     pub initial_stream_window_size: Option<u32>,
-    /// Bytes. 1 MiB.
+    /// Bytes. Towards clients 24 MiB; towards endpoints as much as all streams may have together.
     pub initial_connection_window_size: Option<u32>,
     /// Extended CONNECT (RFC 8441): upgrades such as WebSocket over HTTP/2.
     pub allow_connect: bool,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ir::cluster::ProxyProtocol;
 use ir::hash_policy::HashBy;
+use ir::retry::{RetryOn, RetryPolicy};
 use ir::tls::{CertificateSource, DataSource, RootsSource};
 use ir::{Cluster, ClusterDiscovery, HttpProtocol, LbPolicy};
 use model::{Locality, Node};
@@ -336,4 +337,40 @@ fn localities_are_weighed_only_where_somebody_asks() {
     assert!(weighted(
         "outlierDetection: {interval: 1s}, loadBalancer: {localityLbSetting: {failover: [{from: r1, to: r2}]}}"
     ));
+}
+
+/// `proxy` proves with these very values that a rolling update costs nobody a request
+/// (`tests/it/upstreams/rolling.rs`): nothing is limited, retries least of all, and nobody panics.
+#[test]
+fn a_rolling_update_meets_these_settings() {
+    let found = cluster(
+        "outlierDetection: {consecutive5xxErrors: 5, interval: 1s, baseEjectionTime: 3s, maxEjectionPercent: 100}",
+    );
+    assert_eq!(found.lb_policy, LbPolicy::LeastRequest);
+    assert_eq!(found.thresholds, ir::cluster::Thresholds::UNLIMITED);
+    assert_eq!(found.common_lb.healthy_panic_threshold, Some(ir::Fraction { parts_per_million: 0 }));
+    let expected = ir::OutlierDetection {
+        consecutive_5xx: Some(5),
+        enforcing_consecutive_5xx: Some(100),
+        interval: Some(Duration::from_secs(1)),
+        base_ejection_time: Some(Duration::from_secs(3)),
+        max_ejection_percent: Some(100),
+        enforcing_success_rate: Some(0),
+        ..ir::OutlierDetection::default()
+    };
+    assert_eq!(found.outlier.as_deref(), Some(&expected));
+    let found = crate::routes::reviews(
+        "  - route: [{destination: {host: reviews}}]\n    \
+         retries: {attempts: 2, retryOn: \"connect-failure,refused-stream,503\"}\n",
+    );
+    let retry = crate::routes::forward(&found.routes[0]).retry.clone().unwrap();
+    let expected = RetryPolicy {
+        on: [RetryOn::ConnectFailure, RetryOn::RefusedStream, RetryOn::RetriableStatusCodes].into(),
+        num_retries: 2,
+        retriable_status_codes: [503].into(),
+        avoid_previous_hosts: true,
+        host_selection_attempts: 5,
+        ..RetryPolicy::default()
+    };
+    assert_eq!(retry, expected);
 }

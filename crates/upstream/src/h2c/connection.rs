@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{ResponseFuture, SendRequest};
+use ir::http::Http2Options;
 use tokio::sync::Notify;
 
 use super::error::StreamError;
@@ -17,15 +18,19 @@ use crate::send::{Call, Inner};
 use crate::{EndpointState, InFlight};
 use crate::{Facts, Failure, Metered, Outbox, SendError};
 
-/// What a peer may send ahead of its taker.
+/// What an endpoint may send ahead of the taker of one response.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Streams at a time where the configuration does not say; Envoy's default.
+const MAX_STREAMS: u32 = 1024;
 /// What a stream may keep of ours before the socket takes it.
 const SEND_BUFFER: usize = 128 * 1024;
 /// What is kept of small DATA frames costs more than their bytes (about 256 each), and at the budget's
-/// end `h2` ends the connection with all its streams, because of one client that reads slowly. In
-/// terms of the connection's window: all of it may come in messages of 16 bytes.
-const SMALL_FRAMES: usize = 16;
+/// end `h2` ends the connection with all its streams. Sixteen clients that do not read may fill their
+/// streams' windows with messages of 16 bytes.
+const SMALL_FRAMES: usize = 64 * 1024 * 1024;
+/// Of a connection: what the protocol begins with, and the most it has (RFC 9113, section 6.9).
+const MIN_WINDOW: u32 = 65_535;
+const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// Streams that we reset are remembered for a second: an endpoint goes on sending until it hears of
 /// it, and what arrives for a stream that is forgotten counts as its error.
 const MAX_RESET_STREAMS: usize = 1024;
@@ -103,7 +108,7 @@ pub(crate) async fn open(
         send,
         spare: Cell::new(None),
         outbox,
-        max_streams: options.max_concurrent_streams.map_or(usize::MAX, |max| max as usize),
+        max_streams: options.max_concurrent_streams.unwrap_or(MAX_STREAMS) as usize,
         known_limit: Cell::new(0),
         ping_after: options.keepalive.and_then(|keepalive| keepalive.idle_interval),
         ping,
@@ -146,12 +151,12 @@ pub(crate) async fn open(
 
 fn builder(call: &Call<'_>, max_streams: usize) -> h2::client::Builder {
     let options = &call.to.config.http2;
-    let window = options.initial_connection_window_size.unwrap_or(CONNECTION_WINDOW);
+    let stream_window = options.initial_stream_window_size.unwrap_or(STREAM_WINDOW);
     let mut builder = h2::client::Builder::new();
     builder
-        .initial_window_size(options.initial_stream_window_size.unwrap_or(STREAM_WINDOW))
-        .initial_connection_window_size(window)
-        .data_frame_budget((window as usize).saturating_mul(SMALL_FRAMES))
+        .initial_window_size(stream_window)
+        .initial_connection_window_size(connection_window(options, stream_window))
+        .data_frame_budget(SMALL_FRAMES)
         .max_send_buffer_size(SEND_BUFFER)
         .max_header_list_size(call.limits().max_head_bytes() as u32)
         .initial_max_send_streams(max_streams)
@@ -163,6 +168,14 @@ fn builder(call: &Call<'_>, max_streams: usize) -> h2::client::Builder {
         builder.header_table_size(size);
     }
     builder
+}
+
+/// As much as all streams together may have: clients that do not read fill their own streams' windows,
+/// and if those filled the connection's, all others would wait for them.
+fn connection_window(options: &Http2Options, stream_window: u32) -> u32 {
+    let streams = options.max_concurrent_streams.unwrap_or(MAX_STREAMS);
+    let all = stream_window.saturating_mul(streams).clamp(stream_window.max(MIN_WINDOW), MAX_WINDOW);
+    options.initial_connection_window_size.unwrap_or(all)
 }
 
 /// Opens a stream with a request.

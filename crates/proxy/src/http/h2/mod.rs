@@ -28,19 +28,24 @@ use super::HttpConnection;
 
 /// Where the configuration does not say.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Envoy's default. Uploads whose servers do not read fill their streams' windows, and up to 95 of them
+/// leave room for the others. More than that a stranger may not make us keep.
+const CONNECTION_WINDOW: u32 = 24 * 1024 * 1024;
 const MAX_STREAMS: u32 = 1024;
 /// What a stream may keep of ours before the socket takes it.
 const SEND_BUFFER: usize = 128 * 1024;
 /// What is kept of small DATA frames costs more than their bytes (about 256 each), and at the budget's
-/// end `h2` ends the connection with all its streams. In terms of the connection's window: two
-/// streams whose upstream stalls may fill their windows with messages of 16 bytes.
-const SMALL_FRAMES: usize = 8;
+/// end `h2` ends the connection with all its streams. Eight streams whose upstream stalls may fill their
+/// windows with messages of 16 bytes.
+const SMALL_FRAMES: usize = 32 * 1024 * 1024;
 /// Streams that a client reset before we looked at them: read at once, a few at a time are no attack.
 const MAX_UNSEEN_RESETS: usize = 100;
 /// Streams that we reset are remembered for a second, while their clients go on sending.
 const MAX_RESET_STREAMS: usize = 1024;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// New streams of one connection in a row, before other connections have their turn: a client that opens
+/// a thousand at once is as one of many to the others, and not as a thousand.
+const STREAMS_AT_ONCE: u32 = 16;
 /// How long the last words may take.
 const CLOSING: Duration = Duration::from_secs(1);
 
@@ -78,12 +83,18 @@ pub async fn serve(conn: Rc<HttpConnection>, io: Io) {
     let session = Rc::new(Session::new(outbox));
     let ending = Rc::new(Notify::new());
     let mut others = life::others(&conn, &session, &options, &mut connection, &ending);
-    let (mut accepted, mut announced) = (0, false);
+    let (mut accepted, mut announced, mut in_a_row) = (0, false, 0);
     loop {
+        if in_a_row >= STREAMS_AT_ONCE {
+            tokio::task::yield_now().await;
+            in_a_row = 0;
+        }
         let event = poll_fn(|cx| {
             if let Poll::Ready(accepted) = connection.poll_accept(cx) {
+                in_a_row += 1;
                 return Poll::Ready(Event::Accepted(accepted));
             }
+            in_a_row = 0;
             if wire.is_flooded() || session.abused.get() {
                 return Poll::Ready(Event::Abuse);
             }
@@ -133,7 +144,7 @@ fn builder(options: &Http2Options, max_head: u32) -> h2::server::Builder {
     builder
         .initial_window_size(options.initial_stream_window_size.unwrap_or(STREAM_WINDOW))
         .initial_connection_window_size(window)
-        .data_frame_budget((window as usize).saturating_mul(SMALL_FRAMES))
+        .data_frame_budget(SMALL_FRAMES)
         .max_concurrent_streams(options.max_concurrent_streams.unwrap_or(MAX_STREAMS))
         .max_header_list_size(max_head)
         .max_send_buffer_size(SEND_BUFFER)

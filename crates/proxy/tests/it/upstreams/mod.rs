@@ -7,6 +7,7 @@ mod names;
 mod outlier;
 mod proxy_protocol;
 mod races;
+mod rolling;
 mod storms;
 mod subsets;
 mod tcp;

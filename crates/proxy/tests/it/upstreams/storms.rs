@@ -1,9 +1,6 @@
 //! What a failing part does to the whole.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use ir::cluster::{RetryBudget, Thresholds};
 use ir::retry::{RetryOn, RetryPolicy};
@@ -11,9 +8,9 @@ use ir::route::Forward;
 use ir::*;
 
 use super::get_with;
-use crate::support::backend::{self, Backend};
+use crate::support::backend::Backend;
 use crate::support::client::Client;
-use crate::support::{Running, Setup, cluster, update};
+use crate::support::{Running, Setup};
 
 fn retrying(num_retries: u32) -> Forward {
     let retry = RetryPolicy {
@@ -71,77 +68,4 @@ fn budgets_keep_a_failing_leaf_from_a_storm_of_retries() {
     assert!(seen >= asked && seen * 10 <= asked * 12, "{seen} of {asked}");
     let retries: u64 = hops.iter().map(|hop| hop.stat("cluster.b.upstream_rq_retry")).sum();
     assert!(retries > 0, "some were tried again");
-}
-
-/// Answers 503 until it is told to be well.
-fn instance(well: Arc<AtomicBool>, served: Arc<AtomicUsize>) -> SocketAddr {
-    backend::tcp(move |mut stream| {
-        use std::io::{Read, Write};
-        let mut buffer = [0; 4096];
-        while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
-            let status = if well.load(Ordering::SeqCst) { "200 OK" } else { "503 Not yet" };
-            served.fetch_add(1, Ordering::SeqCst);
-            let _ = stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes());
-        }
-    })
-}
-
-#[test]
-fn a_rolling_update_with_instances_that_fail_at_first() {
-    let yes = || Arc::new(AtomicBool::new(true));
-    let later = Arc::new(AtomicBool::new(false));
-    let served = Arc::new(AtomicUsize::new(0));
-    let old = [instance(yes(), Arc::default()), instance(yes(), Arc::default())];
-    let new = [instance(later.clone(), served.clone()), instance(later.clone(), served.clone())];
-    let version = |to: &[SocketAddr]| Cluster {
-        // As in a mesh; Envoy's default allows three retries at a time.
-        thresholds: Thresholds::UNLIMITED,
-        outlier: Some(Box::new(OutlierDetection {
-            consecutive_5xx: Some(5),
-            interval: Some(Duration::from_millis(50)),
-            base_ejection_time: Some(Duration::from_millis(200)),
-            max_ejection_percent: Some(100),
-            ..OutlierDetection::default()
-        })),
-        ..cluster("b", to)
-    };
-    let mut setup = Setup::new().route_with("/", retrying(2));
-    setup.clusters.push(version(&old));
-    let proxy = setup.start_dynamic();
-    while !proxy.handle.is_ready() {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    let over = Arc::new(AtomicBool::new(false));
-    let clients: Vec<_> = (0..4)
-        .map(|_| {
-            let (over, to) = (over.clone(), proxy.address);
-            std::thread::spawn(move || {
-                let mut client = Client::connect(to);
-                let mut statuses = Vec::new();
-                while !over.load(Ordering::SeqCst) {
-                    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
-                    statuses.push(client.read().unwrap().status);
-                }
-                statuses
-            })
-        })
-        .collect();
-    let apply = |to: &[SocketAddr]| {
-        let cluster = Resource::Cluster(Arc::new(version(to)));
-        assert_eq!(proxy.handle.update(update(vec![cluster], &[])), []);
-    };
-    std::thread::sleep(Duration::from_millis(50));
-    apply(&[old[0], old[1], new[0], new[1]]);
-    proxy.expect_stat("cluster.b.outlier_detection.ejections_active", 2);
-    std::thread::sleep(Duration::from_millis(300));
-    later.store(true, Ordering::SeqCst);
-    proxy.expect_stat("cluster.b.outlier_detection.ejections_active", 0);
-    apply(&new);
-    std::thread::sleep(Duration::from_millis(50));
-    over.store(true, Ordering::SeqCst);
-    let statuses: Vec<u16> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
-    assert!(statuses.len() > 20 && served.load(Ordering::SeqCst) > 10, "{}", statuses.len());
-    let failed = statuses.iter().filter(|status| **status != 200).count();
-    assert_eq!(failed, 0, "of {}", statuses.len());
-    assert!(proxy.stat("cluster.b.outlier_detection.ejections_enforced_total") >= 2);
 }

@@ -1,12 +1,6 @@
-//! What idle connections and idle services hold in memory. A binary of its own: it counts every byte of
-//! the process.
+//! What idle connections and idle services hold in memory.
 
-#[path = "it/support/mod.rs"]
-mod support;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicIsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use identity::{Certificate, PrivateKeyPem, Roots, SecretStore};
@@ -14,35 +8,10 @@ use ir::route::DirectResponse;
 use ir::{LoadAssignment, Resource, ResourceType, RouteAction};
 use proxy::{Proxy, ProxyConfig};
 use serde_json::{Value, json};
-use support::client::Client;
-use support::{Setup, route};
 
-static LIVE: AtomicIsize = AtomicIsize::new(0);
-static PEAK: AtomicIsize = AtomicIsize::new(0);
-/// One test at a time: they count the same bytes.
-static ALONE: Mutex<()> = Mutex::new(());
-
-struct Counting;
-
-#[allow(unsafe_code)]
-// SAFETY: everything is left to the system's allocator; counting neither allocates nor panics.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let size = layout.size() as isize;
-        PEAK.fetch_max(LIVE.fetch_add(size, Relaxed) + size, Relaxed);
-        // SAFETY: as our own caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size() as isize, Relaxed);
-        // SAFETY: as our own caller promised.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
+use crate::support::client::Client;
+use crate::support::{Setup, route};
+use crate::{LIVE, PEAK, alone};
 
 /// Connections that have had one request each.
 fn connect(to: std::net::SocketAddr, count: usize) -> Vec<Client> {
@@ -56,7 +25,7 @@ fn connect(to: std::net::SocketAddr, count: usize) -> Vec<Client> {
 
 #[test]
 fn an_idle_connection_holds_less_than_two_kibibytes() {
-    let _alone = ALONE.lock();
+    let _alone = alone();
     let mut setup = Setup::new();
     setup.concurrency = 1;
     setup.routes.push(route("/", RouteAction::Direct(DirectResponse { status: 200, body: "ok".into() })));
@@ -163,7 +132,7 @@ fn held(services_count: usize) -> (isize, isize) {
 
 #[test]
 fn a_service_that_nobody_uses_holds_less_than_four_kibibytes() {
-    let _alone = ALONE.lock();
+    let _alone = alone();
     held(1);
     let (few, _) = held(200);
     let (many, peak) = held(600);
@@ -175,7 +144,7 @@ fn a_service_that_nobody_uses_holds_less_than_four_kibibytes() {
 
 #[test]
 fn nor_does_one_that_comes_by_discovery() {
-    let _alone = ALONE.lock();
+    let _alone = alone();
     let config = ProxyConfig { secrets: secrets(), ..ProxyConfig::new(ir::Bootstrap::default()) };
     let proxy = Proxy::build(config).unwrap();
     let handle = proxy.handle();
