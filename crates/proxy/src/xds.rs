@@ -42,7 +42,7 @@ pub fn start(state: &Arc<State>) -> Streams {
             let Some(config) = client_config(state, &cluster, node.clone()) else {
                 continue;
             };
-            let config = AdsConfig { service: Service::Secrets, ..config };
+            let config = AdsConfig { service: Service::Of(ResourceType::Secret), ..config };
             let client = AdsClient::spawn(config, Receiver { manager: state.manager.clone(), name: cluster });
             client.handle().subscribe(ResourceType::Secret, names);
             streams._clients.push(client);
@@ -51,11 +51,7 @@ pub fn start(state: &Arc<State>) -> Streams {
     if let Some(ads) = &bootstrap.ads
         && let Some(mut config) = client_config(state, &ads.cluster, node)
     {
-        if !ads.delta {
-            tracing::warn!(
-                "ads_config.api_type GRPC: state of the world is not spoken, delta is used instead"
-            );
-        }
+        config.delta = ads.delta;
         config.metadata = ads.metadata.clone();
         config.wildcards.extend(bootstrap.cds_over_ads.then_some(ResourceType::Cluster));
         config.wildcards.extend(bootstrap.lds_over_ads.then_some(ResourceType::Listener));

@@ -17,6 +17,8 @@ use stdx::Str;
 pub struct AdsConfig {
     pub target: Target,
     pub service: Service,
+    /// Deltas, or else the state of the world. A server that implements only the other one is asked in that.
+    pub delta: bool,
     pub node: NodeInfo,
     /// gRPC metadata of every stream (`initial_metadata` of the bootstrap).
     pub metadata: Vec<(Str, Str)>,
@@ -27,11 +29,12 @@ pub struct AdsConfig {
 }
 
 impl AdsConfig {
-    /// The aggregated stream at `target`, without wildcards.
+    /// The aggregated stream at `target`, by delta, without wildcards.
     pub fn new(target: Target, node: NodeInfo) -> Self {
         AdsConfig {
             target,
             service: Service::Aggregated,
+            delta: true,
             node,
             metadata: Vec::new(),
             wildcards: Vec::new(),
@@ -40,14 +43,13 @@ impl AdsConfig {
     }
 }
 
-/// Which gRPC method is called.
+/// Which gRPC service is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
-    /// `AggregatedDiscoveryService/DeltaAggregatedResources`.
+    /// `AggregatedDiscoveryService`: every type on one stream.
     Aggregated,
-    /// `SecretDiscoveryService/DeltaSecrets`; a server that does not implement it (Istio's agent)
-    /// is asked for `StreamSecrets` instead.
-    Secrets,
+    /// The service of one type, such as `SecretDiscoveryService`.
+    Of(ResourceType),
 }
 
 /// How the server is reached.

@@ -1,8 +1,9 @@
-//! A client of xDS streams, by delta: subscriptions, versions, ACK and NACK, reconnection.
+//! A client of xDS streams, by delta or state of the world: subscriptions, versions, ACK and NACK,
+//! reconnection.
 //!
 //! [`state`] decides and does no I/O; [`AdsClient`] runs it over TCP, TLS or a Unix socket. The
 //! proxy takes listeners, clusters, routes and endpoints from it, the agent the name table, and
-//! a proxy beside a foreign agent its secrets ([`Service::Secrets`]).
+//! a proxy beside a foreign agent its secrets ([`Service::Of`]).
 
 mod config;
 mod connect;

@@ -3,15 +3,14 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use ir::ResourceType;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::handler::Command;
 use crate::state::{Request, State};
-use crate::stream::{Mode, Responses};
-use crate::{AdsConfig, AdsHandle, Backoff, Handler, Link, Service, connect, wire};
+use crate::stream::{Response, Responses, Sender};
+use crate::{AdsConfig, AdsHandle, Backoff, Handler, Link, connect, wire};
 
 /// A running client. Dropping it ends the stream.
 #[derive(Debug)]
@@ -30,11 +29,8 @@ impl AdsClient {
         let handle = AdsHandle { commands: sender };
         let mut state = State::default();
         config.wildcards.iter().for_each(|ty| state.subscribe_all(*ty));
-        let mode = match config.service {
-            Service::Aggregated => Mode::Aggregated,
-            Service::Secrets => Mode::DeltaSecrets,
-        };
-        let client = Client { config, handler, state, commands, handle: handle.clone(), mode };
+        let delta = config.delta;
+        let client = Client { config, handler, state, commands, handle: handle.clone(), delta };
         AdsClient { handle, task: tokio::spawn(client.run()) }
     }
 
@@ -56,12 +52,13 @@ struct Client<H> {
     state: State,
     commands: mpsc::UnboundedReceiver<Command>,
     handle: AdsHandle,
-    mode: Mode,
+    /// Which of the two protocols is spoken. A server that has only the other one is asked in that.
+    delta: bool,
 }
 
 /// One stream's sending side.
 struct Outbound {
-    sender: mpsc::UnboundedSender<DeltaDiscoveryRequest>,
+    sender: Sender,
     /// Only the first request of a stream names the node.
     node_sent: bool,
 }
@@ -78,14 +75,19 @@ struct End {
 impl<H: Handler> Client<H> {
     async fn run(mut self) {
         let mut pause = Pause::new(self.config.backoff);
+        let mut tried_both = false;
         loop {
             let end = self.stream().await;
             self.state.on_disconnected();
-            if end.unimplemented && self.mode == Mode::DeltaSecrets {
-                tracing::info!(target = %self.config.target, "the server has no DeltaSecrets: using StreamSecrets");
-                self.mode = Mode::StreamSecrets;
-                continue;
+            if end.unimplemented {
+                self.delta = !self.delta;
+                if !std::mem::replace(&mut tried_both, true) {
+                    let instead = if self.delta { "delta" } else { "state of the world" };
+                    tracing::info!(server = %self.config.target, why = end.reason, "trying {instead} instead");
+                    continue;
+                }
             }
+            tried_both &= !end.worked;
             tracing::debug!(server = %self.config.target, reason = end.reason, "xDS stream lost, trying again");
             self.handler.on_link(Link::Down(end.reason));
             if end.worked {
@@ -117,13 +119,13 @@ impl<H: Handler> Client<H> {
             Ok(channel) => channel,
             Err(reason) => return failed(reason),
         };
-        let (sender, requests) = mpsc::unbounded_channel();
+        let (sender, requests) = Sender::new(self.delta);
         let mut outbound = Outbound { sender, node_sent: false };
         self.drain_commands();
         // Before the call: a server may send its headers only after the first request.
         let begin = self.state.on_connected();
         self.send(&mut outbound, begin);
-        let opening = Responses::open(channel, self.mode, requests, self.config.metadata.clone());
+        let opening = Responses::open(channel, self.config.service, requests, self.config.metadata.clone());
         let mut responses = match self.while_opening(opening, &mut outbound).await {
             Ok(responses) => responses,
             Err(status) => {
@@ -174,7 +176,8 @@ impl<H: Handler> Client<H> {
         }
     }
 
-    fn on_response(&mut self, message: DeltaDiscoveryResponse, outbound: &mut Outbound) {
+    fn on_response(&mut self, message: Response, outbound: &mut Outbound) {
+        let message = outbound.sender.received(message, &self.state);
         let Some(ty) = ResourceType::by_type_url(&message.type_url) else {
             tracing::warn!(ty = message.type_url, "a response of a type that nobody asked for");
             return;
@@ -200,8 +203,7 @@ impl<H: Handler> Client<H> {
         for request in requests {
             let node = (!outbound.node_sent).then(|| wire::node(&self.config.node));
             outbound.node_sent = true;
-            // The stream may be ending; its end is seen by the receiving side.
-            let _ = outbound.sender.send(wire::request(request, node));
+            outbound.sender.send(wire::request(request, node));
         }
     }
 

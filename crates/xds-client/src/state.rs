@@ -114,6 +114,16 @@ impl State {
         self.types.get(&ty).is_some_and(|state| state.wants(name))
     }
 
+    /// Names of what was applied.
+    pub fn applied(&self, ty: ResourceType) -> impl Iterator<Item = &Str> {
+        self.types.get(&ty).into_iter().flat_map(|state| state.versions.keys())
+    }
+
+    /// The version of what was applied under this name.
+    pub fn version(&self, ty: ResourceType, name: &Str) -> Option<&Str> {
+        self.types.get(&ty)?.versions.get(name)
+    }
+
     /// Whether no response of this type was answered yet.
     pub fn is_first_answer(&self, ty: ResourceType) -> bool {
         self.types.get(&ty).is_none_or(|state| !state.answered)

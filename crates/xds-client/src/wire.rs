@@ -53,15 +53,24 @@ pub(crate) fn response(
             update.problems.push(Reject { name, message: "is in the response twice".into() });
             continue;
         }
-        if !state.is_news(ty, &name, &version) {
+        // Only Istio's name table has no name; anything else without one cannot be read.
+        let nameless = name.is_empty() && ty != ResourceType::NameTable;
+        if !nameless && !state.is_news(ty, &name, &version) {
             continue;
         }
         match decode(ty, &name, sent.resource.as_ref()) {
+            Ok(_) if nameless => {
+                let name = ty.short().into();
+                update.problems.push(Reject { name, message: "has no name".into() });
+            }
             Ok(resource) => {
                 verdict.applied.push((name, version.clone()));
                 update.added.push((resource, version));
             }
-            Err(message) => update.problems.push(Reject { name, message }),
+            Err(message) => {
+                let name = if nameless { ty.short().into() } else { name };
+                update.problems.push(Reject { name, message });
+            }
         }
     }
     let removed = message.removed_resources.into_iter().map(Str::from);

@@ -19,6 +19,6 @@ mod problem;
 /// `google.protobuf.Any`, as Envoy's discovery messages carry it.
 pub use envoy_types::pb::google::protobuf::Any;
 
-pub use decode::{any as decode, bytes as decode_bytes};
+pub use decode::{any as decode, any_name as name_of, bytes as decode_bytes};
 pub use encode::resource as encode;
 pub use problem::{DecodeError, Problem};

@@ -141,6 +141,13 @@ struct Named {
     name: String,
 }
 
+/// The name of a packed resource, without decoding the rest of it. `None` where it cannot be told.
+pub fn any_name(any: &Any) -> Option<Str> {
+    // Istio's name tables have none.
+    let ty = ResourceType::by_type_url(&any.type_url)?;
+    if ty == ResourceType::NameTable { None } else { name_of(&any.value) }
+}
+
 /// Tries to name a message that cannot be read as a whole.
 fn name_of(bytes: &[u8]) -> Option<Str> {
     let mut named = Named::default();

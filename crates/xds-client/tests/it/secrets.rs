@@ -101,7 +101,8 @@ async fn falls_back_to_state_of_the_world() {
     tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(connections));
 
     let node = NodeInfo { id: "sidecar~10.0.0.1~a.b~b.svc.cluster.local".into(), ..NodeInfo::default() };
-    let config = AdsConfig { service: Service::Secrets, ..AdsConfig::new(Target::Unix(path), node) };
+    let config =
+        AdsConfig { service: Service::Of(ResourceType::Secret), ..AdsConfig::new(Target::Unix(path), node) };
     let (sender, mut updates) = mpsc::unbounded_channel();
     let client = AdsClient::spawn(config, Keep(sender));
     client.handle().subscribe(ResourceType::Secret, ["ROOTCA".into()]);

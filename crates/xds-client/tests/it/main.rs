@@ -1,0 +1,4 @@
+//! The client over sockets, against small servers.
+
+mod secrets;
+mod sotw;
