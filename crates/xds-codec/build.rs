@@ -68,6 +68,7 @@ const ROOTS: &[&str] = &[
     "envoy.extensions.transport_sockets.tls.v3.Secret",
     "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
     "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    "envoy.service.discovery.v3.DiscoveryResponse",
     "google.protobuf.Any",
     "google.protobuf.Duration",
 ];

@@ -90,8 +90,8 @@ pub fn bootstrap(config: &AgentConfig, static_listeners: bool) -> Bootstrap {
         clusters,
         secrets: Vec::new(),
         ads: Some(AdsConfig { cluster: XDS_CLUSTER.into(), delta: true, metadata: Vec::new() }),
-        lds_over_ads: true,
-        cds_over_ads: true,
+        lds: Some(ir::ConfigSource::Ads),
+        cds: Some(ir::ConfigSource::Ads),
         overload: None,
     }
 }
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(for_envoy.node.cluster.as_str(), "reviews.shop");
         let ours = bootstrap(&config, false);
         assert_eq!(names(&ours), ["sds-grpc", "xds-grpc"]);
-        assert!(ours.listeners.is_empty() && ours.lds_over_ads && ours.cds_over_ads);
+        assert!(ours.listeners.is_empty() && ours.lds.is_some() && ours.cds.is_some());
         let tls = ours.clusters[1].tls.as_ref().unwrap();
         assert_eq!(tls.sni.as_deref(), Some("istiod.istio-system.svc"));
     }

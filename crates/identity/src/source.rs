@@ -54,14 +54,14 @@ pub(crate) fn certificate(
     store: &SecretStore,
 ) -> Result<Source<Certificate>, TlsError> {
     Ok(match source {
-        CertificateSource::Sds(secret) => Source::Slot(store.certificate_slot(&secret.name)),
+        CertificateSource::Sds(secret) => Source::Slot(store.certificate_slot(&secret.key())),
         CertificateSource::Inline(certificate) => Source::fixed(read_certificate(certificate)?),
     })
 }
 
 pub(crate) fn roots(source: &RootsSource, store: &SecretStore) -> Result<Source<Roots>, TlsError> {
     Ok(match source {
-        RootsSource::Sds(secret) => Source::Slot(store.roots_slot(&secret.name)),
+        RootsSource::Sds(secret) => Source::Slot(store.roots_slot(&secret.key())),
         RootsSource::Inline(data) => Source::fixed(read_roots(data)?),
     })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::Locality;
 use stdx::Str;
 
-use crate::{Address, Cluster, Listener, Overload, Secret};
+use crate::{Address, Cluster, ConfigSource, Listener, Overload, Secret};
 
 /// `envoy.config.bootstrap.v3.Bootstrap`, as far as Lateen honours it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,9 +18,9 @@ pub struct Bootstrap {
     pub secrets: Vec<Secret>,
     /// The aggregated stream, if `dynamic_resources.ads_config` is there.
     pub ads: Option<AdsConfig>,
-    /// `dynamic_resources.lds_config` / `cds_config` name ADS.
-    pub lds_over_ads: bool,
-    pub cds_over_ads: bool,
+    /// `dynamic_resources.lds_config` and `cds_config`.
+    pub lds: Option<ConfigSource>,
+    pub cds: Option<ConfigSource>,
     /// `overload_manager`.
     pub overload: Option<Overload>,
 }
@@ -45,8 +45,8 @@ pub enum Json {
     Map(BTreeMap<Str, Json>),
 }
 
-/// How to reach the control plane.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How to reach the control plane: a gRPC `ApiConfigSource`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AdsConfig {
     /// A static cluster.
     pub cluster: Str,

@@ -9,7 +9,9 @@ use stdx::Str;
 
 use crate::http::Http2Options;
 use crate::lb::{CommonLb, LbSubsets, LeastRequest, SlowStart};
-use crate::{Dns, Fraction, HealthCheck, LbPolicy, LoadAssignment, OutlierDetection, UpstreamTls};
+use crate::{
+    ConfigSource, Dns, Fraction, HealthCheck, LbPolicy, LoadAssignment, OutlierDetection, UpstreamTls,
+};
 
 /// `envoy.config.cluster.v3.Cluster`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -118,8 +120,8 @@ pub enum ClusterDiscovery {
     StrictDns(LoadAssignment),
     /// One endpoint; each connection goes to the address that its name resolved to last.
     LogicalDns(LoadAssignment),
-    /// Over ADS, under this name (the cluster's own if `None`).
-    Eds { service_name: Option<Str> },
+    /// By discovery, under this name (the cluster's own if `None`).
+    Eds { service_name: Option<Str>, source: ConfigSource },
     /// The connection's original destination, whatever it is.
     OriginalDst,
 }

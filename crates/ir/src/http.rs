@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stdx::Str;
 
-use crate::{AccessLog, HttpFilter, RouteConfig};
+use crate::{AccessLog, ConfigSource, HttpFilter, RouteConfig};
 
 /// `envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -132,6 +132,8 @@ pub enum CodecType {
 pub enum RouteSource {
     /// By name, over ADS.
     Rds(Str),
+    /// By name, from somewhere else.
+    RdsFrom(Str, ConfigSource),
     Inline(Arc<RouteConfig>),
 }
 
@@ -139,8 +141,17 @@ impl RouteSource {
     /// The name of the route configuration.
     pub fn name(&self) -> &Str {
         match self {
-            RouteSource::Rds(name) => name,
+            RouteSource::Rds(name) | RouteSource::RdsFrom(name, _) => name,
             RouteSource::Inline(config) => &config.name,
+        }
+    }
+
+    /// What a discovered route configuration is kept under; `None`: it is not discovered.
+    pub fn key(&self) -> Option<Str> {
+        match self {
+            RouteSource::Rds(name) => Some(name.clone()),
+            RouteSource::RdsFrom(name, source) => Some(source.key(name)),
+            RouteSource::Inline(_) => None,
         }
     }
 }

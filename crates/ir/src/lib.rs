@@ -36,6 +36,7 @@ pub mod rbac;
 pub mod resource;
 pub mod retry;
 pub mod route;
+pub mod source;
 pub mod tcp;
 pub mod tls;
 
@@ -68,5 +69,6 @@ pub use rbac::Rbac;
 pub use resource::{Resource, ResourceType};
 pub use retry::RetryPolicy;
 pub use route::{Route, RouteAction, RouteConfig, VirtualHost};
+pub use source::{ConfigSource, PathSource};
 pub use tcp::TcpProxy;
 pub use tls::{DownstreamTls, Secret, UpstreamTls};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use stdx::Str;
 
-use crate::StringMatcher;
+use crate::{ConfigSource, PathSource, StringMatcher};
 
 /// `envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -113,8 +113,20 @@ pub enum SdsVia {
     Ads,
     /// A gRPC service behind this cluster (the agent's Unix socket: `sds-grpc`).
     Cluster(Str),
+    /// A file.
+    Path(Box<PathSource>),
     /// `static_resources.secrets` of the bootstrap.
     Static,
+}
+
+impl SdsRef {
+    /// What the secret is kept under: two files may each have one of the same name.
+    pub fn key(&self) -> Str {
+        match &self.via {
+            SdsVia::Path(source) => ConfigSource::Path(source.clone()).key(&self.name),
+            SdsVia::Ads | SdsVia::Cluster(_) | SdsVia::Static => self.name.clone(),
+        }
+    }
 }
 
 /// A condition on a subject alternative name.

@@ -24,6 +24,7 @@ mod overload;
 pub mod protocol;
 mod proxy;
 mod resolve;
+mod sources;
 pub mod tcp;
 pub mod telemetry;
 mod text;

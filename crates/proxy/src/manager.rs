@@ -1,11 +1,11 @@
 //! The owner of configuration and sockets, on the admin thread.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ir::Address;
+use ir::{Address, ConfigSource};
 use stdx::Str;
 use tokio::sync::{Notify, mpsc, watch};
 use xds_client::{Reject, Update};
@@ -13,6 +13,7 @@ use xds_client::{Reject, Update};
 use crate::config::Config;
 use crate::config::names::Lookup;
 use crate::config::snapshot::Listener;
+use crate::config::source::Want;
 use crate::worker::{Command, Drained};
 
 /// How soon an address that could not be bound is tried again, and secrets are looked for.
@@ -26,6 +27,7 @@ pub struct Manager {
     pub config: Config,
     workers: Vec<mpsc::UnboundedSender<Command>>,
     lookups: mpsc::UnboundedSender<Lookup>,
+    wants: mpsc::UnboundedSender<Want>,
     /// By address: the name of the listener that it was bound for.
     bound: HashMap<SocketAddr, Str>,
     again: Option<Instant>,
@@ -55,11 +57,11 @@ impl Shared {
         self.manager.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Applies a response of the control plane.
-    pub fn update(&self, update: Update) -> Vec<Reject> {
+    /// Applies what `source` has.
+    pub fn update(&self, source: &ConfigSource, update: Update) -> Vec<Reject> {
         let mut manager = self.lock();
         let ty = update.ty;
-        let mut rejects = manager.config.update(update);
+        let mut rejects = manager.config.update(source, update);
         let unbound = manager.apply();
         if ty == ir::ResourceType::Listener {
             rejects.extend(unbound);
@@ -67,6 +69,29 @@ impl Shared {
         drop(manager);
         self.changed.notify_one();
         rejects
+    }
+
+    /// Counts a response that could not even be read.
+    pub fn note_unreadable(&self, ty: ir::ResourceType) {
+        self.lock().config.note_unreadable(ty);
+    }
+
+    /// Names of clusters or listeners that discovery has brought.
+    pub fn discovered(&self, ty: ir::ResourceType) -> BTreeSet<Str> {
+        self.lock().config.discovered(ty)
+    }
+
+    /// Reads a secret's files again.
+    ///
+    /// # Errors
+    /// They cannot be used; what was read before stays.
+    pub fn read_again(&self, secret: &ir::Secret) -> Result<(), String> {
+        let mut manager = self.lock();
+        manager.config.read_again(secret)?;
+        manager.apply();
+        drop(manager);
+        self.changed.notify_one();
+        Ok(())
     }
 
     /// Takes what a host name of a cluster has resolved to; `None`: it could not be resolved.
@@ -107,11 +132,13 @@ impl Manager {
         config: Config,
         workers: Vec<mpsc::UnboundedSender<Command>>,
         lookups: mpsc::UnboundedSender<Lookup>,
+        wants: mpsc::UnboundedSender<Want>,
     ) -> Self {
         Manager {
             config,
             workers,
             lookups,
+            wants,
             bound: HashMap::new(),
             again: None,
             draining: false,
@@ -137,6 +164,9 @@ impl Manager {
         }
         for lookup in self.config.take_lookups() {
             let _ = self.lookups.send(lookup);
+        }
+        for want in self.config.take_wants() {
+            let _ = self.wants.send(want);
         }
         let unbound = self.sync_sockets();
         self.config.sweep();

@@ -17,12 +17,13 @@ use crate::access_log::{LogBuffers, LogReopener, LogWriter};
 use crate::admin::{self, stats::Zero};
 use crate::config::Config;
 use crate::config::names::Lookup;
+use crate::config::source::Want;
 use crate::manager::{self, Manager};
 use crate::overload::{self, Pressure};
 use crate::telemetry::{LocalLabels, WorkerStats};
 use crate::worker::{self, Command};
 use crate::xds;
-use crate::{resolve, tidy};
+use crate::{resolve, sources, tidy};
 
 /// What a proxy is built from.
 #[derive(Clone)]
@@ -78,6 +79,7 @@ pub struct Proxy {
     drain_time: Duration,
     admin: Option<std::net::TcpListener>,
     to_resolve: mpsc::UnboundedReceiver<Lookup>,
+    wanted: mpsc::UnboundedReceiver<Want>,
 }
 
 /// What a worker thread is started with.
@@ -134,7 +136,7 @@ impl ProxyHandle {
 
     /// Applies resources as if a control plane had sent them. What is returned is refused.
     pub fn update(&self, update: xds_client::Update) -> Vec<xds_client::Reject> {
-        self.state.manager.update(update)
+        self.state.manager.update(&ir::ConfigSource::Ads, update)
     }
 
     /// Ends at once.
@@ -176,7 +178,8 @@ impl Proxy {
             workers.push(WorkerSeat { shared, stats, logs: writer.buffers(), commands });
         }
         let (lookups, to_resolve) = mpsc::unbounded_channel();
-        let mut manager = Manager::new(store, senders, lookups);
+        let (wants, wanted) = mpsc::unbounded_channel();
+        let mut manager = Manager::new(store, senders, lookups, wants);
         if let Some(unbound) = manager.apply().into_iter().next() {
             return Err(BuildError(format!("listener {}: {}", unbound.name, unbound.message)));
         }
@@ -201,7 +204,7 @@ impl Proxy {
             quit: Notify::new(),
             command_line: std::env::args().collect::<Vec<_>>().join(" "),
         });
-        Ok(Proxy { state, workers, writer, drain, drain_time: config.drain_time, admin, to_resolve })
+        Ok(Proxy { state, workers, writer, drain, drain_time: config.drain_time, admin, to_resolve, wanted })
     }
 
     /// A view that stays valid while [`Proxy::run`] serves.
@@ -217,7 +220,7 @@ impl Proxy {
     /// # Errors
     /// A thread could not be started, or a worker died.
     pub async fn run(self, shutdown: DrainWatch) -> std::io::Result<()> {
-        let Proxy { state, workers, writer, drain, drain_time, admin, to_resolve } = self;
+        let Proxy { state, workers, writer, drain, drain_time, admin, to_resolve, wanted } = self;
         let mut threads = Vec::new();
         let (died, mut dead) = mpsc::unbounded_channel();
         for (id, seat) in workers.into_iter().enumerate() {
@@ -231,6 +234,7 @@ impl Proxy {
             async move { manager.keep().await }
         });
         let resolver = tokio::spawn(resolve::keep(state.manager.clone(), to_resolve));
+        let sources = tokio::spawn(sources::keep(state.clone(), wanted));
         let tidy = tokio::spawn(tidy::keep(state.clone()));
         let overload = tokio::spawn(overload::watch(state.clone()));
         let grace = tokio::select! {
@@ -243,6 +247,7 @@ impl Proxy {
         finish(&state, drain, grace, &shutdown).await;
         keeper.abort();
         resolver.abort();
+        sources.abort();
         tidy.abort();
         overload.abort();
         drop(admin);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use identity::ClientTls;
 use ir::tls::{SdsRef, SdsVia};
-use ir::{Address, Cluster, ClusterDiscovery, ResourceType};
+use ir::{Address, Cluster, ClusterDiscovery, ConfigSource, ResourceType};
 use stdx::Str;
 use xds_client::{AdsClient, AdsConfig, AdsHandle, Handler, Link, NodeInfo, Reject, Service, Target, Update};
 
@@ -29,21 +29,14 @@ pub fn start(state: &Arc<State>) -> Streams {
         let manager = state.manager.lock();
         (manager.config.bootstrap.clone(), secret_services(&manager.config))
     };
-    let node = NodeInfo {
-        id: bootstrap.node.id.clone(),
-        cluster: bootstrap.node.cluster.clone(),
-        locality: bootstrap.node.locality.clone(),
-        metadata: bootstrap.node.metadata.clone(),
-        user_agent_name: "lateen".into(),
-        user_agent_version: state.version.clone(),
-    };
+    let node = node(state, &bootstrap.node);
     if !state.secrets_in_process {
         for (cluster, names) in services {
             let Some(config) = client_config(state, &cluster, node.clone()) else {
                 continue;
             };
             let config = AdsConfig { service: Service::Of(ResourceType::Secret), ..config };
-            let client = AdsClient::spawn(config, Receiver { manager: state.manager.clone(), name: cluster });
+            let client = AdsClient::spawn(config, receiver(state, cluster, ConfigSource::Ads));
             client.handle().subscribe(ResourceType::Secret, names);
             streams._clients.push(client);
         }
@@ -53,14 +46,50 @@ pub fn start(state: &Arc<State>) -> Streams {
     {
         config.delta = ads.delta;
         config.metadata = ads.metadata.clone();
-        config.wildcards.extend(bootstrap.cds_over_ads.then_some(ResourceType::Cluster));
-        config.wildcards.extend(bootstrap.lds_over_ads.then_some(ResourceType::Listener));
+        let over_ads = |source: &Option<ConfigSource>| *source == Some(ConfigSource::Ads);
+        config.wildcards.extend(over_ads(&bootstrap.cds).then_some(ResourceType::Cluster));
+        config.wildcards.extend(over_ads(&bootstrap.lds).then_some(ResourceType::Listener));
         let name = ads.cluster.clone();
-        let client = AdsClient::spawn(config, Receiver { manager: state.manager.clone(), name });
+        let client = AdsClient::spawn(config, receiver(state, name, ConfigSource::Ads));
         state.manager.lock().config.connect(client.handle());
         streams._clients.push(client);
     }
     streams
+}
+
+fn node(state: &State, node: &ir::bootstrap::BootstrapNode) -> NodeInfo {
+    NodeInfo {
+        id: node.id.clone(),
+        cluster: node.cluster.clone(),
+        locality: node.locality.clone(),
+        metadata: node.metadata.clone(),
+        user_agent_name: "lateen".into(),
+        user_agent_version: state.version.clone(),
+    }
+}
+
+/// A stream that carries one type. `None`: it cannot be started, which is reported.
+pub fn stream_of_type(
+    state: &Arc<State>,
+    api: &ir::bootstrap::AdsConfig,
+    ty: ResourceType,
+    all: bool,
+) -> Option<AdsClient> {
+    let node = node(state, &state.manager.lock().config.bootstrap.node);
+    let config = client_config(state, &api.cluster, node)?;
+    let config = AdsConfig {
+        service: Service::Of(ty),
+        delta: api.delta,
+        metadata: api.metadata.clone(),
+        wildcards: all.then_some(ty).into_iter().collect(),
+        ..config
+    };
+    let source = ConfigSource::Api(Box::new(api.clone()));
+    Some(AdsClient::spawn(config, receiver(state, api.cluster.clone(), source)))
+}
+
+fn receiver(state: &State, name: Str, source: ConfigSource) -> Receiver {
+    Receiver { manager: state.manager.clone(), name, source }
 }
 
 /// Secrets that static resources want from a service of their own, by its cluster. What comes by
@@ -127,11 +156,12 @@ fn target_of(state: &State, cluster: &Cluster) -> Result<Target, String> {
 struct Receiver {
     manager: manager::Shared,
     name: Str,
+    source: ConfigSource,
 }
 
 impl Handler for Receiver {
     fn on_update(&mut self, update: Update, _: &AdsHandle) -> Vec<Reject> {
-        let rejects = self.manager.update(update);
+        let rejects = self.manager.update(&self.source, update);
         for reject in &rejects {
             tracing::warn!(resource = %reject.name, "refused: {}", reject.message);
         }

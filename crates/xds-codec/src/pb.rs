@@ -50,6 +50,7 @@ pub use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3 as
 pub use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as tls;
 pub use envoy_types::pb::envoy::extensions::upstreams::http::v3 as upstream_http;
 pub use envoy_types::pb::envoy::service::auth::v3 as auth;
+pub use envoy_types::pb::envoy::service::discovery::v3 as discovery;
 pub use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 pub use envoy_types::pb::envoy::r#type::v3 as envoy_type;
 pub use envoy_types::pb::google::protobuf as google;

@@ -4,7 +4,7 @@
 use ir::http::RouteSource;
 use ir::listener::Terminal;
 use ir::tcp::TcpClusters;
-use ir::{ClusterDiscovery, Listener, Resource, ResourceType, RouteConfig};
+use ir::{ClusterDiscovery, ConfigSource, Listener, Resource, ResourceType, RouteConfig};
 use model::Origin;
 use stdx::Str;
 
@@ -15,7 +15,7 @@ pub(crate) fn of(resource: &Resource) -> Vec<Reference> {
     let mut found = Vec::new();
     match resource {
         Resource::Cluster(cluster) => {
-            if let ClusterDiscovery::Eds { service_name } = &cluster.discovery {
+            if let ClusterDiscovery::Eds { service_name, source: ConfigSource::Ads } = &cluster.discovery {
                 let name = service_name.as_ref().unwrap_or(&cluster.name);
                 found.push(Reference { ty: ResourceType::Endpoints, name: name.clone() });
             }
@@ -54,6 +54,7 @@ fn of_listener(listener: &Listener, found: &mut Vec<Reference>) {
                 RouteSource::Rds(name) => {
                     found.push(Reference { ty: ResourceType::Route, name: name.clone() });
                 }
+                RouteSource::RdsFrom(..) => {}
                 RouteSource::Inline(route) => of_route(route, found),
             },
             Terminal::Tcp(proxy) => match &proxy.clusters {

@@ -79,7 +79,7 @@ fn secrets(mesh: &Mesh, network: &Network, resources: &Resources) -> Vec<Secret>
 
 fn cluster(resources: &Resources, cluster: &Cluster) -> Cluster {
     let mut cluster = cluster.clone();
-    if let ClusterDiscovery::Eds { service_name } = &cluster.discovery {
+    if let ClusterDiscovery::Eds { service_name, .. } = &cluster.discovery {
         let name = service_name.as_ref().unwrap_or(&cluster.name);
         if let Some(Resource::Endpoints(endpoints)) = resources.get(ResourceType::Endpoints, name) {
             let mut endpoints = (**endpoints).clone();

@@ -19,7 +19,9 @@ pub fn route(
     let inline;
     let table = match source {
         // A configuration that never comes has no virtual hosts.
-        RouteSource::Rds(name) => configuration.routes(name).ok_or(Refusal::NoVirtualHost)?,
+        RouteSource::Rds(name) | RouteSource::RdsFrom(name, _) => {
+            configuration.routes(name).ok_or(Refusal::NoVirtualHost)?
+        }
         RouteSource::Inline(config) => {
             inline = RouteTable::compile(config.clone()).map_err(|_| Refusal::NoVirtualHost)?;
             &inline

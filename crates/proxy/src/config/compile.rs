@@ -203,13 +203,14 @@ fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Prob
     }
     let inline_routes = match &config.routes {
         RouteSource::Inline(routes) => Some(Arc::new(self::routes(routes)?)),
-        RouteSource::Rds(_) => None,
+        RouteSource::Rds(_) | RouteSource::RdsFrom(..) => None,
     };
     Ok(Hcm {
         encodes: filters.iter().any(HttpFilter::sees_responses),
         filters,
         access_log: access_log::compile(&config.access_log)?,
         inline_routes,
+        routes: config.routes.key().unwrap_or_default(),
         max_headers_kb: config.max_request_headers_kb.unwrap_or(60),
         max_headers_count: config.max_headers_count.unwrap_or(100),
         server_name: config.server_name.clone().unwrap_or_else(|| Str::from("envoy")),
@@ -361,8 +362,8 @@ fn named(endpoint: &ir::Endpoint, answers: Option<&Answers>) -> Option<Named> {
     (!hostname.is_empty()).then(|| Named { hostname: hostname.clone(), addresses })
 }
 
-/// Names of clusters that a listener's TCP proxies and inline routes send to, and of route
-/// configurations that it asks for.
+/// Names of clusters that a listener's TCP proxies and inline routes send to, and what the route
+/// configurations that it asks for are kept under.
 pub fn names_of(config: &ir::Listener) -> (Vec<Str>, Vec<Str>) {
     let (mut clusters, mut routes) = (Vec::new(), Vec::new());
     for chain in config.filter_chains.iter().chain(&config.default_filter_chain) {
@@ -376,7 +377,7 @@ pub fn names_of(config: &ir::Listener) -> (Vec<Str>, Vec<Str>) {
             ir::Terminal::Http(http) => {
                 clusters.extend(http.http_filters.iter().flat_map(asked));
                 match &http.routes {
-                    RouteSource::Rds(name) => routes.push(name.clone()),
+                    RouteSource::Rds(_) | RouteSource::RdsFrom(..) => routes.extend(http.routes.key()),
                     RouteSource::Inline(config) => {
                         clusters.extend(config.virtual_hosts.iter().flat_map(clusters_of))
                     }
@@ -385,6 +386,20 @@ pub fn names_of(config: &ir::Listener) -> (Vec<Str>, Vec<Str>) {
         }
     }
     (clusters, routes)
+}
+
+/// Where the routes of a listener's connection managers come from.
+pub fn route_sources(config: &ir::Listener) -> impl Iterator<Item = &RouteSource> {
+    let chains = config.filter_chains.iter().chain(&config.default_filter_chain);
+    chains.filter_map(|chain| match &chain.terminal {
+        ir::Terminal::Http(http) => Some(&http.routes),
+        ir::Terminal::Tcp(_) => None,
+    })
+}
+
+/// Whether some come from elsewhere than the aggregated stream.
+pub fn has_routes_elsewhere(config: &ir::Listener) -> bool {
+    route_sources(config).any(|source| matches!(source, RouteSource::RdsFrom(..)))
 }
 
 /// Names of clusters that a filter asks.

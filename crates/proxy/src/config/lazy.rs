@@ -6,7 +6,7 @@ use engine::balance::Availability;
 use engine::names::Answers;
 use identity::SecretStore;
 use ir::tls::{CertificateSource, CommonTls, RootsSource, SdsRef};
-use ir::{ClusterDiscovery, LoadAssignment};
+use ir::{ClusterDiscovery, ConfigSource, LoadAssignment};
 use stdx::Str;
 
 use super::kept::Kept;
@@ -25,8 +25,10 @@ pub struct Checked {
     pub has_checks: bool,
     /// Its endpoints are found by resolving names.
     pub has_names: bool,
-    /// Its endpoints' name in discovery, if they come from there.
+    /// What its endpoints are kept under, if they come by discovery.
     pub eds: Option<Str>,
+    /// Where they come from and how they are called there, if it is not the aggregated stream.
+    pub eds_from: Option<Box<(ConfigSource, Str)>>,
     pub needs: Arc<Needs>,
     own: Membership,
     /// As it was compiled, where that cannot be repeated: a file may be another one later.
@@ -97,11 +99,11 @@ impl Needs {
 
     /// Names of those that are not there yet.
     pub fn missing(&self, secrets: &SecretStore) -> Vec<Str> {
-        let certificates = self.certificates.iter().map(|secret| &secret.name);
+        let certificates = self.certificates.iter().map(SdsRef::key);
         let certificates = certificates.filter(|name| secrets.certificate_slot(name).generation() == 0);
-        let roots = self.roots.iter().map(|secret| &secret.name);
+        let roots = self.roots.iter().map(SdsRef::key);
         let roots = roots.filter(|name| secrets.roots_slot(name).generation() == 0);
-        certificates.chain(roots).cloned().collect()
+        certificates.chain(roots).collect()
     }
 }
 
@@ -154,14 +156,21 @@ impl Checked {
         let own = config.discovery.assignment().map(Membership::of).unwrap_or_default();
         let has_checks = !config.health_checks.is_empty();
         let has_names = !engine::names::hosts(&config.discovery).is_empty();
-        Ok(Checked { has_checks, has_names, eds: eds_name(config).cloned(), needs, own, prepared })
+        let (eds, eds_from) = match (&config.discovery, eds_name(config)) {
+            (ClusterDiscovery::Eds { source, .. }, Some(name)) => {
+                let from = (*source != ConfigSource::Ads).then(|| Box::new((source.clone(), name.clone())));
+                (Some(source.key(name)), from)
+            }
+            _ => (None, None),
+        };
+        Ok(Checked { has_checks, has_names, eds, eds_from, needs, own, prepared })
     }
 }
 
 /// The name under which a cluster's endpoints are asked for.
 fn eds_name(config: &ir::Cluster) -> Option<&Str> {
     match &config.discovery {
-        ClusterDiscovery::Eds { service_name } => Some(service_name.as_ref().unwrap_or(&config.name)),
+        ClusterDiscovery::Eds { service_name, .. } => Some(service_name.as_ref().unwrap_or(&config.name)),
         _ => None,
     }
 }

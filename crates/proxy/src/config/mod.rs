@@ -11,6 +11,7 @@ pub mod names;
 mod refuse;
 mod retire;
 pub mod snapshot;
+pub mod source;
 mod store;
 pub(crate) mod subscriptions;
 mod warm;
@@ -25,7 +26,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use identity::SecretStore;
-use ir::{Bootstrap, Resource, ResourceType};
+use ir::{Bootstrap, ConfigSource, Resource, ResourceType};
 use stdx::Str;
 use upstream::probe::Probe;
 use xds_client::{AdsHandle, Reject, Update};
@@ -94,6 +95,8 @@ pub struct Config {
     /// What host names have resolved to, by cluster.
     names: HashMap<Str, names::Names>,
     lookups: Vec<names::Lookup>,
+    /// What sources other than the aggregated stream are asked for from now on.
+    wants: Vec<source::Want>,
 }
 
 impl Config {
@@ -121,6 +124,7 @@ impl Config {
             probes: Vec::new(),
             names: HashMap::new(),
             lookups: Vec::new(),
+            wants: Vec::new(),
             bootstrap: Bootstrap::default(),
         };
         for secret in &bootstrap.secrets {
@@ -137,10 +141,11 @@ impl Config {
         for resource in clusters.chain(listeners) {
             let (kind, name) = (resource.ty().short(), resource.name());
             config
-                .put(resource, Str::default(), true)
+                .put(&ConfigSource::Ads, resource, Str::default(), true)
                 .map_err(|e| format!("static {kind} resource {name}: {e}"))?;
         }
         config.bootstrap = bootstrap;
+        config.want_what_is_there();
         Ok(config)
     }
 
@@ -164,14 +169,14 @@ impl Config {
         self.subscriptions.connect(ads);
     }
 
-    /// Files a response of the control plane; [`Config::settle`] makes it take effect. What is
+    /// Files what `source` has; [`Config::settle`] makes it take effect. What is
     /// returned is refused, the rest is not affected by it.
-    pub fn update(&mut self, update: Update) -> Vec<Reject> {
+    pub fn update(&mut self, source: &ConfigSource, update: Update) -> Vec<Reject> {
         let now = Instant::now();
         let mut rejects = Vec::new();
         for (resource, version) in update.added {
             let name = resource.name();
-            if let Err(message) = self.put(resource, version, false) {
+            if let Err(message) = self.put(source, resource, version, false) {
                 rejects.push(Reject { name, message });
             }
         }
@@ -183,7 +188,11 @@ impl Config {
             match update.ty {
                 ResourceType::Cluster => self.clusters.remove(name, now),
                 ResourceType::Listener => self.listeners.remove(name, now),
-                ResourceType::Secret => self.context.secrets.remove(name),
+                ResourceType::Secret => {
+                    let key = source.key(name);
+                    self.context.secrets.remove(&key);
+                    self.wants.push(source::Want::NoFiles(key));
+                }
                 // Kept while something names them: a server that has none says so by an empty one.
                 ResourceType::Endpoints | ResourceType::Route | ResourceType::NameTable => {}
             }
@@ -199,8 +208,14 @@ impl Config {
         rejects
     }
 
-    fn put(&mut self, resource: Resource, version: Str, fixed: bool) -> Result<(), String> {
-        let name = resource.name();
+    fn put(
+        &mut self,
+        source: &ConfigSource,
+        resource: Resource,
+        version: Str,
+        fixed: bool,
+    ) -> Result<(), String> {
+        let name = source.key_of(&resource);
         let secrets = &self.context.secrets;
         match resource {
             Resource::Cluster(value) => {
@@ -221,7 +236,12 @@ impl Config {
             Resource::Route(value) => self.routes.put(name, &value, version, fixed, |value, _| {
                 compile::routes(value).map_err(|p| p.to_string())
             }),
-            Resource::Secret(secret) => secrets.apply(&secret).map_err(|e| e.to_string()),
+            Resource::Secret(secret) => {
+                let secret = Arc::new(ir::Secret { name, ..(*secret).clone() });
+                secrets.apply(&secret).map_err(|e| e.to_string())?;
+                self.want_files_of(secret);
+                Ok(())
+            }
             Resource::NameTable(_) => Ok(()),
         }
     }

@@ -137,6 +137,8 @@ pub struct Hcm {
     pub access_log: Arc<[AccessLog]>,
     /// Where the routes are part of the listener.
     pub inline_routes: Option<Arc<RouteTable>>,
+    /// What those that are discovered are kept under.
+    pub routes: Str,
     pub max_headers_kb: u32,
     pub max_headers_count: u32,
     pub server_name: Str,

@@ -1,7 +1,7 @@
 //! What the control plane (and the bootstrap) told us, per resource, before warming: the newest
 //! version of each, compiled, and why the last one was refused.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -103,6 +103,12 @@ impl<T: PartialEq, C> Table<T, C> {
             self.open.insert(name.clone());
         }
         self.errors.remove(name);
+    }
+
+    /// Names that discovery brought and has not taken away.
+    pub fn discovered(&self) -> BTreeSet<Str> {
+        let there = self.entries.iter().filter(|(_, entry)| !entry.fixed && entry.removed.is_none());
+        there.map(|(name, _)| name.clone()).collect()
     }
 
     /// Notes a response of the server.

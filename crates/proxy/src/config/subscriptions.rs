@@ -1,9 +1,10 @@
 //! What is asked for by name: endpoints of clusters, routes of listeners, secrets of both.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use ir::ResourceType;
-use ir::tls::{CertificateSource, CommonTls, RootsSource, SdsVia};
+use ir::http::RouteSource;
+use ir::tls::{CertificateSource, CommonTls, RootsSource, SdsRef, SdsVia};
+use ir::{ConfigSource, ResourceType};
 use stdx::Str;
 use xds_client::AdsHandle;
 
@@ -11,20 +12,76 @@ use super::compile;
 use super::kept::Kept;
 use super::lazy::Checked;
 use super::snapshot::{self, Snapshot};
+use super::source::{Names, Want};
 use super::store::{Entry, Table};
 
-/// Names subscribed to over ADS.
+/// Names subscribed to.
 #[derive(Default)]
 pub struct Subscriptions {
     ads: Option<AdsHandle>,
     endpoints: HashSet<Str>,
     routes: HashSet<Str>,
     secrets: HashSet<Str>,
+    /// From elsewhere.
+    others: Others,
+    wants: Vec<Want>,
+}
+
+/// Names by source and type, for sources other than the aggregated stream.
+type Others = BTreeMap<(ConfigSource, ResourceType), BTreeSet<Str>>;
+
+/// What is named at the moment.
+#[derive(Default)]
+struct Named {
+    endpoints: HashSet<Str>,
+    routes: HashSet<Str>,
+    secrets: HashSet<Str>,
+    others: Others,
+}
+
+impl Named {
+    fn other(&mut self, source: &ConfigSource, ty: ResourceType, name: &Str) {
+        self.others.entry((source.clone(), ty)).or_default().insert(name.clone());
+    }
+
+    fn secret(&mut self, secret: &SdsRef) {
+        match &secret.via {
+            SdsVia::Ads => {
+                self.secrets.insert(secret.name.clone());
+            }
+            SdsVia::Path(path) => {
+                self.other(&ConfigSource::Path(path.clone()), ResourceType::Secret, &secret.name);
+            }
+            // Asked for when the proxy starts, or there from the beginning.
+            SdsVia::Cluster(_) | SdsVia::Static => {}
+        }
+    }
+
+    fn listener(&mut self, config: &ir::Listener) {
+        for source in compile::route_sources(config) {
+            match source {
+                RouteSource::Rds(name) => {
+                    self.routes.insert(name.clone());
+                }
+                RouteSource::RdsFrom(name, source) => self.other(source, ResourceType::Route, name),
+                RouteSource::Inline(_) => {}
+            }
+        }
+        for chain in config.filter_chains.iter().chain(&config.default_filter_chain) {
+            let refs = chain.tls.iter().flat_map(|tls| secret_refs(&tls.common));
+            refs.for_each(|secret| self.secret(&secret));
+        }
+    }
 }
 
 impl Subscriptions {
     pub fn connect(&mut self, ads: AdsHandle) {
         self.ads = Some(ads);
+    }
+
+    /// What other sources are asked for in another way than before.
+    pub fn take_wants(&mut self) -> Vec<Want> {
+        std::mem::take(&mut self.wants)
     }
 
     /// Asks for what is named now, gives up what is not.
@@ -34,25 +91,35 @@ impl Subscriptions {
         listeners: &Table<ir::Listener, snapshot::Listener>,
         active: &Snapshot,
     ) {
-        let Some(ads) = &self.ads else { return };
-        let mut endpoints = HashSet::new();
-        let mut secrets = HashSet::new();
+        let mut named = Named::default();
         for Entry { compiled: checked, .. } in clusters.entries.values() {
-            endpoints.extend(checked.eds.clone());
-            let over_ads = checked.needs.all().filter(|secret| secret.via == SdsVia::Ads);
-            secrets.extend(over_ads.map(|secret| secret.name.clone()));
+            match &checked.eds_from {
+                Some(from) => named.other(&from.0, ResourceType::Endpoints, &from.1),
+                None => named.endpoints.extend(checked.eds.clone()),
+            }
+            checked.needs.all().for_each(|secret| named.secret(secret));
         }
-        let mut routes = HashSet::new();
         let wanted = listeners.entries.values().map(|entry| &entry.value);
         for config in wanted.chain(active.listeners.values().map(|l| &l.config)) {
-            routes.extend(compile::names_of(config).1);
-            for chain in config.filter_chains.iter().chain(&config.default_filter_chain) {
-                secrets.extend(chain.tls.iter().flat_map(|tls| ads_secrets(&tls.common)));
-            }
+            named.listener(config);
         }
-        change(ads, ResourceType::Endpoints, &mut self.endpoints, endpoints);
-        change(ads, ResourceType::Route, &mut self.routes, routes);
-        change(ads, ResourceType::Secret, &mut self.secrets, secrets);
+        self.sync_others(named.others);
+        let Some(ads) = &self.ads else { return };
+        change(ads, ResourceType::Endpoints, &mut self.endpoints, named.endpoints);
+        change(ads, ResourceType::Route, &mut self.routes, named.routes);
+        change(ads, ResourceType::Secret, &mut self.secrets, named.secrets);
+    }
+
+    fn sync_others(&mut self, wanted: Others) {
+        let want = |key: &(ConfigSource, ResourceType), names: &BTreeSet<Str>| {
+            let (source, ty) = key.clone();
+            Want::Resources { source, ty, names: Names::These(names.clone()) }
+        };
+        let new = wanted.iter().filter(|(key, names)| self.others.get(*key) != Some(*names));
+        self.wants.extend(new.map(|(key, names)| want(key, names)));
+        let gone = self.others.keys().filter(|key| !wanted.contains_key(*key));
+        self.wants.extend(gone.map(|key| want(key, &BTreeSet::new())));
+        self.others = wanted;
     }
 }
 
@@ -68,14 +135,6 @@ fn change(ads: &AdsHandle, ty: ResourceType, held: &mut HashSet<Str>, wanted: Ha
         ads.unsubscribe(ty, gone);
     }
     *held = wanted;
-}
-
-fn ads_secrets(tls: &CommonTls) -> Vec<Str> {
-    secret_refs(tls)
-        .into_iter()
-        .filter(|secret| secret.via == SdsVia::Ads)
-        .map(|secret| secret.name)
-        .collect()
 }
 
 /// Every secret that a TLS context names.

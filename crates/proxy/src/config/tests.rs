@@ -12,7 +12,10 @@ use xds_client::Update;
 use super::{Config, FETCH_TIMEOUT};
 
 fn eds_cluster(name: &str) -> Resource {
-    Resource::Cluster(Arc::new(Cluster::new(name, ClusterDiscovery::Eds { service_name: None })))
+    Resource::Cluster(Arc::new(Cluster::new(
+        name,
+        ClusterDiscovery::Eds { service_name: None, source: Default::default() },
+    )))
 }
 
 fn endpoints(name: &str, ports: &[u16]) -> Resource {
@@ -82,12 +85,13 @@ fn update(added: &[Resource], removed: &[(ResourceType, &str)]) -> Update {
 }
 
 fn dynamic() -> Config {
-    let bootstrap = Bootstrap { lds_over_ads: true, cds_over_ads: true, ..Bootstrap::default() };
+    let bootstrap =
+        Bootstrap { lds: Some(ConfigSource::Ads), cds: Some(ConfigSource::Ads), ..Bootstrap::default() };
     Config::new(bootstrap, SecretStore::new()).unwrap()
 }
 
 fn apply(config: &mut Config, message: &Update, now: Instant) {
-    assert_eq!(config.update(message.clone()), []);
+    assert_eq!(config.update(&ConfigSource::Ads, message.clone()), []);
     config.settle(now);
 }
 
@@ -210,7 +214,7 @@ fn what_cannot_be_compiled_is_refused_by_name_and_the_rest_applies() {
         ..Cluster::new("bad", ClusterDiscovery::OriginalDst)
     }));
     let good = Resource::Cluster(Arc::new(Cluster::new("good", ClusterDiscovery::OriginalDst)));
-    let rejects = config.update(update(&[bad, good], &[]));
+    let rejects = config.update(&ConfigSource::Ads, update(&[bad, good], &[]));
     assert_eq!(rejects.len(), 1);
     assert_eq!(&*rejects[0].name, "bad");
     assert!(rejects[0].message.contains("transport_socket"), "{}", rejects[0].message);
@@ -224,9 +228,9 @@ fn an_unchanged_resource_changes_nothing() {
     let mut config = dynamic();
     let message =
         update(&[Resource::Cluster(Arc::new(Cluster::new("c", ClusterDiscovery::OriginalDst)))], &[]);
-    config.update(message.clone());
+    config.update(&ConfigSource::Ads, message.clone());
     assert!(config.settle(Instant::now()).changed);
-    config.update(message);
+    config.update(&ConfigSource::Ads, message);
     assert!(!config.settle(Instant::now()).changed);
 }
 
@@ -237,8 +241,10 @@ fn statics_are_not_overwritten() {
     let mut config = Config::new(bootstrap, SecretStore::new()).unwrap();
     config.settle(Instant::now());
     assert!(config.is_ready());
-    let rejects =
-        config.update(update(&[Resource::Cluster(Arc::new(cluster))], &[(ResourceType::Cluster, "c")]));
+    let rejects = config.update(
+        &ConfigSource::Ads,
+        update(&[Resource::Cluster(Arc::new(cluster))], &[(ResourceType::Cluster, "c")]),
+    );
     assert_eq!(rejects.len(), 1);
     config.settle(Instant::now());
     assert!(config.active().clusters.contains_key("c"));

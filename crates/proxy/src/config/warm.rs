@@ -34,8 +34,8 @@ impl Config {
         self.settle_routes(now, &mut settled);
         self.settle_listeners(now, &mut settled);
         self.drop_removed(now, &mut settled);
-        let all_seen = (!self.bootstrap.cds_over_ads || self.clusters.seen)
-            && (!self.bootstrap.lds_over_ads || self.listeners.seen);
+        let all_seen = (self.bootstrap.cds.is_none() || self.clusters.seen)
+            && (self.bootstrap.lds.is_none() || self.listeners.seen);
         self.ready |= all_seen
             && self.unchecked.is_empty()
             && self.clusters.open.is_empty()
@@ -50,7 +50,7 @@ impl Config {
 
     fn has_discovery(&self) -> bool {
         let bootstrap = &self.bootstrap;
-        bootstrap.ads.is_some() || bootstrap.cds_over_ads || bootstrap.lds_over_ads
+        bootstrap.ads.is_some() || bootstrap.cds.is_some() || bootstrap.lds.is_some()
     }
 
     fn forget_what_came(&mut self) {
@@ -110,7 +110,7 @@ impl Config {
             }
             Some(eds) => match self.endpoints.entries.get(eds) {
                 Some(entry) => Some((entry.value.clone(), *entry.compiled)),
-                None if self.has_discovery()
+                None if (self.has_discovery() || checked.eds_from.is_some())
                     && self.missing.wait((ResourceType::Endpoints, eds.clone()), now) =>
                 {
                     return None;
@@ -156,7 +156,7 @@ impl Config {
     /// clusters did not include does not hold up what is there.
     fn wait_for_cluster(&mut self, name: Str, now: Instant) -> bool {
         let known = self.clusters.entries.contains_key(&name);
-        let may_come = known || (self.bootstrap.cds_over_ads && (self.ready || !self.clusters.seen));
+        let may_come = known || (self.bootstrap.cds.is_some() && (self.ready || !self.clusters.seen));
         may_come && self.missing.wait((ResourceType::Cluster, name), now)
     }
 
@@ -213,7 +213,7 @@ impl Config {
     /// Whether a cluster that the configuration names is known of, but not in effect yet.
     fn some_are_coming(&self, config: &RouteConfig) -> bool {
         let mut names = config.virtual_hosts.iter().flat_map(compile::clusters_of);
-        let first = self.bootstrap.cds_over_ads && !self.clusters.seen;
+        let first = self.bootstrap.cds.is_some() && !self.clusters.seen;
         let coming = |name: &Str| first || self.clusters.entries.contains_key(name);
         names.any(|name| !self.active.clusters.contains_key(&name) && coming(&name))
     }
@@ -262,8 +262,9 @@ impl Config {
         for name in clusters {
             wait |= !self.active.clusters.contains_key(&name) && self.wait_for_cluster(name, now);
         }
+        let has_source = self.has_discovery() || compile::has_routes_elsewhere(&listener.config);
         for name in routes.into_iter().filter(|name| !self.active.routes.contains_key(name)) {
-            wait |= self.has_discovery() && self.missing.wait((ResourceType::Route, name), now);
+            wait |= has_source && self.missing.wait((ResourceType::Route, name), now);
         }
         let contexts = listener.chains.iter().filter_map(|chain| chain.tls.as_ref());
         let secrets = contexts.flat_map(|tls| tls.missing()).collect();

@@ -208,6 +208,6 @@ fn choose_cluster(ctx: &mut Context, forward: &ir::route::Forward) {
 fn table(ctx: &Context) -> Option<Arc<RouteTable>> {
     match &ctx.hcm.config.routes {
         RouteSource::Inline(_) => ctx.hcm.inline_routes.clone(),
-        RouteSource::Rds(name) => ctx.snapshot.routes.get(name).cloned(),
+        RouteSource::Rds(_) | RouteSource::RdsFrom(..) => ctx.snapshot.routes.get(&ctx.hcm.routes).cloned(),
     }
 }

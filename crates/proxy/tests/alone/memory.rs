@@ -157,7 +157,7 @@ fn nor_does_one_that_comes_by_discovery() {
         let all = xds_codec::json::bootstrap_from_json(&services(range.end)).unwrap().bootstrap.clusters;
         let (mut clusters, mut assignments) = (Vec::new(), Vec::new());
         for mut cluster in all.into_iter().skip(range.start) {
-            let eds = ir::ClusterDiscovery::Eds { service_name: None };
+            let eds = ir::ClusterDiscovery::Eds { service_name: None, source: Default::default() };
             let ir::ClusterDiscovery::Static(own) = std::mem::replace(&mut cluster.discovery, eds) else {
                 panic!("not static")
             };

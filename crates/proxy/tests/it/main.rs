@@ -10,6 +10,7 @@ mod mesh;
 mod overload;
 mod push;
 mod retry;
+mod sources;
 mod support;
 mod tcp;
 mod upstreams;

@@ -67,7 +67,7 @@ impl Builder<'_, '_> {
         } else if original_dst {
             ClusterDiscovery::OriginalDst
         } else {
-            resolved.unwrap_or(ClusterDiscovery::Eds { service_name: None })
+            resolved.unwrap_or(ClusterDiscovery::Eds { service_name: None, source: Default::default() })
         };
         let mut cluster = Cluster {
             alt_stat_name: self.stat_name(subset, mesh),

@@ -30,7 +30,10 @@ pub fn clusters(view: &View<'_>, scope: &ScopeKey, settings: &Settings, service:
             thresholds: Thresholds::UNLIMITED,
             services: vec![service_ref(service)],
             origin: Some(Origin { object: service.object.clone(), field: Default::default() }),
-            ..Cluster::new(names::outbound_sni(port, subset, host), ClusterDiscovery::Eds { service_name })
+            ..Cluster::new(
+                names::outbound_sni(port, subset, host),
+                ClusterDiscovery::Eds { service_name, source: Default::default() },
+            )
         }
     };
     each.map(cluster).collect()

@@ -26,7 +26,7 @@ const REVIEWS_V2: &str = "outbound|9080|v2|reviews.shop.svc.cluster.local";
 fn a_service_has_a_cluster_with_istios_defaults() {
     let proxy = Proxy::in_shop(&reviews());
     let cluster = proxy.cluster(REVIEWS);
-    assert_eq!(cluster.discovery, ClusterDiscovery::Eds { service_name: None });
+    assert_eq!(cluster.discovery, ClusterDiscovery::Eds { service_name: None, source: Default::default() });
     assert_eq!(cluster.connect_timeout, Some(Duration::from_secs(10)));
     assert_eq!((cluster.lb_policy, cluster.protocol), (LbPolicy::LeastRequest, HttpProtocol::Http1));
     assert_eq!(cluster.thresholds, Thresholds::UNLIMITED);

@@ -42,7 +42,7 @@ fn entries_list_endpoints_with_ports_weights_and_places() {
                      {address: 1.1.1.2, ports: {http: 8888}, network: n2, serviceAccount: sa}]}",
     ));
     let cluster = proxy.cluster("outbound|80||ext.com");
-    assert_eq!(cluster.discovery, ClusterDiscovery::Eds { service_name: None });
+    assert_eq!(cluster.discovery, ClusterDiscovery::Eds { service_name: None, source: Default::default() });
     assert!(cluster.tls.is_none() && cluster.transport_matches.is_empty(), "outside of the mesh");
     let service = ServiceRef { host: "ext.com".into(), name: "ext".into(), namespace: "shop".into() };
     assert_eq!(cluster.services, [service]);

@@ -124,7 +124,10 @@ impl Talk {
 }
 
 fn cluster(name: &str) -> Resource {
-    Resource::Cluster(Arc::new(Cluster::new(name, ClusterDiscovery::Eds { service_name: None })))
+    Resource::Cluster(Arc::new(Cluster::new(
+        name,
+        ClusterDiscovery::Eds { service_name: None, source: Default::default() },
+    )))
 }
 
 fn endpoints(name: &str) -> Resource {

@@ -101,7 +101,8 @@ fn discovery() -> impl Strategy<Value = (ClusterDiscovery, LbPolicy)> {
                 (ClusterDiscovery::LogicalDns(it), policy)
             }
         ),
-        2 => (option::of(text::name()).prop_map(|service_name| ClusterDiscovery::Eds { service_name }), policy()),
+        2 => ((option::of(text::name()), super::config_source())
+            .prop_map(|(service_name, source)| ClusterDiscovery::Eds { service_name, source }), policy()),
         1 => (Just(ClusterDiscovery::OriginalDst), Just(LbPolicy::ClusterProvided)),
     ]
 }

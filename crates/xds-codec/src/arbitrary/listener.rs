@@ -9,7 +9,7 @@ use ir::http::{
 use ir::listener::{ListenerFilter, TransportProtocol};
 use ir::tcp::TcpClusters;
 use ir::{
-    AccessLog, AccessLogSink, Direction, FilterChain, FilterChainMatch, HeaderMutation,
+    AccessLog, AccessLogSink, ConfigSource, Direction, FilterChain, FilterChainMatch, HeaderMutation,
     HttpConnectionManager, HttpFilter, Listener, NetworkFilter, RbacFilter, TcpProxy, Terminal,
 };
 use proptest::collection::vec;
@@ -231,7 +231,10 @@ fn tcp_proxy() -> BoxedStrategy<TcpProxy> {
 fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
     let codec = prop_oneof![Just(CodecType::Auto), Just(CodecType::Http1), Just(CodecType::Http2)];
     let routes = prop_oneof![
-        3 => text::name().prop_map(RouteSource::Rds),
+        3 => (text::name(), super::config_source()).prop_map(|(name, source)| match source {
+            ConfigSource::Ads => RouteSource::Rds(name),
+            other => RouteSource::RdsFrom(name, other),
+        }),
         1 => route_config().prop_map(|it| RouteSource::Inline(std::sync::Arc::new(it))),
     ];
     let names = (text::maybe_empty(), codec, routes, option::of(text::name()));

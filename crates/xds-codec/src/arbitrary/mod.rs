@@ -18,9 +18,9 @@ mod tls;
 
 use std::collections::BTreeMap;
 
-use ir::Resource;
 use ir::bootstrap::{AdsConfig, Bootstrap, BootstrapNode, Json};
 use ir::name_table::{NameInfo, NameTable};
+use ir::{ConfigSource, PathSource, Resource};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -55,20 +55,36 @@ pub fn name_table() -> BoxedStrategy<NameTable> {
     btree_map(text::name(), info, 0..4).prop_map(|table| NameTable { table }).boxed()
 }
 
+fn path_source() -> impl Strategy<Value = PathSource> {
+    let path = (text::name(), option::of(text::name()));
+    path.prop_map(|(path, watched_directory)| PathSource { path, watched_directory })
+}
+
+/// Any source of discovered resources.
+fn config_source() -> impl Strategy<Value = ConfigSource> {
+    let api = (text::name(), any::<bool>(), vec((text::name(), text::name()), 0..2))
+        .prop_map(|(cluster, delta, metadata)| AdsConfig { cluster, delta, metadata });
+    prop_oneof![
+        3 => Just(ConfigSource::Ads),
+        1 => path_source().prop_map(|it| ConfigSource::Path(it.into())),
+        1 => api.prop_map(|it| ConfigSource::Api(it.into())),
+    ]
+}
+
 /// Any bootstrap.
 pub fn bootstrap() -> BoxedStrategy<Bootstrap> {
     let ads = (text::name(), any::<bool>(), vec((text::name(), text::name()), 0..2))
         .prop_map(|(cluster, delta, metadata)| AdsConfig { cluster, delta, metadata });
-    let over_ads = option::of((ads, any::<bool>(), any::<bool>()));
+    let over_ads = option::of((ads, option::of(config_source()), option::of(config_source())));
     let resources = (vec(listener(), 0..2), vec(cluster(), 0..2), vec(secret(), 0..2));
     (node(), option::of(address()), resources, over_ads, option::of(overload()))
         .prop_map(|(node, admin, resources, over_ads, overload)| {
             let (listeners, clusters, secrets) = resources;
-            let (ads, lds_over_ads, cds_over_ads) = match over_ads {
+            let (ads, lds, cds) = match over_ads {
                 Some((ads, lds, cds)) => (Some(ads), lds, cds),
-                None => (None, false, false),
+                None => (None, None, None),
             };
-            Bootstrap { node, admin, listeners, clusters, secrets, ads, lds_over_ads, cds_over_ads, overload }
+            Bootstrap { node, admin, listeners, clusters, secrets, ads, lds, cds, overload }
         })
         .boxed()
 }

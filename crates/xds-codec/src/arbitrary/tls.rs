@@ -83,7 +83,12 @@ fn san() -> impl Strategy<Value = SanMatcher> {
 }
 
 fn sds() -> impl Strategy<Value = SdsRef> {
-    let via = prop_oneof![Just(SdsVia::Ads), Just(SdsVia::Static), text::name().prop_map(SdsVia::Cluster)];
+    let via = prop_oneof![
+        Just(SdsVia::Ads),
+        Just(SdsVia::Static),
+        text::name().prop_map(SdsVia::Cluster),
+        super::path_source().prop_map(|it| SdsVia::Path(it.into()))
+    ];
     (text::name(), via).prop_map(|(name, via)| SdsRef { name, via })
 }
 

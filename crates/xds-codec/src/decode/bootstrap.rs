@@ -1,14 +1,14 @@
 //! The bootstrap.
 
-use ir::Bootstrap;
 use ir::bootstrap::{AdsConfig, BootstrapNode};
+use ir::{Bootstrap, ConfigSource};
 use prost::Message;
 
 use super::at::{self, At};
 use super::strict::{harmless, is_set, refuse};
 use super::{address, cluster, endpoint, listener, metadata, overload, secret, wire};
 use crate::pb::bootstrap::{self as pb, bootstrap as nested};
-use crate::pb::core::{self, api_config_source::ApiType};
+use crate::pb::core;
 
 /// Says of every field given that is set that it is ignored.
 macro_rules! ignore {
@@ -120,8 +120,8 @@ pub(crate) fn bootstrap(at: At<'_>, it: pb::Bootstrap) -> Bootstrap {
         clusters: Vec::new(),
         secrets: Vec::new(),
         ads: discovery.ads,
-        lds_over_ads: discovery.lds,
-        cds_over_ads: discovery.cds,
+        lds: discovery.lds,
+        cds: discovery.cds,
         overload: overload_manager.map(|it| overload::manager(at.field("overload_manager"), it)),
     }
 }
@@ -177,8 +177,8 @@ fn admin(at: At<'_>, it: pb::Admin) -> Option<ir::Address> {
 
 struct Discovery {
     ads: Option<AdsConfig>,
-    lds: bool,
-    cds: bool,
+    lds: Option<ConfigSource>,
+    cds: Option<ConfigSource>,
 }
 
 fn dynamic(at: At<'_>, it: nested::DynamicResources) -> Discovery {
@@ -190,27 +190,17 @@ fn dynamic(at: At<'_>, it: nested::DynamicResources) -> Discovery {
         ads_config: stream,
     } = it;
     refuse!(at; lds_resources_locator, cds_resources_locator);
-    let over_ads = |name, it: Option<core::ConfigSource>| {
-        it.is_some_and(|it| {
-            wire::ads(at.field(name), Some(it));
-            true
-        })
+    let source = |name, it: Option<core::ConfigSource>| {
+        it.map(|it| wire::config_source(at.field(name), Some(it)).unwrap_or_default())
     };
     let discovery = Discovery {
-        lds: over_ads("lds_config", lds_config),
-        cds: over_ads("cds_config", cds_config),
-        ads: stream.map(|it| ads_config(at.field("ads_config"), it)),
+        lds: source("lds_config", lds_config),
+        cds: source("cds_config", cds_config),
+        ads: stream.map(|it| wire::api_config_source(at.field("ads_config"), it)),
     };
-    if (discovery.lds || discovery.cds) && discovery.ads.is_none() {
+    let over_ads = [&discovery.lds, &discovery.cds].into_iter().flatten().any(|it| *it == ConfigSource::Ads);
+    if over_ads && discovery.ads.is_none() {
         at.field("ads_config").refuse("is required: lds_config or cds_config refer to it");
     }
     discovery
-}
-
-fn ads_config(at: At<'_>, it: core::ApiConfigSource) -> AdsConfig {
-    let (api_type, cluster, metadata) = wire::api_config_source(at, it);
-    if !matches!(api_type, ApiType::Grpc | ApiType::DeltaGrpc) {
-        at.field("api_type").refuse("only GRPC and DELTA_GRPC are supported");
-    }
-    AdsConfig { cluster, delta: api_type == ApiType::DeltaGrpc, metadata }
 }

@@ -189,8 +189,8 @@ fn discovery(
         DiscoveryType::Eds => {
             let at = at.field("eds_cluster_config");
             let EdsClusterConfig { eds_config, service_name } = eds.unwrap_or_default();
-            wire::ads(at.field("eds_config"), eds_config);
-            ClusterDiscovery::Eds { service_name: wire::optional_text(service_name) }
+            let source = wire::config_source(at.field("eds_config"), eds_config).unwrap_or_default();
+            ClusterDiscovery::Eds { service_name: wire::optional_text(service_name), source }
         }
         DiscoveryType::OriginalDst => ClusterDiscovery::OriginalDst,
     }

@@ -3,7 +3,7 @@
 use ir::http::{
     ClientCertDetails, CodecType, EscapedSlashes, ForwardClientCert, Http2Options, RouteSource, ServerHeader,
 };
-use ir::{Direction, HttpConnectionManager, HttpFilter, Str};
+use ir::{ConfigSource, Direction, HttpConnectionManager, HttpFilter, Str};
 
 use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
@@ -163,8 +163,12 @@ fn route_source(at: At<'_>, it: Option<nested::RouteSpecifier>) -> RouteSource {
     match it {
         Some(nested::RouteSpecifier::Rds(pb::Rds { config_source, route_config_name })) => {
             let at = at.field("rds");
-            wire::ads(at.field("config_source"), config_source);
-            return RouteSource::Rds(wire::required(at.field("route_config_name"), route_config_name));
+            let source = wire::config_source(at.field("config_source"), config_source).unwrap_or_default();
+            let name = wire::required(at.field("route_config_name"), route_config_name);
+            return match source {
+                ConfigSource::Ads => RouteSource::Rds(name),
+                other => RouteSource::RdsFrom(name, other),
+            };
         }
         Some(nested::RouteSpecifier::RouteConfig(it)) => {
             return RouteSource::Inline(std::sync::Arc::new(route::inline(at.field("route_config"), it)));

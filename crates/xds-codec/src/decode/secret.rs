@@ -4,7 +4,7 @@ use ir::Secret;
 use ir::tls::{DataSource, SecretContent, TlsCertificate, TrustBundle};
 
 use super::at::At;
-use super::strict::refuse;
+use super::strict::{harmless, refuse};
 use super::{validation, wire};
 use crate::pb::core;
 use crate::pb::tls as pb;
@@ -61,7 +61,8 @@ pub(super) fn certificate(at: At<'_>, it: pb::TlsCertificate) -> TlsCertificate 
         signed_certificate_timestamp,
         tls_params,
     } = it;
-    refuse!(at; pkcs12, watched_directory, private_key_provider, password, ocsp_staple,
+    harmless!(Watched; watched_directory);
+    refuse!(at; pkcs12, private_key_provider, password, ocsp_staple,
         signed_certificate_timestamp, tls_params);
     let required = |name, it: Option<_>| match it {
         Some(it) => data_source(at.field(name), it),

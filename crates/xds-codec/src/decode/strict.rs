@@ -48,6 +48,8 @@ pub(crate) enum Reason {
     NoNames,
     /// How long to wait for the first answer: always 15 s, then what is there takes effect.
     InitialFetch,
+    /// How files are watched: wherever their paths lead, for whatever changes them, and polled.
+    Watched,
     /// An extension's free name or a description. Its type decides.
     Label,
     /// An upper bound for something that is in the same message and was read.

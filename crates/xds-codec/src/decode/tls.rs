@@ -1,15 +1,16 @@
 //! TLS contexts.
 
+use ir::bootstrap::AdsConfig;
 use ir::cluster::ProxyProtocol;
 use ir::tls::{CertificateSource, CommonTls, SdsRef, SdsVia, TlsVersion};
-use ir::{DownstreamTls, UpstreamTls};
+use ir::{ConfigSource, DownstreamTls, UpstreamTls};
 use stdx::Str;
 
 use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
 use super::{secret, validation, wire};
 use crate::Any;
-use crate::pb::core::{self, api_config_source::ApiType, config_source::ConfigSourceSpecifier};
+use crate::pb::core;
 use crate::pb::proxy_protocol::ProxyProtocolUpstreamTransport;
 use crate::pb::raw_buffer::RawBuffer;
 use crate::pb::tls::downstream_tls_context::SessionTicketKeysType;
@@ -237,24 +238,19 @@ pub(super) fn sds(at: At<'_>, it: pb::SdsSecretConfig) -> SdsRef {
         None => SdsVia::Static,
         Some(source) => {
             let at = at.field("sds_config");
-            match wire::config_source(at, source) {
-                Some(ConfigSourceSpecifier::Ads(core::AggregatedConfigSource {})) => SdsVia::Ads,
-                Some(ConfigSourceSpecifier::ApiConfigSource(it)) => {
-                    SdsVia::Cluster(sds_service(at.field("api_config_source"), it))
-                }
-                _ => {
-                    at.refuse("only ads and api_config_source are supported");
-                    SdsVia::Static
-                }
+            match wire::config_source(at, Some(source)).unwrap_or_default() {
+                ConfigSource::Ads => SdsVia::Ads,
+                ConfigSource::Path(it) => SdsVia::Path(it),
+                ConfigSource::Api(it) => SdsVia::Cluster(sds_service(at.field("api_config_source"), *it)),
             }
         }
     };
     SdsRef { name: wire::required(at.field("name"), name), via }
 }
 
-fn sds_service(at: At<'_>, it: core::ApiConfigSource) -> Str {
-    let (api_type, cluster, metadata) = wire::api_config_source(at, it);
-    if api_type != ApiType::Grpc {
+fn sds_service(at: At<'_>, it: AdsConfig) -> Str {
+    let AdsConfig { cluster, delta, metadata } = it;
+    if delta {
         at.field("api_type").refuse("only GRPC is supported here");
     }
     if !metadata.is_empty() {

@@ -4,7 +4,7 @@ use ir::StringMatcher;
 use ir::tls::{DataSource, Pins, RootsSource, SanKind, SanMatcher, Validation};
 
 use super::at::At;
-use super::strict::{refuse, refuse_true};
+use super::strict::{harmless, refuse, refuse_true};
 use super::{matcher, secret, tls, wire};
 use crate::pb::tls::certificate_validation_context::TrustChainVerification;
 use crate::pb::tls::common_tls_context::{CombinedCertificateValidationContext, ValidationContextType};
@@ -83,7 +83,8 @@ pub(super) fn validation_context(
         max_verify_depth,
         suppress_client_ca_list,
     } = it;
-    refuse!(at; ca_certificate_provider_instance, system_root_certs, watched_directory,
+    harmless!(Watched; watched_directory);
+    refuse!(at; ca_certificate_provider_instance, system_root_certs,
         match_subject_alt_names, allow_expired_certificate, custom_validator_config, only_verify_leaf_cert_crl, max_verify_depth,
         suppress_client_ca_list);
     refuse_true!(at; require_signed_certificate_timestamp);

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use ir::bootstrap::AdsConfig;
+use ir::{ConfigSource, PathSource};
 use prost::{Message, Name};
 use stdx::Str;
 
 use super::at::At;
 use super::strict::{harmless, refuse};
 use crate::Any;
-use crate::pb::core::{self, config_source::ConfigSourceSpecifier};
+use crate::pb::core::{self, api_config_source::ApiType, config_source::ConfigSourceSpecifier};
 use crate::pb::google;
 
 /// The longest duration that protobuf allows, in seconds (about 10,000 years).
@@ -104,15 +106,12 @@ pub(super) fn unknown_type(at: At<'_>, any: &Any) {
     at.refuse(format!("{} is not supported", type_name(any)));
 }
 
-/// A configuration source that must be ADS.
-pub(super) fn ads(at: At<'_>, it: Option<core::ConfigSource>) {
-    match it.map(|it| config_source(at, it)) {
-        Some(Some(ConfigSourceSpecifier::Ads(core::AggregatedConfigSource {}))) => {}
-        _ => at.refuse("only ADS is supported here"),
-    }
-}
-
-pub(super) fn config_source(at: At<'_>, it: core::ConfigSource) -> Option<ConfigSourceSpecifier> {
+/// Where discovered resources come from. `None` was refused.
+pub(super) fn config_source(at: At<'_>, it: Option<core::ConfigSource>) -> Option<ConfigSource> {
+    let Some(it) = it else {
+        at.refuse("is required");
+        return None;
+    };
     let core::ConfigSource {
         authorities,
         initial_fetch_timeout,
@@ -122,7 +121,33 @@ pub(super) fn config_source(at: At<'_>, it: core::ConfigSource) -> Option<Config
     refuse!(at; authorities);
     harmless!(InitialFetch; initial_fetch_timeout);
     api_version(at.field("resource_api_version"), resource_api_version);
-    config_source_specifier
+    let path = |at, path, watched_directory: Option<core::WatchedDirectory>| {
+        let watched_directory = watched_directory.map(|core::WatchedDirectory { path, watch_modify }| {
+            harmless!(Watched; watch_modify);
+            path.into()
+        });
+        ConfigSource::Path(Box::new(PathSource { path: required(at, path), watched_directory }))
+    };
+    match config_source_specifier {
+        Some(ConfigSourceSpecifier::Ads(core::AggregatedConfigSource {})) => Some(ConfigSource::Ads),
+        Some(ConfigSourceSpecifier::Path(it)) => Some(path(at.field("path"), it, None)),
+        Some(ConfigSourceSpecifier::PathConfigSource(it)) => {
+            let core::PathConfigSource { path: file, watched_directory, poll_interval } = it;
+            harmless!(Watched; poll_interval);
+            Some(path(at.field("path_config_source").field("path"), file, watched_directory))
+        }
+        Some(ConfigSourceSpecifier::ApiConfigSource(it)) => {
+            Some(ConfigSource::Api(Box::new(api_config_source(at.field("api_config_source"), it))))
+        }
+        Some(ConfigSourceSpecifier::Self_(_)) => {
+            at.unsupported("self");
+            None
+        }
+        None => {
+            at.refuse("says nothing about where it is");
+            None
+        }
+    }
 }
 
 pub(super) fn api_version(at: At<'_>, version: i32) {
@@ -212,11 +237,8 @@ pub(super) fn format_string(at: At<'_>, it: core::SubstitutionFormatString) -> S
     Str::default()
 }
 
-/// How to reach a management server: API type, cluster, metadata of the stream.
-pub(super) fn api_config_source(
-    at: At<'_>,
-    it: core::ApiConfigSource,
-) -> (core::api_config_source::ApiType, Str, Vec<(Str, Str)>) {
+/// How to reach a management server.
+pub(super) fn api_config_source(at: At<'_>, it: core::ApiConfigSource) -> AdsConfig {
     let core::ApiConfigSource {
         api_type,
         transport_api_version,
@@ -233,6 +255,9 @@ pub(super) fn api_config_source(
     harmless!(NoSuchMechanism; set_node_on_first_message_only);
     api_version(at.field("transport_api_version"), transport_api_version);
     let api_type = enumeration(at.field("api_type"), api_type);
+    if !matches!(api_type, ApiType::Grpc | ApiType::DeltaGrpc) {
+        at.field("api_type").refuse("only GRPC and DELTA_GRPC are supported");
+    }
     let (cluster, metadata) = envoy_grpc(at, grpc_services);
-    (api_type, cluster, metadata)
+    AdsConfig { cluster, delta: api_type == ApiType::DeltaGrpc, metadata }
 }

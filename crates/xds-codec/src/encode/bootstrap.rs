@@ -1,7 +1,7 @@
 //! The bootstrap.
 
 use ir::Bootstrap;
-use ir::bootstrap::{AdsConfig, BootstrapNode};
+use ir::bootstrap::BootstrapNode;
 
 use super::{address, cluster, endpoint, listener, tls, wire};
 use crate::pb::bootstrap::{self as pb, bootstrap as nested};
@@ -15,9 +15,9 @@ pub fn bootstrap(it: &Bootstrap) -> pb::Bootstrap {
         secrets: it.secrets.iter().map(tls::secret).collect(),
     };
     let dynamic_resources = nested::DynamicResources {
-        lds_config: it.lds_over_ads.then(wire::ads),
-        cds_config: it.cds_over_ads.then(wire::ads),
-        ads_config: it.ads.as_ref().map(ads_config),
+        lds_config: it.lds.as_ref().map(wire::config_source),
+        cds_config: it.cds.as_ref().map(wire::config_source),
+        ads_config: it.ads.as_ref().map(wire::api_config_source),
         ..Default::default()
     };
     pb::Bootstrap {
@@ -78,17 +78,6 @@ fn node(it: &BootstrapNode) -> core::Node {
         cluster: it.cluster.to_string(),
         metadata: (!it.metadata.is_empty()).then(|| wire::json_struct(&it.metadata)),
         locality: endpoint::locality(&it.locality),
-        ..Default::default()
-    }
-}
-
-fn ads_config(it: &AdsConfig) -> core::ApiConfigSource {
-    use core::api_config_source::ApiType;
-    core::ApiConfigSource {
-        api_type: if it.delta { ApiType::DeltaGrpc } else { ApiType::Grpc }.into(),
-        transport_api_version: core::ApiVersion::V3.into(),
-        grpc_services: vec![wire::envoy_grpc(&it.cluster, &it.metadata)],
-        set_node_on_first_message_only: true,
         ..Default::default()
     }
 }

@@ -77,9 +77,9 @@ fn discovery(it: &Cluster) -> Discovery {
         ClusterDiscovery::Static(it) => given(DiscoveryType::Static, it),
         ClusterDiscovery::StrictDns(it) => given(DiscoveryType::StrictDns, it),
         ClusterDiscovery::LogicalDns(it) => given(DiscoveryType::LogicalDns, it),
-        ClusterDiscovery::Eds { service_name } => {
+        ClusterDiscovery::Eds { service_name, source } => {
             let eds = EdsClusterConfig {
-                eds_config: Some(wire::ads()),
+                eds_config: Some(wire::config_source(source)),
                 service_name: wire::optional_text(service_name),
             };
             Discovery { eds: Some(eds), ..nothing(DiscoveryType::Eds) }

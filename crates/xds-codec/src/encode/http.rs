@@ -128,6 +128,10 @@ fn route_specifier(it: &RouteSource) -> nested::RouteSpecifier {
             config_source: Some(wire::ads()),
             route_config_name: name.to_string(),
         }),
+        RouteSource::RdsFrom(name, source) => nested::RouteSpecifier::Rds(pb::Rds {
+            config_source: Some(wire::config_source(source)),
+            route_config_name: name.to_string(),
+        }),
         RouteSource::Inline(config) => nested::RouteSpecifier::RouteConfig(route::route_config(config)),
     }
 }

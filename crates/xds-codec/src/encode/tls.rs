@@ -5,7 +5,7 @@ use ir::tls::{
     CertificateSource, CommonTls, DataSource, RootsSource, SanKind, SanMatcher, SdsRef, SdsVia,
     SecretContent, TlsCertificate, TlsVersion, Validation,
 };
-use ir::{DownstreamTls, Secret, UpstreamTls};
+use ir::{ConfigSource, DownstreamTls, Secret, UpstreamTls};
 
 use super::{matcher, wire};
 use crate::pb::core::{self, api_config_source::ApiType, config_source::ConfigSourceSpecifier};
@@ -173,6 +173,7 @@ fn sds(it: &SdsRef) -> pb::SdsSecretConfig {
             config_source_specifier: Some(ConfigSourceSpecifier::ApiConfigSource(sds_service(cluster))),
             ..wire::ads()
         }),
+        SdsVia::Path(path) => Some(wire::config_source(&ConfigSource::Path(path.clone()))),
         SdsVia::Static => None,
     };
     pb::SdsSecretConfig { name: it.name.to_string(), sds_config }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use ir::bootstrap::Json;
+use ir::ConfigSource;
+use ir::bootstrap::{AdsConfig, Json};
 use prost::{Message, Name};
 use stdx::Str;
 
@@ -83,6 +84,37 @@ pub(super) fn ads() -> core::ConfigSource {
             core::AggregatedConfigSource {},
         )),
         resource_api_version: core::ApiVersion::V3.into(),
+        ..Default::default()
+    }
+}
+
+/// Where discovered resources come from.
+pub(super) fn config_source(it: &ConfigSource) -> core::ConfigSource {
+    use core::config_source::ConfigSourceSpecifier;
+    let specifier = match it {
+        ConfigSource::Ads => return ads(),
+        ConfigSource::Path(it) => {
+            let watched = it.watched_directory.as_ref();
+            ConfigSourceSpecifier::PathConfigSource(core::PathConfigSource {
+                path: it.path.to_string(),
+                watched_directory: watched
+                    .map(|path| core::WatchedDirectory { path: path.to_string(), ..Default::default() }),
+                ..Default::default()
+            })
+        }
+        ConfigSource::Api(it) => ConfigSourceSpecifier::ApiConfigSource(api_config_source(it)),
+    };
+    core::ConfigSource { config_source_specifier: Some(specifier), ..ads() }
+}
+
+/// A management server behind a cluster.
+pub(super) fn api_config_source(it: &AdsConfig) -> core::ApiConfigSource {
+    use core::api_config_source::ApiType;
+    core::ApiConfigSource {
+        api_type: if it.delta { ApiType::DeltaGrpc } else { ApiType::Grpc }.into(),
+        transport_api_version: core::ApiVersion::V3.into(),
+        grpc_services: vec![envoy_grpc(&it.cluster, &it.metadata)],
+        set_node_on_first_message_only: true,
         ..Default::default()
     }
 }

@@ -4,6 +4,7 @@
 //! a file or a dump and freed after it.
 
 mod pool;
+mod response;
 mod transcode;
 mod yaml;
 
@@ -17,6 +18,7 @@ use serde_json::Value;
 use crate::decode::at::{At, Sink};
 use crate::{Any, DecodeError, Problem, decode, encode, pb};
 use pool::Pool;
+pub use response::{ReadResponse, response_from_bytes, response_from_json, response_from_yaml};
 use transcode::Output;
 
 /// Keeps the descriptors unpacked while it lives (some 20 MiB): for who reads many files.

@@ -10,6 +10,7 @@ use crate::Any;
 /// Made by the build script.
 static DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
+const RESPONSE: &str = "envoy.service.discovery.v3.DiscoveryResponse";
 const BOOTSTRAP: &str = "envoy.config.bootstrap.v3.Bootstrap";
 
 /// Those in use at present.
@@ -32,6 +33,10 @@ impl Pool {
 
     pub fn bootstrap(&self) -> MessageDescriptor {
         self.0.get_message_by_name(BOOTSTRAP).expect("the build script keeps the bootstrap's descriptor")
+    }
+
+    pub fn response(&self) -> MessageDescriptor {
+        self.0.get_message_by_name(RESPONSE).expect("the build script keeps the response's descriptor")
     }
 
     /// The encoded message as JSON with the names of the `.proto`, as Envoy writes it.

@@ -196,8 +196,8 @@ impl Setup {
         let listener = self.listener(log.to_str().unwrap());
         let bootstrap = Bootstrap {
             admin: Some(Address::Socket(([127, 0, 0, 1], 0).into())),
-            lds_over_ads: true,
-            cds_over_ads: true,
+            lds: Some(ConfigSource::Ads),
+            cds: Some(ConfigSource::Ads),
             ..Bootstrap::default()
         };
         let running =
@@ -207,6 +207,14 @@ impl Setup {
         assert_eq!(running.handle.update(update(vec![Resource::Listener(Arc::new(listener))], &[])), []);
         running
     }
+}
+
+/// A proxy of this bootstrap, whose listener will be at `address`.
+pub fn start_bootstrap(bootstrap: Bootstrap, address: SocketAddr) -> Running {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("access.log");
+    let (secrets, drain_time) = (identity::SecretStore::new(), Duration::from_secs(2));
+    start(bootstrap, secrets, address, 1, drain_time, dir, log)
 }
 
 fn start(

@@ -79,7 +79,10 @@ pub fn all_clusters() -> Vec<Cluster> {
     });
     let service =
         ServiceRef { host: "a.b.svc.cluster.local".into(), name: "a".into(), namespace: "b".into() };
-    let eds = |name: Option<&str>| ClusterDiscovery::Eds { service_name: name.map(Into::into) };
+    let eds = |name: Option<&str>| ClusterDiscovery::Eds {
+        service_name: name.map(Into::into),
+        source: Default::default(),
+    };
     let more = [
         Cluster {
             alt_stat_name: Some("outbound|9080||ratings;".into()),

@@ -27,7 +27,7 @@ pub fn listeners_and_clusters_come_back() {
     let mut bootstrap = routes::with_routes(routes::all_routes());
     // Without a control plane the start would wait for it.
     bootstrap.ads = None;
-    (bootstrap.lds_over_ads, bootstrap.cds_over_ads) = (false, false);
+    (bootstrap.lds, bootstrap.cds) = (None, None);
     let path = write(folder.path(), &bootstrap);
     let admin_path = folder.path().join("admin");
     let child = Command::new(envoy)

@@ -39,8 +39,8 @@ pub fn bootstrap() -> Bootstrap {
             delta: true,
             metadata: vec![("a".into(), "b".into())],
         }),
-        lds_over_ads: true,
-        cds_over_ads: true,
+        lds: Some(ConfigSource::Ads),
+        cds: Some(ConfigSource::Ads),
         overload: Some(overload()),
     }
 }

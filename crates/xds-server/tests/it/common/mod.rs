@@ -86,7 +86,7 @@ pub fn any_port() -> SocketAddr {
 }
 
 pub fn cluster(name: &str) -> Cluster {
-    Cluster::new(name, ClusterDiscovery::Eds { service_name: None })
+    Cluster::new(name, ClusterDiscovery::Eds { service_name: None, source: Default::default() })
 }
 
 pub fn endpoints(name: &str, addresses: &[SocketAddr]) -> Resource {
