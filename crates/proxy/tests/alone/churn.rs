@@ -186,7 +186,7 @@ async fn http1(mut io: Io, dice: &mut SplitMix) -> std::io::Result<()> {
         0 | 1 => {
             for _ in 0..1 + below(dice, 3) {
                 io.write_all(request(&path(dice, "/status/200")).as_bytes()).await?;
-                io.read(&mut room).await?;
+                let _some = io.read(&mut room).await?;
                 tokio::time::sleep(Duration::from_millis(below(dice, 5))).await;
             }
         }
@@ -197,7 +197,7 @@ async fn http1(mut io: Io, dice: &mut SplitMix) -> std::io::Result<()> {
         // Gone in the middle of it.
         4 => {
             io.write_all(request(&path(dice, "/big/2000000")).as_bytes()).await?;
-            io.read(&mut room).await?;
+            let _some = io.read(&mut room).await?;
         }
         // Half a body, and nothing more.
         5 => {
@@ -263,12 +263,12 @@ async fn tcp(mut io: Io, dice: &mut SplitMix) -> std::io::Result<()> {
         0 => io.write_all(b"and gone").await?,
         1 => {
             io.write_all(&vec![b'x'; 300_000]).await?;
-            io.read(&mut room).await?;
+            let _some = io.read(&mut room).await?;
         }
         2 => tokio::time::sleep(Duration::from_millis(5)).await,
         _ => {
             io.write_all(b"hello").await?;
-            io.read(&mut room).await?;
+            let _some = io.read(&mut room).await?;
             io.shutdown().await?;
             while io.read(&mut room).await? > 0 {}
         }
