@@ -181,7 +181,7 @@ fn what_is_not_honoured_is_refused_by_name() {
         &["lb_policy: CLUSTER_PROVIDED goes with the type ORIGINAL_DST, and only with it"],
     );
     check_cluster("eds_cluster_config: {}", &["eds_cluster_config: has no effect: the type is not EDS"]);
-    check_cluster("type: EDS", &["eds_cluster_config.eds_config: only ADS is supported here"]);
+    check_cluster("type: EDS", &["eds_cluster_config.eds_config: is required"]);
     check_cluster(
         "upstream_bind_config: {socket_options: [{level: 6, name: 1, int_value: 1}]}",
         &[
