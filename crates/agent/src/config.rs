@@ -101,6 +101,7 @@ impl WorkloadConfig {
             cluster_id: self.cluster_id.clone(),
             network: self.network.clone(),
             dns_capture: None,
+            proxy_config: Str::default(),
         }
         .id()
     }

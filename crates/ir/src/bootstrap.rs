@@ -1,6 +1,7 @@
 //! The file a proxy starts from.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
 
 use model::Locality;
 use stdx::Str;
@@ -43,6 +44,46 @@ pub enum Json {
     Text(Str),
     List(Vec<Json>),
     Map(BTreeMap<Str, Json>),
+}
+
+/// As RFC 8259 has it, without spaces.
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Json::Null => f.write_str("null"),
+            Json::Bool(value) => write!(f, "{value}"),
+            Json::Number(number) => f.write_str(number),
+            Json::Text(text) => quoted(text, f),
+            Json::List(list) => {
+                f.write_char('[')?;
+                for (at, value) in list.iter().enumerate() {
+                    write!(f, "{}{value}", if at > 0 { "," } else { "" })?;
+                }
+                f.write_char(']')
+            }
+            Json::Map(map) => {
+                f.write_char('{')?;
+                for (at, (key, value)) in map.iter().enumerate() {
+                    f.write_str(if at > 0 { "," } else { "" })?;
+                    quoted(key, f)?;
+                    write!(f, ":{value}")?;
+                }
+                f.write_char('}')
+            }
+        }
+    }
+}
+
+fn quoted(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_char('"')?;
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => write!(f, "\\{c}")?,
+            c if c < ' ' => write!(f, "\\u{:04x}", u32::from(c))?,
+            c => f.write_char(c)?,
+        }
+    }
+    f.write_char('"')
 }
 
 /// How to reach the control plane: a gRPC `ApiConfigSource`.

@@ -25,6 +25,8 @@ pub struct TcpProxy {
     pub hash_source_ip: bool,
     /// `metadata_match` on `envoy.lb`: the subset.
     pub metadata_match: BTreeMap<Str, Json>,
+    /// `tunneling_config`: the endpoint is an HTTP proxy, and is asked with CONNECT for this `HOST:PORT`.
+    pub tunnel_to: Option<Str>,
     pub access_log: Vec<AccessLog>,
 }
 
@@ -48,6 +50,7 @@ impl TcpProxy {
             max_downstream_connection_duration: None,
             hash_source_ip: false,
             metadata_match: BTreeMap::new(),
+            tunnel_to: None,
             access_log: Vec::new(),
         }
     }

@@ -27,15 +27,8 @@ pub(crate) enum Known {
 }
 
 /// Kinds that are read, shown to analysis, and do nothing yet.
-const WITHOUT_EFFECT: [&str; 7] = [
-    "WorkloadGroup",
-    "ProxyConfig",
-    "EnvoyFilter",
-    "RequestAuthentication",
-    "Telemetry",
-    "WasmPlugin",
-    "TrafficExtension",
-];
+const WITHOUT_EFFECT: [&str; 5] =
+    ["EnvoyFilter", "RequestAuthentication", "Telemetry", "WasmPlugin", "TrafficExtension"];
 
 const GATEWAY_API: [&str; 4] = [
     "gateway.networking.k8s.io",
@@ -150,6 +143,20 @@ pub(crate) fn read_istio(kind: &str, document: &Fields<'_>, context: Context) ->
             spec.finish();
             Kind::WorkloadEntry(entry.into())
         }
+        ("WorkloadGroup", Some(spec)) => {
+            // Istio's agents run it, from a file that a command has written for them.
+            spec.no_effect(&["probe"]);
+            let group = cx.without_effect(|| networking::WorkloadGroup::from_fields(&spec));
+            spec.finish();
+            Kind::WorkloadGroup(group.into())
+        }
+        ("ProxyConfig", Some(spec)) => {
+            // There are no images here to choose from.
+            spec.get("image").and_then(|image| image.field("imageType")).inspect(Item::no_effect);
+            let config = networking::ProxyConfig::from_fields(&spec);
+            spec.finish();
+            Kind::ProxyConfig(config.into())
+        }
         ("Sidecar", Some(spec)) => Kind::Sidecar(networking::sidecar::read(spec).into()),
         ("ServiceEntry", Some(spec)) => Kind::ServiceEntry(networking::service_entry::read(spec).into()),
         ("PeerAuthentication", Some(spec)) => {
@@ -166,8 +173,6 @@ pub(crate) fn read_istio(kind: &str, document: &Fields<'_>, context: Context) ->
 fn read_without_effect(kind: &str, document: &Fields<'_>) -> Option<Kind> {
     let spec = document.get("spec");
     Some(match kind {
-        "WorkloadGroup" => Kind::WorkloadGroup(content::<networking::WorkloadGroup>(spec)?.into()),
-        "ProxyConfig" => Kind::ProxyConfig(content::<networking::ProxyConfig>(spec)?.into()),
         "EnvoyFilter" => Kind::EnvoyFilter(content::<networking::EnvoyFilter>(spec)?.into()),
         "RequestAuthentication" => {
             Kind::RequestAuthentication(content::<security::RequestAuthentication>(spec)?.into())

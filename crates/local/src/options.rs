@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use istio_api::mesh::proxy::ProxySettings;
 use redirect::Cidr;
 
 use crate::render::{PROXY_DIR, PodPlan, ROOT_CERT_FILE, TOKEN_FILE};
@@ -23,6 +24,8 @@ pub struct Options {
     pub images: Vec<(String, String)>,
     /// Of the identities that are shown.
     pub trust_domain: String,
+    /// A file that holds a MeshConfig.
+    pub mesh_config: Option<PathBuf>,
 }
 
 /// The other roles of the binary: how this crate starts them is the binary's to know.
@@ -76,6 +79,8 @@ pub struct AgentPlace {
     pub address: Ipv4Addr,
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+    /// What the proxy is started with.
+    pub proxy: ProxySettings,
     /// The control plane's address.
     pub control: Ipv4Addr,
     pub token_file: PathBuf,
@@ -86,7 +91,7 @@ pub struct AgentPlace {
 
 impl AgentPlace {
     /// Of a pod.
-    pub(crate) fn of(plan: &PodPlan) -> AgentPlace {
+    pub(crate) fn of(plan: &PodPlan, proxy: ProxySettings) -> AgentPlace {
         AgentPlace {
             router: plan.template.role == Role::Gateway,
             namespace: plan.namespace.clone(),
@@ -96,6 +101,7 @@ impl AgentPlace {
             address: plan.address,
             labels: plan.template.labels.clone(),
             annotations: plan.template.annotations.clone(),
+            proxy,
             control: plan.host,
             token_file: TOKEN_FILE.into(),
             root_cert_file: ROOT_CERT_FILE.into(),

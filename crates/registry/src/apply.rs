@@ -112,7 +112,8 @@ impl Snapshot {
                 Kind::PeerAuthentication(_) => delta.insert(Key::PeerAuthentications(namespace)),
                 Kind::AuthorizationPolicy(_) => delta.insert(Key::AuthorizationPolicies(namespace)),
                 Kind::Secret(_) => delta.insert(Key::Secret(namespace, object.name.clone())),
-                Kind::ServiceAccount | Kind::Deployment(_) | Kind::ConfigMap(_) => {}
+                Kind::ConfigMap(_) => delta.insert(Key::ConfigMap(namespace, object.name.clone())),
+                Kind::ServiceAccount | Kind::Deployment(_) => {}
                 // Nothing is derived from these yet.
                 Kind::RequestAuthentication(_)
                 | Kind::WorkloadGroup(_)

@@ -42,6 +42,8 @@ pub enum Key {
     DestinationRule(Host),
     /// A Secret by namespace and name.
     Secret(Str, Str),
+    /// A ConfigMap by namespace and name.
+    ConfigMap(Str, Str),
     /// The Sidecars of a namespace.
     Sidecars(Str),
     /// All Gateways.

@@ -6,6 +6,7 @@
 //! answers differ. So whoever keeps the keys of a computation knows when to repeat it.
 
 mod apply;
+mod auto_registration;
 mod client_labels;
 pub mod codes;
 mod config;
@@ -17,6 +18,7 @@ mod findings;
 mod index;
 mod key;
 mod policies;
+mod proxy_settings;
 mod service;
 mod sidecars;
 mod snapshot;
@@ -26,6 +28,7 @@ mod virtual_services;
 mod workload;
 
 pub use apply::Change;
+pub use auto_registration::{GROUP_ANNOTATION, entry_of_machine};
 pub use config::Config;
 pub use delta::Delta;
 pub use destination_rules::{MergedRule, MergedSubset};

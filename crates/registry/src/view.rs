@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use istio_api::k8s::Secret;
+use istio_api::k8s::{ConfigMap, Secret};
 use istio_api::networking::{Gateway, Sidecar, VirtualService};
 use istio_api::security::{AuthorizationPolicy, PeerAuthentication};
 use istio_api::{Document, Kind, MeshConfig};
@@ -249,6 +249,15 @@ impl<'a> View<'a> {
         self.ask(Key::Secret(namespace.into(), name.into()));
         match &self.snapshot.object(&ObjectRef::new("Secret", namespace, name))?.body {
             Kind::Secret(secret) => Some(secret),
+            _ => None,
+        }
+    }
+
+    /// The content of a ConfigMap. Records [`Key::ConfigMap`].
+    pub fn config_map(&self, namespace: &str, name: &str) -> Option<&'a Arc<ConfigMap>> {
+        self.ask(Key::ConfigMap(namespace.into(), name.into()));
+        match &self.snapshot.object(&ObjectRef::new("ConfigMap", namespace, name))?.body {
+            Kind::ConfigMap(map) => Some(map),
             _ => None,
         }
     }

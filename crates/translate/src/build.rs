@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ir::{Cluster, Resource};
+use istio_api::mesh::proxy::parse_proxy_config;
 use model::{Host, Node, NodeType};
 use registry::View;
 
@@ -11,7 +12,7 @@ use crate::egress::{self, Egress};
 use crate::findings::Findings;
 use crate::settings::{Outbound, Settings};
 use crate::unit::{Built, ScopeKey, Unit, scope};
-use crate::{endpoints, gateway, inbound, name_table, outbound, routes};
+use crate::{endpoints, gateway, inbound, name_table, outbound, proxy_headers, routes};
 
 /// The resources of a unit. They depend on the unit itself, what `view` recorded meanwhile, and
 /// [`scope`]`(view, node, unit)`: nothing else of the node is looked at.
@@ -22,6 +23,9 @@ pub fn build(view: &View<'_>, node: &Node, unit: &Unit) -> Built {
 /// As [`build`], for all nodes of a scope.
 pub fn build_in(view: &View<'_>, scope: &ScopeKey, unit: &Unit) -> Built {
     let mut settings = Settings::of(view.mesh(), &view.settings().features);
+    if !scope.proxy_config.is_empty() {
+        settings.proxy = parse_proxy_config(&scope.proxy_config).over(&settings.proxy).into();
+    }
     if scope.sidecar.is_some() {
         settings.outbound = egress::policy(view, scope, &settings);
     }
@@ -72,19 +76,22 @@ fn resources(
             let cx = outbound::listener::Context { view, scope, settings, findings, egress, key };
             listener(Some(outbound::listener::build(entry, &cx)))
         }
-        Unit::Routes { port } => route(Some(routes::sidecar::of_port(view, scope, settings, *port))),
+        Unit::Routes { port } => {
+            route(Some(routes::sidecar::of_port(view, scope, settings, *port)), settings)
+        }
         Unit::ServiceRoutes { host, port } => {
-            route(Some(routes::sidecar::of_service(view, scope, settings, host, *port)))
+            route(Some(routes::sidecar::of_service(view, scope, settings, host, *port)), settings)
         }
         Unit::GatewayListener { bind, port } => {
             listener(gateway::listener::build(view, scope, settings, findings, (*bind, *port)))
         }
         Unit::GatewayRoutes { bind, port } => {
-            route(gateway::routes::build(view, scope, settings, (*bind, *port)))
+            route(gateway::routes::build(view, scope, settings, (*bind, *port)), settings)
         }
-        Unit::GatewayServerRoutes { bind, port, gateway, server } => {
-            route(gateway::routes::build_server(view, scope, settings, (*bind, *port), gateway, server))
-        }
+        Unit::GatewayServerRoutes { bind, port, gateway, server } => route(
+            gateway::routes::build_server(view, scope, settings, (*bind, *port), gateway, server),
+            settings,
+        ),
         Unit::NameTable => vec![Resource::NameTable(Arc::new(name_table::build(view, scope)))],
     }
 }
@@ -110,6 +117,10 @@ fn listener(listener: Option<ir::Listener>) -> Vec<Resource> {
     listener.into_iter().map(|listener| Resource::Listener(Arc::new(listener))).collect()
 }
 
-fn route(route: Option<ir::RouteConfig>) -> Vec<Resource> {
-    route.into_iter().map(|route| Resource::Route(Arc::new(route))).collect()
+fn route(route: Option<ir::RouteConfig>, settings: &Settings) -> Vec<Resource> {
+    let told = |mut route| {
+        proxy_headers::routes(settings, &mut route);
+        Resource::Route(Arc::new(route))
+    };
+    route.into_iter().map(told).collect()
 }

@@ -11,6 +11,7 @@ use model::DataPlane;
 use stdx::Str;
 
 use crate::names::strs;
+use crate::proxy_headers;
 use crate::settings::Settings;
 
 const SERVER_NAME: &str = "istio-envoy";
@@ -58,7 +59,7 @@ pub fn inbound(
     filters.extend(rbac);
     filters.extend([HttpFilter::GrpcStats, HttpFilter::Fault(Box::default()), HttpFilter::Cors]);
     filters.extend(stats(data_plane, Reporter::Destination));
-    HttpConnectionManager {
+    let mut manager = HttpConnectionManager {
         routes: RouteSource::Inline(Arc::new(routes)),
         forward_client_cert: ForwardClientCert::AppendForward,
         client_cert_details: ClientCertDetails {
@@ -69,7 +70,9 @@ pub fn inbound(
             uri: true,
         },
         ..base(settings, stat_prefix, filters)
-    }
+    };
+    proxy_headers::inbound(settings, &mut manager);
+    manager
 }
 
 /// Where traffic enters the mesh: the client's address is the connection's, and nothing that it
@@ -89,7 +92,7 @@ pub fn gateway(
     }
     filters.extend([HttpFilter::Fault(Box::default()), HttpFilter::Cors]);
     filters.extend(stats(data_plane, Reporter::Gateway));
-    HttpConnectionManager {
+    let mut manager = HttpConnectionManager {
         routes: RouteSource::Rds(routes),
         use_remote_address: true,
         forward_client_cert: ForwardClientCert::SanitizeSet,
@@ -101,11 +104,13 @@ pub fn gateway(
             uri: true,
         },
         ..base(settings, stat_prefix, filters)
-    }
+    };
+    proxy_headers::gateway(settings, &mut manager);
+    manager
 }
 
 fn base(settings: &Settings, stat_prefix: Str, http_filters: Vec<HttpFilter>) -> HttpConnectionManager {
-    HttpConnectionManager {
+    let mut manager = HttpConnectionManager {
         stat_prefix,
         codec: CodecType::Auto,
         http_filters,
@@ -120,7 +125,9 @@ fn base(settings: &Settings, stat_prefix: Str, http_filters: Vec<HttpFilter>) ->
         escaped_slashes: settings.escaped_slashes,
         stream_idle_timeout: Some(Duration::ZERO),
         ..HttpConnectionManager::default()
-    }
+    };
+    proxy_headers::common(settings, &mut manager);
+    manager
 }
 
 /// Which protocol the upstream connection offers, by the version of HTTP that is spoken on it.

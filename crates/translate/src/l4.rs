@@ -183,6 +183,27 @@ pub fn cluster(view: &View<'_>, scope: &ScopeKey, object: &ObjectRef, to: &Desti
     names::outbound(port, to.subset.as_deref().unwrap_or_default(), host.as_str())
 }
 
+/// The target that a DestinationRule has its host asked for: connections to a single cluster go through
+/// it, an HTTP proxy. A subset's cluster heeds the subset alone, as in Istio.
+pub fn tunnel(view: &View<'_>, scope: &ScopeKey, clusters: &TcpClusters) -> Option<Str> {
+    let TcpClusters::Single(name) = clusters else { return None };
+    let mut parts = name.splitn(4, '|');
+    let (Some("outbound"), Some(_), Some(subset), Some(host)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return None;
+    };
+    let service = view.service(&scope.namespace, &Host::new(host))?;
+    let rule = view.destination_rule_for(&scope.namespace, &scope.labels, service)?;
+    let policy = match subset {
+        "" => rule.traffic_policy.as_ref().map(|(policy, _)| policy),
+        name => rule.subset(name)?.subset.traffic_policy.as_ref(),
+    };
+    let tunnel = policy?.tunnel.as_ref().filter(|tunnel| !tunnel.is_post())?;
+    let (host, port) = (&tunnel.target_host, tunnel.target_port?);
+    Some(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }.into())
+}
+
 /// The hosts that a VirtualService sends to.
 pub fn destinations(view: &View<'_>, config: &Config<VirtualService>) -> Vec<Host> {
     let spec = &config.spec;

@@ -26,6 +26,7 @@ mod name_table;
 mod names;
 mod outbound;
 mod plan;
+mod proxy_headers;
 mod routes;
 mod settings;
 mod tls;

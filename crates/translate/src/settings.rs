@@ -1,12 +1,14 @@
 //! What translation reads of MeshConfig, in the form it needs it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ir::access_log::{AccessLogFilter, AccessLogSink, LogFormat};
 use ir::http::EscapedSlashes;
 use ir::{AccessLog, RetryPolicy};
 use istio_api::MeshConfig;
-use istio_api::mesh::{OutboundTrafficPolicy, PathNormalization, TlsLimits};
+use istio_api::mesh::proxy::{ProxyHeaders, ProxySettings, Topology};
+use istio_api::mesh::{InboundTrafficPolicy, OutboundTrafficPolicy, PathNormalization, TlsLimits};
 use registry::Features;
 use stdx::Str;
 
@@ -64,6 +66,10 @@ pub struct Settings {
     pub mesh_mtls: TlsLimits,
     /// Of all other TLS.
     pub tls_defaults: TlsLimits,
+    /// Applications are asked at the loopback address.
+    pub inbound_to_localhost: bool,
+    /// Of the proxy that the resources are for.
+    pub proxy: Arc<ProxySettings>,
 }
 
 impl Settings {
@@ -101,8 +107,20 @@ impl Settings {
             inbound_stat_name: mesh.inbound_cluster_stat_name.clone(),
             mesh_mtls: mesh.mesh_mtls.clone(),
             tls_defaults: mesh.tls_defaults.clone(),
+            inbound_to_localhost: mesh.inbound_traffic_policy == InboundTrafficPolicy::Localhost,
+            proxy: mesh.default_config.clone(),
             access_log: log_sink(&mesh.access_log_file).map(|sink| (sink, access_log::format(mesh))),
         }
+    }
+
+    /// What the proxy is told of headers.
+    pub fn headers(&self) -> Option<&ProxyHeaders> {
+        self.proxy.headers.as_ref()
+    }
+
+    /// Who stands before a gateway.
+    pub fn topology(&self) -> Option<&Topology> {
+        self.proxy.gateway_topology.as_ref()
     }
 
     /// How long anybody may take for a TLS handshake; `None`: as long as they like.

@@ -123,6 +123,8 @@ pub struct ScopeKey {
     pub ipv6: bool,
     /// Its workload asks the agent for names, and so gets addresses that only the mesh knows.
     pub dns: bool,
+    /// What the proxy says of its own settings.
+    pub proxy_config: Str,
 }
 
 /// What of `node` the unit depends on. Of its labels, routes, clusters and endpoints depend on those
@@ -139,6 +141,7 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
         addresses: Vec::new(),
         ipv6: false,
         dns: false,
+        proxy_config: Str::default(),
     };
     let sidecar = || match node.node_type {
         NodeType::Sidecar => egress::governing(view, &node.namespace, &node.labels),
@@ -209,6 +212,9 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
             scope.addresses = node.addresses.clone();
             scope.ipv6 = is_ipv6(node);
         }
+    }
+    if matches!(unit.ty(), ResourceType::Listener | ResourceType::Route) {
+        scope.proxy_config = node.proxy_config.clone();
     }
     scope
 }

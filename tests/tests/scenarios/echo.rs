@@ -117,6 +117,12 @@ where
     if !io.speaks_http().await? {
         return bytes(server, seen, about, io).await;
     }
+    if let Some(target) = io.take_connect().await? {
+        let mut about = about;
+        about["tunnel"] = target.into();
+        io.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+        return bytes(server, seen, about, io).await;
+    }
     let service = hyper::service::service_fn(|request| {
         let (server, seen, about) = (server.clone(), seen.clone(), about.clone());
         async move { answer(&server, &seen, about, request).await }
@@ -234,6 +240,23 @@ impl<S: AsyncRead + Unpin> Peeked<S> {
             }
             _ => Ok(None),
         }
+    }
+
+    /// The target of a CONNECT, as proxies take it.
+    async fn take_connect(&mut self) -> io::Result<Option<String>> {
+        if !self.unread.starts_with(b"CONNECT ") {
+            return Ok(None);
+        }
+        let mut end = 8;
+        while !self.unread[..end].ends_with(b"\r\n\r\n") {
+            end += 1;
+            if !self.at_least(end).await? {
+                return Ok(None);
+            }
+        }
+        let head = String::from_utf8_lossy(&self.unread[..end]).into_owned();
+        self.unread.drain(..end);
+        Ok(head.split(' ').nth(1).map(str::to_owned))
     }
 
     /// A method in capitals and a space, as no bytes of these tests begin.

@@ -143,7 +143,9 @@ fn target(mesh: &Mesh, scenario: &Scenario, own: Block) -> (SocketAddr, Option<C
         To::Inbound => (SocketAddr::new(own.at(1), 15006), captured(pod, mesh.block.at(200))),
         To::Listener => {
             let written = scenario.address.unwrap_or([0, 0, 0, 0].into());
-            (place(SocketAddr::new(written, scenario.port), mesh.block, own), None)
+            // What stands before it tells it who asks, only if the scenario does.
+            let told = scenario.from.and_then(|from| captured(written, from.into()));
+            (place(SocketAddr::new(written, scenario.port), mesh.block, own), told)
         }
     }
 }

@@ -18,6 +18,8 @@ use observe::LogFormat;
 
 use runner::ProxyChoice;
 
+/// Istio's `terminationDrainDuration`.
+const DRAIN: Duration = Duration::from_secs(5);
 /// More than the proxy's own drain: for what must end after it.
 const LAST_BREATH: Duration = Duration::from_secs(5);
 
@@ -71,7 +73,7 @@ pub struct Args {
     /// Which proxy: lateen, or envoy[=PATH]
     #[arg(long, value_name = "PROXY", default_value = "lateen")]
     proxy: ProxyChoice,
-    /// Worker threads of the proxy; one per CPU by default
+    /// Worker threads of the proxy; one per CPU where its configuration does not say
     #[arg(long, value_name = "N")]
     concurrency: Option<u32>,
     /// The proxy's administration, on 127.0.0.1
@@ -92,9 +94,9 @@ pub struct Args {
     /// Resolvers for names that the mesh does not know
     #[arg(long, value_name = "FILE", default_value = "/etc/resolv.conf")]
     resolv_conf: PathBuf,
-    /// How long the proxy drains after SIGTERM
-    #[arg(long, value_name = "DURATION", env = "TERMINATION_DRAIN_DURATION", default_value = "5s", value_parser = stdx::duration::parse)]
-    drain_duration: Duration,
+    /// How long the proxy drains after SIGTERM; 5s where its configuration does not say
+    #[arg(long, value_name = "DURATION", env = "TERMINATION_DRAIN_DURATION", value_parser = stdx::duration::parse)]
+    drain_duration: Option<Duration>,
     /// Trust domain of the workload
     #[arg(long, value_name = "NAME", env = "TRUST_DOMAIN", default_value = "cluster.local")]
     trust_domain: String,
@@ -116,6 +118,9 @@ pub struct Args {
     /// Format of log lines: text or json
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
+    /// Settings of the proxy, a ProxyConfig as JSON or YAML; the pod's annotation proxy.istio.io/config by default
+    #[arg(long, value_name = "CONFIG", env = "PROXY_CONFIG")]
+    proxy_config: Option<String>,
     /// Level of Envoy's own log
     #[arg(long, value_name = "LEVEL", default_value = "warning")]
     proxy_log_level: String,
@@ -144,6 +149,7 @@ fn config(args: Args) -> anyhow::Result<AgentConfig> {
         health: args.health_port,
         prometheus: args.prometheus_port,
     };
+    let settings = workload::proxy_settings(&args);
     Ok(AgentConfig {
         workload: workload::config(&args)?,
         control_address: Str::from(args.control_address),
@@ -152,11 +158,11 @@ fn config(args: Args) -> anyhow::Result<AgentConfig> {
         root_cert_file: args.root_cert_file,
         cert_ttl: args.cert_ttl,
         runtime_dir: args.runtime_dir,
-        concurrency: args.concurrency,
+        concurrency: args.concurrency.or(settings.concurrency).filter(|count| *count > 0),
         ports,
         dns: args.dns.0,
         resolv_conf: args.resolv_conf,
-        drain: args.drain_duration,
+        drain: args.drain_duration.or(settings.termination_drain).unwrap_or(DRAIN),
     })
 }
 

@@ -9,6 +9,7 @@ mod metrics;
 mod monitoring;
 mod push;
 mod refusals;
+mod registrar;
 mod servers;
 mod syncz;
 
@@ -27,6 +28,7 @@ use xds_server::{Options, XdsServer};
 
 use mesh_domain::MeshDomain;
 use metrics::Metrics;
+use registrar::{Machines, Registrar};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -120,7 +122,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
     };
     let debounce = Debounce::from_env(|name| std::env::var(name).ok()).map_err(anyhow::Error::msg)?;
     let files = source_file::FileSource::new(args.config_dirs).mesh_config(args.mesh_config);
-    let mut builder = HubBuilder::new(settings, debounce, &readiness).source(files);
+    let (machines, door) = Machines::new(registrar::GRACE);
+    let mut builder = HubBuilder::new(settings, debounce, &readiness).source(files).source(machines);
     if let Some(override_) = domain.as_source() {
         builder = builder.source(override_);
     }
@@ -128,7 +131,8 @@ async fn serve(args: Args) -> anyhow::Result<()> {
 
     let metrics = Arc::new(Metrics::default());
     let discovery = discovery::Discovery::start(metrics.clone()).context("starting translation")?;
-    let xds = XdsServer::new(Arc::new(discovery.clone()), metrics.clone(), Options::default());
+    let registrar = Registrar::new(discovery.clone(), hub.clone(), door);
+    let xds = XdsServer::new(Arc::new(registrar), metrics.clone(), Options::default());
     let pages = monitoring::Pages {
         hub: hub.clone(),
         status: xds.status(),

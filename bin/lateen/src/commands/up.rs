@@ -32,7 +32,7 @@ pub struct Args {
     /// File that holds a MeshConfig
     #[arg(long, value_name = "FILE")]
     mesh_config: Option<PathBuf>,
-    /// Worker threads of each proxy
+    /// Worker threads of each proxy whose configuration does not say
     #[arg(long, value_name = "N", default_value_t = 1)]
     concurrency: u32,
     /// Validity of workload certificates
@@ -52,14 +52,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // What is wrong with files is logged by the control plane, which reads them too.
     observe::init(observe::LogFormat::Text, "warn,source=off").map_err(anyhow::Error::msg)?;
     let trust_domain = trust_domain(args.mesh_config.as_deref())?;
+    let mesh_config = args.mesh_config.map(std::path::absolute).transpose().context("working directory")?;
     let options = local::Options {
         files: args.files,
         runtime_dir: args.runtime_dir,
         gateway_port: args.gateway_port,
         images: args.images,
         trust_domain: trust_domain.clone(),
+        mesh_config: mesh_config.clone(),
     };
-    let mesh_config = args.mesh_config.map(std::path::absolute).transpose().context("working directory")?;
     let roles = UpRoles::new(args.proxy, args.concurrency, args.cert_ttl, mesh_config, trust_domain);
     Ok(ExitCode::from(local::run(options, Box::new(roles))?))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use model::{Labels, Str};
 
 use super::{PodSpec, pod};
+use crate::mesh::proxy::report_annotation;
 use crate::reader::Fields;
 
 /// `apps/v1` Deployment.
@@ -45,6 +46,9 @@ pub(crate) fn read(spec: Fields<'_>) -> Deployment {
 
 fn read_template(fields: Fields<'_>) -> PodTemplate {
     let metadata = fields.get("metadata").and_then(|item| item.object());
+    if let Some(item) = metadata.as_ref().and_then(|metadata| metadata.get("annotations")) {
+        report_annotation(&item);
+    }
     let part = |name| metadata.as_ref().and_then(|m| m.get(name)).map(|item| item.string_map());
     let spec = fields.require("spec").and_then(|item| item.object()).map(pod::read_spec);
     PodTemplate {

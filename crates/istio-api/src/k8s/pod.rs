@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use model::Str;
 
 use super::{Container, Volume, container, volume};
+use crate::mesh::proxy::report_annotation;
 use crate::reader::{Fields, Item};
 use crate::validate;
 
@@ -53,6 +54,9 @@ pub enum PodPhase {
 
 pub(crate) fn read(document: &Fields<'_>, owner: Option<(Str, Str)>) -> Pod {
     let spec = document.require("spec").and_then(|item| item.object()).map(read_spec);
+    if let Some(item) = document.item().field("metadata").and_then(|metadata| metadata.field("annotations")) {
+        report_annotation(&item);
+    }
     let status = document.get("status").and_then(|item| item.object()).map(|f| read_status(&f));
     Pod { spec: spec.unwrap_or_default(), status: status.unwrap_or_default(), owner }
 }

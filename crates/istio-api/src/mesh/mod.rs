@@ -1,8 +1,9 @@
 //! MeshConfig: <https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/>.
 
+pub mod proxy;
 mod read;
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Finding, Str};
@@ -15,6 +16,8 @@ use crate::networking::{ConnectionPool, OutlierDetection, Retries};
 use crate::reader::{Cx, Item};
 use crate::units::ExportTo;
 use crate::yaml::{self, Node};
+
+use proxy::ProxySettings;
 
 /// Settings of the whole mesh, with Istio's defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +32,7 @@ pub struct MeshConfig {
     /// Envoy's text format; empty: Istio's default.
     pub access_log_format: Str,
     pub outbound_traffic_policy: OutboundTrafficPolicy,
+    pub inbound_traffic_policy: InboundTrafficPolicy,
     /// Clients use mutual TLS to endpoints that can, without being told.
     pub enable_auto_mtls: bool,
     /// Of TCP connections to endpoints.
@@ -55,9 +59,8 @@ pub struct MeshConfig {
     pub access_log_json: bool,
     /// No log of connections that no filter chain serves.
     pub disable_envoy_listener_log: bool,
-    /// `defaultConfig.proxyMetadata`: what proxies get in their environment that say nothing of their
-    /// own.
-    pub proxy_metadata: BTreeMap<Str, Str>,
+    /// For proxies that say nothing of their own.
+    pub default_config: Arc<ProxySettings>,
     /// Patterns for the names of clusters in statistics; empty: the cluster's own.
     pub inbound_cluster_stat_name: Str,
     pub outbound_cluster_stat_name: Str,
@@ -80,9 +83,8 @@ pub struct TlsLimits {
 impl MeshConfig {
     /// Whether workloads ask the agent for names, where their proxies do not say.
     pub fn dns_capture(&self) -> bool {
-        self.proxy_metadata
-            .get("ISTIO_META_DNS_CAPTURE")
-            .is_some_and(|text| text.eq_ignore_ascii_case("true"))
+        let capture = self.default_config.variable("ISTIO_META_DNS_CAPTURE");
+        capture.is_some_and(|text| text.eq_ignore_ascii_case("true"))
     }
 }
 
@@ -100,6 +102,15 @@ pub enum OutboundTrafficPolicy {
     AllowAny,
     /// As `AllowAny`; names in plaintext HTTP are resolved by the proxy.
     AllowAnyDynamicDns,
+}
+
+/// Where requests for a workload are sent on to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InboundTrafficPolicy {
+    /// To the address that the client asked for.
+    Passthrough,
+    /// To the loopback address: for applications that listen there alone.
+    Localhost,
 }
 
 /// How paths are normalised before they are judged.
@@ -124,6 +135,7 @@ impl Default for MeshConfig {
             access_log_file: Str::default(),
             access_log_format: Str::default(),
             outbound_traffic_policy: OutboundTrafficPolicy::AllowAny,
+            inbound_traffic_policy: InboundTrafficPolicy::Passthrough,
             enable_auto_mtls: true,
             connect_timeout: Duration::from_secs(10),
             protocol_detection_timeout: Duration::ZERO,
@@ -139,7 +151,10 @@ impl Default for MeshConfig {
             dns_refresh_rate: Duration::from_secs(60),
             access_log_json: false,
             disable_envoy_listener_log: false,
-            proxy_metadata: BTreeMap::new(),
+            default_config: Arc::new(ProxySettings {
+                termination_drain: Some(Duration::from_secs(5)),
+                ..ProxySettings::default()
+            }),
             inbound_cluster_stat_name: Str::default(),
             outbound_cluster_stat_name: Str::default(),
             mesh_mtls: TlsLimits::default(),

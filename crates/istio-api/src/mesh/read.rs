@@ -2,7 +2,10 @@
 
 use model::{Level, Str};
 
-use super::{DefaultTrafficPolicy, MeshConfig, OutboundTrafficPolicy, PathNormalization, TlsLimits};
+use super::{
+    DefaultTrafficPolicy, InboundTrafficPolicy, MeshConfig, OutboundTrafficPolicy, PathNormalization,
+    TlsLimits, proxy,
+};
 use crate::networking::http_route;
 use crate::reader::{Absent, Fields, Item};
 use crate::{access_log, codes, validate};
@@ -20,6 +23,7 @@ pub(super) fn read(fields: Fields<'_>) -> MeshConfig {
         access_log_file: text("accessLogFile", default.access_log_file),
         access_log_format: fields.get("accessLogFormat").map(|item| read_format(&item)).unwrap_or_default(),
         outbound_traffic_policy: read_outbound(&fields),
+        inbound_traffic_policy: read_inbound(&fields),
         enable_auto_mtls: fields.get("enableAutoMtls").and_then(|item| item.bool()).unwrap_or(true),
         connect_timeout: fields
             .get("connectTimeout")
@@ -59,16 +63,15 @@ pub(super) fn read(fields: Fields<'_>) -> MeshConfig {
             .unwrap_or(default.dns_refresh_rate),
         access_log_json: read_encoding(&fields),
         disable_envoy_listener_log: Absent::from_item(fields.get("disableEnvoyListenerLog")),
-        proxy_metadata: default.proxy_metadata,
+        default_config: match fields.get("defaultConfig").and_then(|item| proxy::read(&item)) {
+            Some(own) => own.over(&default.default_config).into(),
+            None => default.default_config,
+        },
         inbound_cluster_stat_name: text("inboundClusterStatName", Str::default()),
         outbound_cluster_stat_name: text("outboundClusterStatName", Str::default()),
         mesh_mtls: read_tls(&fields, "meshMTLS"),
         tls_defaults: read_tls(&fields, "tlsDefaults"),
     };
-    let mut config = config;
-    if let Some(item) = fields.get("defaultConfig") {
-        read_proxy_config(&item, &mut config);
-    }
     fields.no_effect(&NO_EFFECT);
     fields.finish();
     config
@@ -93,6 +96,17 @@ fn read_outbound(fields: &Fields<'_>) -> OutboundTrafficPolicy {
         }
         _ => OutboundTrafficPolicy::RegistryOnly,
     }
+}
+
+fn read_inbound(fields: &Fields<'_>) -> InboundTrafficPolicy {
+    const MODES: [(&str, InboundTrafficPolicy); 2] =
+        [("PASSTHROUGH", InboundTrafficPolicy::Passthrough), ("LOCALHOST", InboundTrafficPolicy::Localhost)];
+    let Some(policy) = fields.get("inboundTrafficPolicy").and_then(|item| item.object()) else {
+        return InboundTrafficPolicy::Passthrough;
+    };
+    let mode = policy.get("mode").and_then(|item| item.one_of(&MODES));
+    policy.finish();
+    mode.unwrap_or(InboundTrafficPolicy::Passthrough)
 }
 
 /// An operator that Envoy has not would make it refuse every listener: it is logged as `-`.
@@ -153,27 +167,8 @@ fn read_normalization(fields: &Fields<'_>) -> PathNormalization {
     mode.unwrap_or(PathNormalization::Base)
 }
 
-/// `defaultConfig`: what of it the control plane looks at.
-fn read_proxy_config(item: &Item<'_>, config: &mut MeshConfig) {
-    let Some(fields) = item.object() else { return };
-    if let Some(metadata) = fields.get("proxyMetadata") {
-        for (name, item) in metadata.entries() {
-            if !PROXY_METADATA.contains(&&*name) {
-                item.no_effect();
-            }
-        }
-        config.proxy_metadata = metadata.string_map();
-    }
-    fields.no_effect(&PROXY_NO_EFFECT);
-    fields.finish();
-}
-
-/// Environment variables of proxies that change what they are told. The addresses of ServiceEntries
-/// are allocated whatever the second one says, as in Istio since 1.25.
-const PROXY_METADATA: [&str; 2] = ["ISTIO_META_DNS_CAPTURE", "ISTIO_META_DNS_AUTO_ALLOCATE"];
-
 /// Fields of a MeshConfig that Istio knows.
-const NO_EFFECT: [&str; 24] = [
+const NO_EFFECT: [&str; 23] = [
     "ca",
     "caCertificates",
     "certificates",
@@ -185,7 +180,6 @@ const NO_EFFECT: [&str; 24] = [
     "enableTracing",
     "extensionProviders",
     "hboneIdleTimeout",
-    "inboundTrafficPolicy",
     "ingressClass",
     "ingressControllerMode",
     "ingressSelector",
@@ -198,47 +192,4 @@ const NO_EFFECT: [&str; 24] = [
     "serviceSettings",
     "verifyCertificateAtClient",
     "zoneAwareLbSetting",
-];
-
-/// Fields of a ProxyConfig that Istio knows.
-const PROXY_NO_EFFECT: [&str; 39] = [
-    "availabilityZone",
-    "binaryPath",
-    "caCertificatesPem",
-    "concurrency",
-    "configPath",
-    "connectionSettings",
-    "controlPlaneAuthPolicy",
-    "customConfigFile",
-    "discoveryAddress",
-    "discoveryRefreshDelay",
-    "drainDuration",
-    "envoyAccessLogService",
-    "envoyMetricsService",
-    "envoyMetricsServiceAddress",
-    "extraStatTags",
-    "fileFlushInterval",
-    "fileFlushMinSizeKb",
-    "gatewayTopology",
-    "holdApplicationUntilProxyStarts",
-    "image",
-    "interceptionMode",
-    "meshId",
-    "privateKeyProvider",
-    "proxyAdminPort",
-    "proxyBootstrapTemplatePath",
-    "proxyHeaders",
-    "proxyStatsMatcher",
-    "readinessProbe",
-    "runtimeValues",
-    "sds",
-    "serviceCluster",
-    "statNameLength",
-    "statsCompression",
-    "statsdUdpAddress",
-    "statusPort",
-    "terminationDrainDuration",
-    "tracing",
-    "tracingServiceName",
-    "zipkinAddress",
 ];

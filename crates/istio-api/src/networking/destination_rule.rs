@@ -59,9 +59,14 @@ pub struct Subset {
 pub(crate) fn read(spec: Fields<'_>) -> DestinationRule {
     if spec.get("workloadSelector").is_some() {
         // Istio lets sidecars have Secrets then.
-        let tls = spec.get("trafficPolicy").and_then(|item| item.field("tls"));
-        if let Some(item) = tls.and_then(|tls| tls.field("credentialName")) {
-            item.no_effect_as("a Secret at sidecars");
+        let of_subsets = spec.item().each("subsets");
+        for holder in std::iter::once(spec.item()).chain(&of_subsets) {
+            let Some(policy) = holder.field("trafficPolicy") else { continue };
+            for part in std::iter::once(&policy).chain(&policy.each("portLevelSettings")) {
+                if let Some(item) = part.field("tls").and_then(|tls| tls.field("credentialName")) {
+                    item.no_effect_as("a Secret at sidecars");
+                }
+            }
         }
     }
     let policy = spec.get("trafficPolicy").and_then(|item| item.object());

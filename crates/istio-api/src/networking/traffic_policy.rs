@@ -5,7 +5,7 @@ use model::Str;
 use super::http_route::PORT_SELECTOR;
 use super::upstream::{ProxyProtocol, RetryBudget, Tunnel};
 use super::{ConnectionPool, LoadBalancerSettings, OutlierDetection};
-use crate::reader::{Absent, Fields, Item};
+use crate::reader::{Absent, Fields, Item, Read as _};
 use crate::schema::macros::message;
 use crate::schema::{boolean, choice, list, object, text, texts};
 
@@ -145,14 +145,12 @@ pub(crate) const SIMPLE: [(&str, LoadBalancer); 6] = [
 ];
 
 pub(crate) fn read(fields: Fields<'_>) -> TrafficPolicy {
-    fields.no_effect(&["tunnel"]);
     report_inside(&fields, "retryBudget", "budgetInterval");
-    let cx = fields.item().cx();
     let common = read_common(&fields);
     let policy = TrafficPolicy {
         load_balancer: common.load_balancer_settings.as_ref().and_then(|settings| settings.simple),
         ports: fields.get("portLevelSettings").map(|item| item.objects(read_port)).unwrap_or_default(),
-        tunnel: cx.without_effect(|| Absent::from_item(fields.get("tunnel"))),
+        tunnel: fields.get("tunnel").and_then(|item| read_tunnel(&item)),
         proxy_protocol: Absent::from_item(fields.get("proxyProtocol")),
         retry_budget: Absent::from_item(fields.get("retryBudget")),
         path: fields.path(),
@@ -199,6 +197,14 @@ fn report_inside(fields: &Fields<'_>, outer: &'static str, name: &str) {
     if let Some(item) = fields.get(outer).and_then(|item| item.field(name)) {
         item.no_effect();
     }
+}
+
+fn read_tunnel(item: &Item<'_>) -> Option<Tunnel> {
+    let tunnel = Tunnel::read(item)?;
+    if tunnel.is_post() {
+        item.no_effect_as("a tunnel by POST");
+    }
+    Some(tunnel)
 }
 
 fn read_load_balancer(item: &Item<'_>) -> Option<LoadBalancerSettings> {

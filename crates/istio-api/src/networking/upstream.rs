@@ -20,6 +20,13 @@ message! {
     }
 }
 
+impl Tunnel {
+    /// Another form of tunnel than CONNECT.
+    pub fn is_post(&self) -> bool {
+        *self.protocol == *"POST"
+    }
+}
+
 message! {
     /// A connection begins with the PROXY protocol's header.
     pub struct ProxyProtocol {

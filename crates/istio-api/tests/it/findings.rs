@@ -49,8 +49,8 @@ fn what_is_no_object_of_ours_is_named() {
         "apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}",
         &["Info [LTN0006] (Job j) the kind Job (batch/v1)"],
     );
-    let group = "apiVersion: networking.istio.io/v1beta1\nkind: ProxyConfig\nmetadata: {name: s}\nspec: {concurrency: 1}";
-    check(group, &["Warning [LTN0004] (ProxyConfig default/s) the kind ProxyConfig has no effect yet"]);
+    let policy = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: s}\nspec: {}";
+    check(policy, &["Warning [LTN0004] (Telemetry default/s) the kind Telemetry has no effect yet"]);
     let route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}";
     check(route, &["Warning [LTN0004] (HTTPRoute r)"]);
     let typo = "apiVersion: networking.istio.io/v1\nkind: VirtualServices\nmetadata: {name: s}";

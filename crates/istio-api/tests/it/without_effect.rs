@@ -87,7 +87,7 @@ fn of_destination_rules() {
   outlierDetection: {interval: 1s, outlierDetectionHttpErrorCodes: [500]}
   tls: {mode: SIMPLE, caCertificates: /ca, insecureSkipVerify: false}";
     let spec = format!(
-        "host: a\nworkloadSelector: {{matchLabels: {{a: b}}}}\ntrafficPolicy:\n  {policy}\n  tunnel: {{targetHost: a.com, targetPort: 80}}\n  \
+        "host: a\nworkloadSelector: {{matchLabels: {{a: b}}}}\ntrafficPolicy:\n  {policy}\n  tunnel: {{protocol: POST, targetHost: a.com, targetPort: 80}}\n  \
          retryBudget: {{percent: 10, budgetInterval: 1s}}\n  portLevelSettings:\n  - port: {{number: 80}}\n    loadBalancer: {{consistentHash: {{useSourceIp: true}}}}\n    \
          connectionPool: {{http: {{maxRetries: 1}}}}\n    outlierDetection: {{interval: 1s}}\nsubsets:\n- name: v1\n  trafficPolicy: {{proxyProtocol: {{version: V2}}, \
          loadBalancer: {{zoneAwareLbSetting: {{enabled: true}}, backendUtilization: {{}}}}}}"
@@ -109,6 +109,22 @@ fn of_destination_rules() {
     let pool = policy.connection_pool.as_ref().and_then(|pool| pool.tcp.as_ref()).expect("pool");
     assert_eq!(pool.max_connections, Some(1));
     assert!(rule.workload_selector.is_some());
+}
+
+/// Wherever the rule says it.
+#[test]
+fn of_secrets_at_sidecars() {
+    let tls = "tls: {mode: SIMPLE, credentialName: c}";
+    let spec = format!(
+        "host: a\nworkloadSelector: {{matchLabels: {{a: b}}}}\ntrafficPolicy: {{{tls}, portLevelSettings: [{{port: {{number: 80}}, {tls}}}]}}\n\
+         subsets: [{{name: v1, trafficPolicy: {{{tls}}}}}]"
+    );
+    let expected = [
+        "trafficPolicy.tls.credentialName",
+        "trafficPolicy.portLevelSettings[0].tls.credentialName",
+        "subsets[0].trafficPolicy.tls.credentialName",
+    ];
+    check("networking", "DestinationRule", &spec, &expected);
 }
 
 #[test]
@@ -166,12 +182,43 @@ egress: [{port: {number: 81, name: b, protocol: HTTP_PROXY}, hosts: ['./*']}, {b
     assert_eq!(policy.mode, Some(istio_api::networking::sidecar::OutboundMode::AllowAny));
 }
 
+#[test]
+fn of_workload_groups_and_proxy_configs() {
+    check("networking", "WorkloadGroup", "template: {}\nprobe: {httpGet: {port: 80}}", &["probe"]);
+    check("networking", "ProxyConfig", "concurrency: null\nimage: {imageType: debug}", &["image.imageType"]);
+}
+
+/// Settings in an annotation are reported like those of the mesh.
+#[test]
+fn of_annotations() {
+    let settings = "{concurrency: 1, holdApplicationUntilProxyStarts: true, interceptionMode: TPROXY, proxyHeaders: {xForwardedPort: {enabled: true}}}";
+    let metadata = format!("{{labels: {{app: a}}, annotations: {{proxy.istio.io/config: '{settings}'}}}}");
+    let found = |text: String| -> Vec<String> {
+        let parsed = parse_stream("f.yaml", &text);
+        let silent =
+            parsed.findings.iter().filter(|f| f.code == codes::NO_EFFECT && f.level == Level::Warning);
+        let mut fields: Vec<String> = silent.map(|finding| finding.field.to_string()).collect();
+        fields.sort();
+        fields
+    };
+    let expected = |at: &str| {
+        ["interceptionMode", "proxyHeaders.xForwardedPort"]
+            .map(|name| format!("{at}annotations.proxy.istio.io/config.{name}"))
+    };
+    let spec = "{containers: [{name: a, image: a}]}";
+    let pod = format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: x, {}\nspec: {spec}", &metadata[1..]);
+    assert_eq!(found(pod), expected("metadata."));
+    let deployment = format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: x}}\nspec: {{selector: {{matchLabels: {{app: a}}}}, \
+         template: {{metadata: {metadata}, spec: {spec}}}}}"
+    );
+    assert_eq!(found(deployment), expected("spec.template.metadata."));
+}
+
 /// Of these nothing has an effect, which is said once.
 #[test]
 fn of_whole_kinds() {
     for (group, kind, version, spec) in [
-        ("networking", "WorkloadGroup", "v1beta1", "{template: {}, probe: {httpGet: {port: 80}}}"),
-        ("networking", "ProxyConfig", "v1beta1", "{concurrency: null}"),
         ("networking", "EnvoyFilter", "v1alpha3", "{}"),
         ("security", "RequestAuthentication", "v1", "{jwtRules: [{issuer: a, jwks_uri: 'https://a'}]}"),
         ("telemetry", "Telemetry", "v1alpha1", "{tracing: [{randomSamplingPercentage: 0.5}]}"),

@@ -131,7 +131,8 @@ impl Life {
                     continue;
                 }
             };
-            let proxy = self.plan.proxy(self.around.roles.agent(&AgentPlace::of(&self.plan)));
+            let settings = (self.around.proxy_settings)(&self.plan);
+            let proxy = self.plan.proxy(self.around.roles.agent(&AgentPlace::of(&self.plan, settings)));
             self.containers = proxy.into_iter().map(|proxy| Container::new(proxy, true)).collect();
             self.containers.extend(applications.into_iter().map(|planned| Container::new(planned, false)));
             let names: Vec<String> = self.containers.iter().map(|c| c.name().to_owned()).collect();

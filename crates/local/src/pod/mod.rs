@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use istio_api::Kind;
+use istio_api::mesh::proxy::ProxySettings;
 use tokio::sync::mpsc;
 
 use crate::links::Links;
@@ -30,6 +31,8 @@ pub struct Surroundings {
     pub reports: mpsc::UnboundedSender<(u64, Report)>,
     /// Finds ConfigMaps and Secrets.
     pub lookup: Rc<dyn Fn(&str, &str, &str) -> Option<Kind>>,
+    /// What a pod's proxy is started with.
+    pub proxy_settings: Rc<dyn Fn(&PodPlan) -> ProxySettings>,
 }
 
 /// To a pod's task.

@@ -78,6 +78,7 @@ impl PodPlan {
         let mut command = vec![BINARY.to_owned()];
         command.extend(agent.arguments);
         let mut env = self.base_env();
+        env.retain(|(name, _)| !agent.env.iter().any(|(own, _)| own == name));
         env.extend(agent.env);
         let own = [("tokens", TOKEN_FILE), ("istio", ROOT_CERT_FILE)];
         let mut mounts = self.base_mounts();

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use istio_api::Kind;
 use istio_api::k8s::PodSpec;
-use model::{ObjectRef, Str};
+use istio_api::mesh::proxy::ProxySettings;
+use model::{Labels, ObjectRef, Str};
 use registry::Snapshot;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -23,6 +24,7 @@ use crate::links::Links;
 use crate::options::{Options, Roles};
 use crate::pod::{self, Order, ProxyState, Report, Surroundings};
 use crate::relay::Relay;
+use crate::render::PodPlan;
 use crate::report::Reporter;
 use crate::status::Status;
 use crate::workload::{self, Group, GroupKey, Problem, Role, Template};
@@ -71,6 +73,7 @@ impl Mesh {
             roles: parts.roles.clone(),
             reports: parts.reports.clone(),
             lookup: Rc::new(lookup(snapshot.clone())),
+            proxy_settings: Rc::new(proxy_settings(snapshot.clone())),
         };
         Mesh {
             around,
@@ -130,20 +133,20 @@ impl Mesh {
 
     /// ConfigMaps and Secrets may have changed: files of volumes follow, variables cannot.
     fn refill(&mut self) {
-        let lookup = self.around.lookup.clone();
+        let (lookup, settings) = (self.around.lookup.clone(), self.around.proxy_settings.clone());
         let mut stale = Vec::new();
         for entry in self.pods.iter_mut() {
-            let now = Content::of(entry, &*lookup);
+            let now = Content::of(entry, &*lookup, &*settings);
             let Some(was) = entry.content.replace(now.clone()) else { continue };
             if let Some(volumes) = now.volumes.filter(|volumes| was.volumes.as_ref() != Some(volumes)) {
                 entry.order(Order::Refill(volumes));
             }
-            if was.env.is_some() && now.env != was.env {
+            if (was.env.is_some() && now.env != was.env) || now.proxy != was.proxy {
                 stale.push(entry.plan.name.clone());
             }
         }
         for name in stale {
-            self.say(&format!("{name}: its environment has changed; that takes effect in new pods only"));
+            self.say(&format!("{name}: its environment, or how its proxy is to start, has changed; that takes effect in new pods only"));
         }
     }
 
@@ -252,9 +255,9 @@ impl Mesh {
         for number in self.pods.without_group(&self.groups) {
             self.pods.leave(number, LINGER, GRACE);
         }
-        let lookup = self.around.lookup.clone();
+        let (lookup, settings) = (self.around.lookup.clone(), self.around.proxy_settings.clone());
         for entry in self.pods.iter_mut().filter(|entry| entry.content.is_none()) {
-            entry.content = Some(Content::of(entry, &*lookup));
+            entry.content = Some(Content::of(entry, &*lookup, &*settings));
         }
         self.tell()
     }
@@ -266,6 +269,20 @@ fn lookup(
     move |kind, namespace, name| {
         let snapshot = snapshot.borrow();
         Some(snapshot.as_ref()?.object(&ObjectRef::new(kind, namespace, name))?.body.clone())
+    }
+}
+
+fn proxy_settings(
+    snapshot: Rc<std::cell::RefCell<Option<Arc<Snapshot>>>>,
+) -> impl Fn(&PodPlan) -> ProxySettings {
+    move |plan| {
+        let snapshot = snapshot.borrow();
+        let Some(snapshot) = snapshot.as_ref() else { return ProxySettings::default() };
+        let strings = |(key, value): (&String, &String)| (Str::from(key), Str::from(value));
+        let template = &plan.template;
+        let labels = Labels(template.labels.iter().map(strings).collect());
+        let annotations = template.annotations.iter().map(strings).collect();
+        snapshot.proxy_settings(&plan.namespace, &labels, &annotations)
     }
 }
 

@@ -147,7 +147,7 @@ async fn serve(
     reporter.step("Starting the control plane".into());
     let control = start_control(options, &*roles, &pool, ranges, &logs);
     let (hub, feed) = HubBuilder::new(Settings::default(), Debounce::default(), &Readiness::new())
-        .source(FileSource::new(options.files.clone()))
+        .source(FileSource::new(options.files.clone()).mesh_config(options.mesh_config.clone()))
         .build();
     // What is wrong with the files is the control plane's to say, once.
     tokio::spawn(async move {

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
+use istio_api::mesh::proxy::ProxySettings;
 use tokio::sync::mpsc;
 
 use crate::documents::{self, Documents};
@@ -35,18 +36,21 @@ pub struct Entry {
 }
 
 /// What a pod takes from ConfigMaps and Secrets. `None`: something is missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Content {
     pub volumes: Option<Volumes>,
     /// Of each container.
     pub env: Option<Vec<Vec<(String, String)>>>,
+    /// What its proxy is started with.
+    pub proxy: ProxySettings,
 }
 
 impl Content {
-    pub fn of(entry: &Entry, lookup: Lookup<'_>) -> Content {
+    pub fn of(entry: &Entry, lookup: Lookup<'_>, settings: &dyn Fn(&PodPlan) -> ProxySettings) -> Content {
         let planned = entry.plan.applications(lookup).ok();
         let env = planned.map(|planned| planned.into_iter().map(|planned| planned.spec.env).collect());
-        Content { volumes: entry.plan.volumes(lookup).ok(), env }
+        let proxy = if entry.plan.has_proxy() { settings(&entry.plan) } else { ProxySettings::default() };
+        Content { volumes: entry.plan.volumes(lookup).ok(), env, proxy }
     }
 }
 

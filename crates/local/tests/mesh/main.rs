@@ -36,6 +36,7 @@ fn up(files: &str, runtime_dir: &str) -> u8 {
         gateway_port: 0,
         images: Vec::new(),
         trust_domain: "test.local".into(),
+        mesh_config: None,
     };
     local::run(options, Box::new(roles::StandIns)).unwrap_or_else(|error| panic!("{error:#}"))
 }

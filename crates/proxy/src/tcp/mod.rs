@@ -1,5 +1,7 @@
 //! The TCP proxy: bytes both ways between a client and an endpoint.
 
+mod tunnel;
+
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -155,7 +157,15 @@ impl TcpSession {
             self.workload = workload;
             counters.cx_total.inc();
             match self.worker.upstream.connect(&to, &options).await {
-                Ok((io, tls, in_flight)) => {
+                Ok((mut io, tls, in_flight)) => {
+                    if let Err(why) = self.tunnel(&cluster, &mut io).await {
+                        counters.cx_connect_fail.inc();
+                        self.report(&cluster, &to, Some(outlier::Outcome::LocalFailure));
+                        self.record.flag(Flag::UF);
+                        self.record.transport_failure = Some(why.into());
+                        tried.push(to.endpoint.address.clone());
+                        continue;
+                    }
                     self.record.upstream_local = io.local_addr();
                     let peer = tls.as_ref().and_then(|tls| tls.peer.as_ref());
                     self.upstream_principal = peer.and_then(|peer| peer.uri_sans.first().cloned());
@@ -185,6 +195,15 @@ impl TcpSession {
             self.record.flag(Flag::URX);
         }
         None
+    }
+
+    /// Goes through the endpoint, where it is a proxy.
+    async fn tunnel(&self, cluster: &Cluster, io: &mut Io) -> Result<(), String> {
+        let Some(target) = &self.tcp.config.tunnel_to else { return Ok(()) };
+        if cluster.config.protocol == ir::HttpProtocol::Http2 {
+            return Err(format!("no tunnel to {target} goes over HTTP/2"));
+        }
+        tunnel::open(io, target).await
     }
 
     /// Waits before another attempt, where the configuration says so.

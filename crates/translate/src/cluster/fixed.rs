@@ -1,10 +1,11 @@
 //! The clusters that every sidecar has, and those towards its own application.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ir::cluster::{ServiceRef, Thresholds};
-use ir::{Cluster, ClusterDiscovery, HttpProtocol, LbPolicy, LoadAssignment};
+use ir::endpoint::LocalityEndpoints;
+use ir::{Address, Cluster, ClusterDiscovery, Endpoint, HttpProtocol, LbPolicy, LoadAssignment};
 use model::{Origin, Protocol};
 use stdx::Str;
 
@@ -12,8 +13,8 @@ use crate::names;
 use crate::settings::Settings;
 
 /// Connections to the application come from here, so that the capture rules let them pass.
-const LOOPBACK_V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 6));
-const LOOPBACK_V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6));
+const LOOPBACK_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 6));
+const LOOPBACK_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6));
 
 /// Nobody is there.
 pub fn black_hole(settings: &Settings) -> Cluster {
@@ -71,6 +72,29 @@ pub fn inbound(
         origin,
         ..Cluster::new(names::inbound(target_port), ClusterDiscovery::OriginalDst)
     }
+}
+
+/// To the application that listens at the loopback address alone, in the place of wherever the connection
+/// was going.
+pub fn send_to_localhost(cluster: &mut Cluster, port: u16, address: Option<IpAddr>) {
+    let ipv6 = address.is_some_and(|address| address.is_ipv6());
+    let host = if ipv6 { IpAddr::from(Ipv6Addr::LOCALHOST) } else { Ipv4Addr::LOCALHOST.into() };
+    send_to(cluster, Address::Socket(SocketAddr::new(host, port)));
+    cluster.bind_source = None;
+}
+
+/// Puts an address in the place of the one that the client asked for.
+pub fn send_to(cluster: &mut Cluster, address: Address) {
+    let locality = LocalityEndpoints {
+        locality: Default::default(),
+        weight: None,
+        priority: 0,
+        endpoints: vec![Endpoint::new(address)],
+    };
+    let cluster_name = cluster.name.clone();
+    let only = LoadAssignment { cluster_name, localities: vec![locality], ..LoadAssignment::default() };
+    cluster.discovery = ClusterDiscovery::Static(only);
+    cluster.lb_policy = LbPolicy::RoundRobin;
 }
 
 /// As `inboundClusterStatName` of the mesh configuration has it.

@@ -11,10 +11,10 @@ use model::{Host, Level, Origin};
 use registry::{Config, Resolution, Service, View};
 use stdx::Str;
 
-use super::hosts;
 use super::listener::server_route_name;
 use super::routes::visible;
 use super::servers::{self, Bound, Key};
+use super::{credentials, hosts};
 use crate::authz::{self, Selected};
 use crate::findings::{Findings, GATEWAY_CONFLICT, NO_EFFECT};
 use crate::l4::{self, Rule};
@@ -48,7 +48,12 @@ pub fn of_server(bound: &Bound, cx: &Context<'_, '_>) -> Vec<FilterChain> {
 
 fn terminated(bound: &Bound, cx: &Context<'_, '_>) -> Option<DownstreamTls> {
     let server = bound.server()?;
-    match tls::server(server.tls.as_ref()?, bound.is_https(), cx.settings) {
+    let written = server.tls.as_ref()?;
+    let context = match credentials::unreachable(written, &cx.scope.namespace) {
+        Some(problem) => Err(problem),
+        None => tls::server(written, bound.is_https(), cx.settings),
+    };
+    match context {
         Ok(context) => Some(context),
         Err(problem) => {
             let field = format!("{}.tls.{}", server.path, problem.field);
@@ -164,8 +169,12 @@ fn to_clusters(rule: Rule, cx: &Context<'_, '_>) -> FilterChain {
             format!("{}.{}", rule.origin.object.name, rule.origin.object.namespace).into()
         }
     };
-    let proxy =
-        TcpProxy { clusters: rule.clusters, ..chains::tcp_proxy(cx.settings, prefix, Str::default()) };
+    let tunnel_to = l4::tunnel(cx.view, cx.scope, &rule.clusters);
+    let proxy = TcpProxy {
+        clusters: rule.clusters,
+        tunnel_to,
+        ..chains::tcp_proxy(cx.settings, prefix, Str::default())
+    };
     let mut filters = authz::tcp(cx.policies);
     filters.extend(chains::tcp_stats(cx.scope.data_plane, Reporter::Gateway));
     FilterChain { matches: rule.matches, origin: Some(rule.origin), ..chains::tcp_chain("", filters, proxy) }

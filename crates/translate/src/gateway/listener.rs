@@ -13,7 +13,7 @@ use super::servers::{self, Bound, Key};
 use crate::findings::Findings;
 use crate::settings::Settings;
 use crate::unit::ScopeKey;
-use crate::{authz, hcm, names};
+use crate::{authz, hcm, names, proxy_headers};
 
 /// The listener of a port that some server opens; `None` if nothing is served there.
 pub fn build(
@@ -49,7 +49,7 @@ pub fn build(
         bind_to_port: true,
         use_original_dst: false,
         direction: Direction::Outbound,
-        listener_filters: inspector.into_iter().collect(),
+        listener_filters: proxy_headers::listener_filter(settings).into_iter().chain(inspector).collect(),
         // Envoy's default: whoever connects and says nothing is not waited for longer.
         listener_filters_timeout: None,
         continue_on_listener_filters_timeout: false,

@@ -20,7 +20,12 @@ pub fn units(view: &View<'_>, scope: &ScopeKey, findings: &Findings, verified: b
         }
         units.extend(bound.iter().filter(|bound| bound.is_https()).filter_map(|bound| of_server(key, bound)));
         if verified {
-            units.extend(bound.iter().flat_map(credentials::named_by).map(Unit::Credential));
+            units.extend(
+                bound
+                    .iter()
+                    .flat_map(|bound| credentials::named_by(bound, &scope.namespace))
+                    .map(Unit::Credential),
+            );
         }
         let automatic = |bound: &&Bound| bound.tls_mode() == Some(ServerTlsMode::AutoPassthrough);
         for bound in bound.iter().filter(automatic) {

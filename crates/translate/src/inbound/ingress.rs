@@ -3,15 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use ir::listener::TransportProtocol;
-use ir::{
-    Address, Cluster, ClusterDiscovery, Endpoint, FilterChain, LbPolicy, LoadAssignment, LocalityEndpoints,
-};
+use ir::{Address, Cluster, FilterChain};
 use istio_api::networking::sidecar::{CaptureMode, IngressListener};
 use istio_api::networking::{ServerTlsMode, Sidecar};
 use istio_api::security::MtlsMode;
 use model::{Level, Protocol};
 use registry::{Config, View};
-use stdx::Str;
 
 use super::chains::{self, Context, Port};
 use super::matches::{ChainKind, Serves};
@@ -148,20 +145,9 @@ pub fn cluster(ingress: &Ingress, scope: &ScopeKey, settings: &Settings) -> Opti
             (Address::Socket(address), every)
         }
     };
-    cluster.discovery = ClusterDiscovery::Static(only(cluster.name.clone(), address));
-    cluster.lb_policy = LbPolicy::RoundRobin;
+    fixed::send_to(&mut cluster, address);
     if !to_itself {
         cluster.bind_source = None;
     }
     Some(cluster)
-}
-
-fn only(cluster_name: Str, address: Address) -> LoadAssignment {
-    let locality = LocalityEndpoints {
-        locality: Default::default(),
-        weight: None,
-        priority: 0,
-        endpoints: vec![Endpoint::new(address)],
-    };
-    LoadAssignment { cluster_name, localities: vec![locality], ..LoadAssignment::default() }
 }

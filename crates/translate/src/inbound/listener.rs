@@ -162,6 +162,9 @@ pub fn clusters(view: &View<'_>, scope: &ScopeKey, settings: &Settings) -> Vec<C
         let protocol = target.service_port.protocol;
         let origin = Some(target.origin());
         let mut cluster = fixed::inbound(settings, target.port, protocol, address, services, origin);
+        if settings.inbound_to_localhost {
+            fixed::send_to_localhost(&mut cluster, target.port, address);
+        }
         if let Some(pool) = &pool {
             pool::apply(pool, &mut cluster);
         }

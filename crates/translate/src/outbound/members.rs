@@ -92,7 +92,8 @@ fn chain(
         TcpClusters::Single(name) => name.clone(),
         TcpClusters::Weighted(_) => format!("{}.{}", origin.object.name, origin.object.namespace).into(),
     };
-    let proxy = TcpProxy { clusters, ..chains::tcp_proxy(cx.settings, prefix, Str::default()) };
+    let tunnel_to = l4::tunnel(cx.view, cx.scope, &clusters);
+    let proxy = TcpProxy { clusters, tunnel_to, ..chains::tcp_proxy(cx.settings, prefix, Str::default()) };
     let stats = chains::tcp_stats(cx.scope.data_plane, Reporter::Source);
     FilterChain { matches, origin: Some(origin), ..chains::tcp_chain("", stats, proxy) }
 }

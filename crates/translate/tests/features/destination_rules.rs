@@ -374,3 +374,37 @@ fn a_rolling_update_meets_these_settings() {
     };
     assert_eq!(retry, expected);
 }
+
+#[test]
+fn bytes_go_through_an_http_proxy() {
+    let yaml = service("db", "10.0.0.5", "{port: 5432, name: tcp}")
+        + &service("proxy", "10.0.0.6", "{port: 3128, name: tcp}")
+        + "---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: proxy, namespace: shop}
+spec:
+  host: proxy
+  subsets:
+  - {name: db, trafficPolicy: {tunnel: {targetHost: db.example.com, targetPort: 5432}}}
+  - {name: post, trafficPolicy: {tunnel: {protocol: POST, targetHost: db.example.com, targetPort: 5432}}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: db, namespace: shop}
+spec:
+  hosts: [db]
+  tcp: [{route: [{destination: {host: proxy, port: {number: 3128}, subset: SUBSET}}]}]
+";
+    let target = |subset: &str, listener: &str| {
+        let proxy = Proxy::in_shop(&yaml.replace("SUBSET", subset));
+        let found = proxy.listener(listener).filter_chains.iter().find_map(|chain| match &chain.terminal {
+            ir::Terminal::Tcp(tcp) => Some(tcp.tunnel_to.clone()),
+            _ => None,
+        });
+        found.expect("a TCP proxy")
+    };
+    assert_eq!(target("db", "10.0.0.5_5432").as_deref(), Some("db.example.com:5432"));
+    assert_eq!(target("post", "10.0.0.5_5432"), None);
+    assert_eq!(target("db", "10.0.0.6_3128"), None, "the host itself has no tunnel");
+}

@@ -73,34 +73,87 @@ fn every_path_says_what_it_does() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("../../docs/networking.md")).unwrap();
     let mut without = 0;
-    for kind in ["VirtualService", "DestinationRule", "ServiceEntry", "WorkloadEntry", "Gateway", "Sidecar"] {
+    let kinds = [
+        "VirtualService",
+        "DestinationRule",
+        "ServiceEntry",
+        "WorkloadEntry",
+        "WorkloadGroup",
+        "ProxyConfig",
+        "Gateway",
+        "Sidecar",
+    ];
+    for kind in kinds {
         let rows = rows(&text, kind);
         let resource = resources().iter().find(|resource| resource.kind == kind).unwrap();
         let Shape::Object(message) = resource.spec.shape else { panic!("{kind}") };
         let mut all = BTreeSet::new();
         paths(message, "", &mut all);
-        let mut used = BTreeSet::new();
-        for path in all.iter().map(|path| shared(path)) {
-            let covers = |row: &&Row| {
-                path.strip_prefix(&row.path)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[', '{']))
-            };
-            let row = rows.iter().filter(covers).max_by_key(|row| row.path.len());
-            let row = row.unwrap_or_else(|| panic!("{kind}: nothing is said of {path}"));
-            used.insert(row.path.clone());
-        }
-        for row in &rows {
-            assert!(used.contains(&row.path), "{kind}: there is no {}", row.path);
-            let Some(test) = &row.test else {
-                without += 1;
-                continue;
-            };
-            let (module, name) = test.split_once("::").unwrap_or_else(|| panic!("{test} is no test"));
-            let file = root.join(format!("tests/features/{module}.rs"));
-            let code =
-                std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-            assert!(code.contains(&format!("\nfn {name}(")), "{kind} {}: there is no test {test}", row.path);
-        }
+        let all: Vec<String> = all.iter().map(|path| shared(path)).collect();
+        without += judge(root, kind, &rows, &all);
     }
     assert!(without <= 15, "{without} paths have no effect");
+}
+
+/// Every path has a row, every row a path, and a test that is there. How many rows have no effect.
+fn judge(root: &Path, kind: &str, rows: &[Row], all: &[String]) -> usize {
+    let mut used = BTreeSet::new();
+    for path in all {
+        let covers = |row: &&Row| {
+            path.strip_prefix(&row.path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[', '{']))
+        };
+        let row = rows.iter().filter(covers).max_by_key(|row| row.path.len());
+        let row = row.unwrap_or_else(|| panic!("{kind}: nothing is said of {path}"));
+        used.insert(row.path.clone());
+    }
+    for row in rows {
+        assert!(used.contains(&row.path), "{kind}: there is no {}", row.path);
+        if let Some(test) = &row.test {
+            assert!(shows(root, test, &row.path), "{kind} {}: there is no test {test}", row.path);
+        }
+    }
+    rows.iter().filter(|row| row.test.is_none()).count()
+}
+
+/// `MODULE::NAME` of these tests, or `meshes/FILE` that has the field, among the scenarios.
+fn shows(root: &Path, test: &str, path: &str) -> bool {
+    let read = |file: &Path| {
+        std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    };
+    if let Some(mesh) = test.strip_prefix("meshes/") {
+        let text = read(&root.join("../../tests/tests/scenarios/meshes").join(mesh));
+        return text.contains(path.rsplit('.').next().unwrap_or(path));
+    }
+    match test.split_once("::") {
+        Some((module, name)) => {
+            let code = read(&root.join(format!("tests/features/{module}.rs")));
+            code.contains(&format!("\nfn {name}("))
+        }
+        // In words: what is always so.
+        None => test.contains(' '),
+    }
+}
+
+/// Istio's fields of the mesh's configuration, as the conformance data list them.
+#[test]
+fn every_field_of_the_mesh_says_what_it_does() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("../../docs/mesh-config.md")).unwrap();
+    let Some(folder) = std::env::var_os("LATEEN_CONFORMANCE") else {
+        assert!(std::env::var_os("LATEEN_NO_SKIP").is_none(), "LATEEN_CONFORMANCE is not set");
+        return eprintln!("SKIPPED: fields of MeshConfig (LATEEN_CONFORMANCE is not set)");
+    };
+    let file = Path::new(&folder).join("reference/meshconfig-fields.json");
+    let fields: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    for (message, heading) in [("MeshConfig", "MeshConfig"), ("ProxyConfig", "defaultConfig")] {
+        let listed = fields["messages"][message]["fields"].as_array().expect("fields");
+        let all: Vec<String> =
+            listed.iter().filter_map(|field| field["path"].as_str()).map(str::to_owned).collect();
+        assert!(all.len() > 60, "{message}: {}", all.len());
+        // An object says nothing that its fields do not say.
+        let inner = |path: &&String| !all.iter().any(|other| other.starts_with(&format!("{path}.")));
+        let leaves: Vec<String> = all.iter().filter(inner).cloned().collect();
+        judge(root, heading, &rows(&text, heading), &leaves);
+    }
 }

@@ -194,6 +194,41 @@ fn credentials_are_for_gateways_that_have_proved_who_they_are() {
 }
 
 #[test]
+fn credentials_have_long_names_too() {
+    let map = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: roots, namespace: shop}\ndata: {ca.crt: roots, other: x}\n";
+    let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: c, namespace: istio-system}\n\
+                  stringData: {tls.crt: chain, tls.key: key}\n";
+    let proved = Node { verified: true, ..node() };
+    let of = |tls: &str| {
+        let yaml = gateway("gw", &https("a", "a.com", tls)) + secret + map;
+        Proxy::of(&snapshot(&yaml), &proved)
+    };
+    let found = of(
+        "mode: MUTUAL, credentialName: 'kubernetes://istio-system/c', caCertCredentialName: 'configmap://shop/roots'",
+    );
+    let names = found.names(ResourceType::Secret);
+    assert_eq!(
+        names,
+        ["configmap://shop/roots", "configmap://shop/roots-cacert", "kubernetes://istio-system/c"]
+    );
+    assert!(found.findings().is_empty(), "{:?}", found.findings());
+    let found = of("mode: SIMPLE, credentialName: 'kubernetes://c'");
+    assert_eq!(found.names(ResourceType::Secret), ["kubernetes://c"]);
+    // What leads nowhere would be waited for in vain.
+    for (tls, field) in [
+        ("mode: SIMPLE, credentialName: 'kubernetes://other/c'", "credentialName"),
+        ("mode: SIMPLE, credentialName: 'configmap://shop/roots'", "credentialName"),
+        ("mode: SIMPLE, credentialName: 'sds://c'", "credentialName"),
+        ("mode: MUTUAL, credentialName: c, caCertCredentialName: 'sds://c'", "caCertCredentialName"),
+    ] {
+        let found = of(tls);
+        assert!(found.names(ResourceType::Listener).is_empty(), "{tls}");
+        let told = found.findings().iter().any(|finding| finding.field.ends_with(&format!(".tls.{field}")));
+        assert!(told, "{tls}: {:?}", found.findings());
+    }
+}
+
+#[test]
 fn sidecars_follow_tls_and_tcp_rules() {
     let mesh = service("web", "10.0.0.1", "{port: 443, name: tls}, {port: 9000, name: tcp}")
         + &service("v2", "10.0.0.2", "{port: 9000, name: tcp}")

@@ -212,7 +212,13 @@ fn tcp_proxy() -> BoxedStrategy<TcpProxy> {
     ];
     let time = || (1u64..10_000).prop_map(std::time::Duration::from_millis);
     let back_off = (time(), option::of(time())).prop_map(|(base, more)| (base, more.map(|more| base + more)));
-    let more = (option::of(back_off), option::of(time()), any::<bool>(), super::json_map());
+    let more = (
+        option::of(back_off),
+        option::of(time()),
+        any::<bool>(),
+        super::json_map(),
+        option::of(Just("db.example.com:443".into())),
+    );
     (text::maybe_empty(), clusters, option::of(text::duration()), 1..=u32::MAX, access_logs(), more)
         .prop_map(|(stat_prefix, clusters, idle_timeout, max_connect_attempts, access_log, more)| TcpProxy {
             stat_prefix,
@@ -223,6 +229,7 @@ fn tcp_proxy() -> BoxedStrategy<TcpProxy> {
             max_downstream_connection_duration: more.1,
             hash_source_ip: more.2,
             metadata_match: more.3,
+            tunnel_to: more.4,
             access_log,
         })
         .boxed()

@@ -10,7 +10,9 @@ use super::at::At;
 use super::strict::refuse;
 use super::{access_log, hash_policy, wire};
 use crate::pb::core;
-use crate::pb::tcp_proxy::tcp_proxy::{ClusterSpecifier, WeightedCluster, weighted_cluster::ClusterWeight};
+use crate::pb::tcp_proxy::tcp_proxy::{
+    ClusterSpecifier, TunnelingConfig, WeightedCluster, weighted_cluster::ClusterWeight,
+};
 use crate::pb::tcp_proxy::{self as pb};
 
 pub(super) fn tcp_proxy(at: At<'_>, it: pb::TcpProxy) -> TcpProxy {
@@ -38,7 +40,7 @@ pub(super) fn tcp_proxy(at: At<'_>, it: pb::TcpProxy) -> TcpProxy {
         check_drain_close,
         cluster_specifier,
     } = it;
-    refuse!(at; on_demand, downstream_idle_timeout, upstream_idle_timeout, tunneling_config,
+    refuse!(at; on_demand, downstream_idle_timeout, upstream_idle_timeout,
         max_downstream_connection_duration_jitter_percentage, access_log_flush_interval,
         flush_access_log_on_connected, access_log_options, proxy_protocol_tlvs,
         proxy_protocol_tlv_merge_policy, upstream_connect_mode, max_early_data_bytes, check_drain_close);
@@ -62,8 +64,33 @@ pub(super) fn tcp_proxy(at: At<'_>, it: pb::TcpProxy) -> TcpProxy {
         max_downstream_connection_duration: duration,
         hash_source_ip: hash_policy::of_tcp(&at, hash_policy),
         metadata_match: hash_policy::criteria(metadata_match),
+        tunnel_to: tunneling_config.map(|it| tunnel(at.field("tunneling_config"), it)),
         access_log: access_log::access_logs(&at, logs),
     }
+}
+
+fn tunnel(at: At<'_>, it: TunnelingConfig) -> Str {
+    let TunnelingConfig {
+        hostname,
+        use_post,
+        headers_to_add,
+        propagate_response_headers,
+        post_path,
+        propagate_response_trailers,
+        request_id_extension,
+        request_id_header,
+        request_id_metadata_key,
+        formatters,
+    } = it;
+    refuse!(at; use_post, headers_to_add, propagate_response_headers, post_path, propagate_response_trailers,
+        request_id_extension, request_id_header, request_id_metadata_key, formatters);
+    let at = at.field("hostname");
+    // Operators are evaluated per connection; and nothing else may get into the request.
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    if !hostname.chars().all(plain) {
+        at.refuse("must be HOST:PORT, without operators");
+    }
+    wire::required(at, hostname)
 }
 
 fn back_off(at: At<'_>, it: core::BackoffStrategy) -> (Duration, Option<Duration>) {

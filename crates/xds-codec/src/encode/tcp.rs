@@ -5,7 +5,9 @@ use ir::tcp::TcpClusters;
 
 use super::{access_log, hash_policy, wire};
 use crate::pb::core;
-use crate::pb::tcp_proxy::tcp_proxy::{ClusterSpecifier, WeightedCluster, weighted_cluster::ClusterWeight};
+use crate::pb::tcp_proxy::tcp_proxy::{
+    ClusterSpecifier, TunnelingConfig, WeightedCluster, weighted_cluster::ClusterWeight,
+};
 use crate::pb::tcp_proxy::{self as pb};
 
 pub(super) fn tcp_proxy(it: &TcpProxy) -> pb::TcpProxy {
@@ -34,6 +36,10 @@ pub(super) fn tcp_proxy(it: &TcpProxy) -> pb::TcpProxy {
         max_downstream_connection_duration: wire::optional_duration(it.max_downstream_connection_duration),
         hash_policy: it.hash_source_ip.then(hash_policy::source_ip).into_iter().collect(),
         metadata_match: hash_policy::criteria(&it.metadata_match),
+        tunneling_config: it
+            .tunnel_to
+            .as_ref()
+            .map(|target| TunnelingConfig { hostname: target.to_string(), ..Default::default() }),
         cluster_specifier: Some(clusters),
         ..Default::default()
     }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use agent::WorkloadConfig;
 use anyhow::Context as _;
 use ir::bootstrap::Json;
+use istio_api::mesh::proxy::{ANNOTATION, ProxySettings, parse_proxy_config};
 use model::{Labels, Locality, NodeType, Str};
 
 use super::Args;
@@ -66,6 +67,13 @@ pub fn config(args: &Args) -> anyhow::Result<WorkloadConfig> {
         locality: Locality::parse(&args.locality),
         metadata: metadata(std::env::vars())?,
     })
+}
+
+/// What the proxy is started with where the command line does not say.
+pub fn proxy_settings(args: &Args) -> ProxySettings {
+    let annotation = || args.annotations.iter().find(|(key, _)| key == ANNOTATION).map(|(_, value)| value);
+    let text = args.proxy_config.as_ref().or_else(annotation);
+    text.map(|text| parse_proxy_config(text)).unwrap_or_default()
 }
 
 /// Lines `key="value"`, the value quoted as Go quotes strings.

@@ -125,7 +125,10 @@ impl Roles for UpRoles {
         add("--root-cert-file", place.root_cert_file.display().to_string());
         add("--runtime-dir", place.work_dir.display().to_string());
         add("--trust-domain", self.trust_domain.clone());
-        add("--concurrency", self.concurrency.to_string());
+        add("--concurrency", place.proxy.concurrency.unwrap_or(self.concurrency).to_string());
+        if let Some(drain) = place.proxy.termination_drain {
+            add("--drain-duration", format!("{}ms", drain.as_millis()));
+        }
         for (key, value) in &place.labels {
             add("--label", format!("{key}={value}"));
         }
@@ -145,6 +148,54 @@ impl Roles for UpRoles {
             add("--proxy", format!("envoy={ENVOY}"));
             files.push((path.clone(), PathBuf::from(ENVOY)));
         }
-        AgentCommand { arguments, env: Vec::new(), files }
+        let env = place.proxy.proxy_metadata.iter();
+        let env = env.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        AgentCommand { arguments, env, files }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use istio_api::mesh::proxy::ProxySettings;
+
+    use super::*;
+
+    fn place(proxy: ProxySettings) -> AgentPlace {
+        AgentPlace {
+            router: false,
+            namespace: "shop".into(),
+            pod: "web-1".into(),
+            workload: "web".into(),
+            service_account: "web".into(),
+            address: [10, 0, 0, 1].into(),
+            labels: Default::default(),
+            annotations: Default::default(),
+            proxy,
+            control: [10, 0, 0, 254].into(),
+            token_file: "/token".into(),
+            root_cert_file: "/root.pem".into(),
+            work_dir: "/run".into(),
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_started_as_its_configuration_says() {
+        let roles = UpRoles::new(ProxyKind::Lateen, 1, None, None, "cluster.local".into());
+        let option = |command: &AgentCommand, name: &str| {
+            let at = command.arguments.iter().position(|argument| argument == name)?;
+            command.arguments.get(at + 1).cloned()
+        };
+        let command = roles.agent(&place(ProxySettings::default()));
+        assert_eq!(option(&command, "--concurrency").as_deref(), Some("1"));
+        assert_eq!((option(&command, "--drain-duration"), command.env.len()), (None, 0));
+        let command = roles.agent(&place(ProxySettings {
+            concurrency: Some(3),
+            proxy_metadata: [("ISTIO_META_DNS_CAPTURE".into(), "true".into())].into(),
+            termination_drain: Some(Duration::from_secs(7)),
+            ..ProxySettings::default()
+        }));
+        assert_eq!(option(&command, "--concurrency").as_deref(), Some("3"));
+        assert_eq!(option(&command, "--drain-duration").as_deref(), Some("7000ms"));
+        assert_eq!(command.env, [("ISTIO_META_DNS_CAPTURE".to_owned(), "true".to_owned())]);
     }
 }

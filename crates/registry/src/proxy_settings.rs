@@ -1,0 +1,58 @@
+//! What the proxy of a workload is started with.
+
+use std::collections::BTreeMap;
+
+use istio_api::Kind;
+use istio_api::mesh::proxy::{ANNOTATION, ProxySettings, parse_proxy_config};
+use istio_api::networking::ProxyConfig;
+use model::{Labels, Str};
+
+use crate::{Config, Snapshot, config};
+
+impl Snapshot {
+    /// The settings of a workload's proxy. The nearest say most: a ProxyConfig that selects the
+    /// workload, then its annotation, then a ProxyConfig of the namespace, one of the root namespace,
+    /// and `defaultConfig` of the mesh.
+    pub fn proxy_settings(
+        &self,
+        namespace: &str,
+        labels: &Labels,
+        annotations: &BTreeMap<Str, Str>,
+    ) -> ProxySettings {
+        let root = &self.mesh.root_namespace;
+        let own = self.proxy_configs(namespace);
+        let selected = own.iter().find(|config| selector(&config.spec).is_some_and(|s| s.select(labels)));
+        let annotation = annotations.get(ANNOTATION).map(|text| parse_proxy_config(text));
+        let default = (*root != *namespace).then(|| for_all(&own)).flatten();
+        let nearest_first = [selected.map(|config| (&*config.spec).into()), annotation, default];
+        let base = for_all(&self.proxy_configs(root)).unwrap_or_default().over(&self.mesh.default_config);
+        nearest_first.into_iter().flatten().rev().fold(base, |base, settings| settings.over(&base))
+    }
+
+    /// In the order of precedence.
+    fn proxy_configs(&self, namespace: &str) -> Vec<Config<ProxyConfig>> {
+        let objects = self.objects_in("ProxyConfig", namespace);
+        let mut found: Vec<Config<ProxyConfig>> = objects
+            .filter_map(|document| match &document.body {
+                Kind::ProxyConfig(spec) => Some(Config {
+                    object: document.object.clone(),
+                    created: document.created,
+                    spec: spec.clone(),
+                }),
+                _ => None,
+            })
+            .collect();
+        config::sort(&mut found);
+        found
+    }
+}
+
+/// The first that is for all workloads.
+fn for_all(configs: &[Config<ProxyConfig>]) -> Option<ProxySettings> {
+    configs.iter().find(|config| selector(&config.spec).is_none()).map(|config| (&*config.spec).into())
+}
+
+/// `None`: it selects all.
+fn selector(config: &ProxyConfig) -> Option<&Labels> {
+    config.selector.as_ref().map(|selector| &selector.match_labels).filter(|labels| !labels.is_empty())
+}

@@ -1,0 +1,86 @@
+//! `proxyHeaders` and `gatewayTopology` of a proxy's settings: what proxies write into headers, and whom
+//! they believe. See <https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#ProxyConfig>.
+
+use ir::http::{ClientCertDetails, ForwardClientCert, ServerHeader};
+use ir::listener::ListenerFilter;
+use ir::route::RouteAction;
+use ir::{HttpConnectionManager, RouteConfig};
+use istio_api::mesh::proxy::ForwardClientCert as Written;
+
+use crate::settings::Settings;
+
+/// What all connection managers have in common.
+pub fn common(settings: &Settings, manager: &mut HttpConnectionManager) {
+    let Some(headers) = settings.headers() else { return };
+    if let Some(server) = &headers.server {
+        if server.disabled == Some(true) {
+            (manager.server_name, manager.server_header) = (None, ServerHeader::PassThrough);
+        } else if !server.value.is_empty() {
+            manager.server_name = Some(server.value.clone());
+        }
+    }
+    if headers.request_id.as_ref().is_some_and(|id| id.disabled == Some(true)) {
+        manager.generate_request_id = false;
+    }
+}
+
+/// `x-forwarded-client-cert` towards the application.
+pub fn inbound(settings: &Settings, manager: &mut HttpConnectionManager) {
+    let Some(headers) = settings.headers() else { return };
+    if let Some(written) = headers.forward_client_cert.and_then(forward) {
+        manager.forward_client_cert = written;
+    }
+    if let Some(details) = &headers.client_cert_details {
+        manager.client_cert_details = ClientCertDetails {
+            subject: details.subject.unwrap_or(true),
+            cert: details.cert.unwrap_or(false),
+            chain: details.chain.unwrap_or(false),
+            dns: details.dns.unwrap_or(true),
+            uri: details.uri.unwrap_or(true),
+        };
+    }
+}
+
+/// Whom a gateway believes. What `proxyHeaders` says of certificates is for sidecars.
+pub fn gateway(settings: &Settings, manager: &mut HttpConnectionManager) {
+    let Some(topology) = settings.topology() else { return };
+    manager.xff_num_trusted_hops = topology.num_trusted_proxies.unwrap_or(0);
+    let Some(written) = topology.forward_client_cert.and_then(forward) else { return };
+    manager.forward_client_cert = written;
+    if !matches!(written, ForwardClientCert::AppendForward | ForwardClientCert::SanitizeSet) {
+        // Nothing is written, so nothing is to be said.
+        manager.client_cert_details = ClientCertDetails::default();
+    }
+}
+
+/// What a gateway's listener reads before all else.
+pub fn listener_filter(settings: &Settings) -> Option<ListenerFilter> {
+    settings.topology()?.proxy_protocol?;
+    Some(ListenerFilter::ProxyProtocol { optional: false, disallowed: Vec::new() })
+}
+
+/// What requests say of their way.
+pub fn routes(settings: &Settings, config: &mut RouteConfig) {
+    let Some(headers) = settings.headers() else { return };
+    let no_count = headers.attempt_count.as_ref().is_some_and(|count| count.disabled == Some(true));
+    let tells_host = headers.forwarded_host.as_ref().is_some_and(|host| host.enabled == Some(true));
+    for host in &mut config.virtual_hosts {
+        host.include_request_attempt_count &= !no_count;
+        for route in &mut host.routes {
+            if let RouteAction::Forward(forward) = &mut route.action {
+                forward.append_x_forwarded_host |= tells_host;
+            }
+        }
+    }
+}
+
+fn forward(written: Written) -> Option<ForwardClientCert> {
+    Some(match written {
+        Written::Undefined => return None,
+        Written::Sanitize => ForwardClientCert::Sanitize,
+        Written::ForwardOnly => ForwardClientCert::ForwardOnly,
+        Written::AppendForward => ForwardClientCert::AppendForward,
+        Written::SanitizeSet => ForwardClientCert::SanitizeSet,
+        Written::AlwaysForwardOnly => ForwardClientCert::AlwaysForwardOnly,
+    })
+}
