@@ -144,7 +144,7 @@ fn target(mesh: &Mesh, scenario: &Scenario, own: Block) -> (SocketAddr, Option<C
         To::Listener => {
             let written = scenario.address.unwrap_or([0, 0, 0, 0].into());
             // What stands before it tells it who asks, only if the scenario does.
-            let told = scenario.from.and_then(|from| captured(written, from.into()));
+            let told = scenario.from.and_then(|from| captured(pod, from.into()));
             (place(SocketAddr::new(written, scenario.port), mesh.block, own), told)
         }
     }

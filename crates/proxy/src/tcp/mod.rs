@@ -162,7 +162,7 @@ impl TcpSession {
                         counters.cx_connect_fail.inc();
                         self.report(&cluster, &to, Some(outlier::Outcome::LocalFailure));
                         self.record.flag(Flag::UF);
-                        self.record.transport_failure = Some(why.into());
+                        self.record.transport_failure = Some(why);
                         tried.push(to.endpoint.address.clone());
                         continue;
                     }
