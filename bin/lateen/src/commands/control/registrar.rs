@@ -70,14 +70,13 @@ impl<G> Registrar<G> {
             return Err(Refused::NotReady(format!("there is no WorkloadGroup {namespace}/{group}")));
         };
         let account = spec.template.as_ref().map(|template| &template.service_account);
-        if let Some(account) = account.filter(|account| !account.is_empty()) {
-            if *account != peer.spiffe.service_account {
-                let message = format!(
-                    "{} is not of the service account {account} that the WorkloadGroup {namespace}/{group} is for",
-                    peer.spiffe
-                );
-                return Err(Refused::Denied(message));
-            }
+        let account = account.filter(|account| !account.is_empty());
+        if let Some(account) = account.filter(|account| **account != peer.spiffe.service_account) {
+            let message = format!(
+                "{} is not of the service account {account} that the WorkloadGroup {namespace}/{group} is for",
+                peer.spiffe
+            );
+            return Err(Refused::Denied(message));
         }
         let Some(entry) = entry_of_machine(document, &hello.node) else { return Ok(None) };
         if let Some(other) = snapshot.object(&entry.object).filter(|other| !is_ours(other, group)) {
