@@ -147,7 +147,7 @@ impl World {
         let action = ir::RouteAction::Direct(ir::route::DirectResponse { status: 418, body: "".into() });
         let mut routes = self.routes.clone();
         let host = routes.virtual_hosts.first_mut().context("no virtual host")?;
-        host.routes.first_mut().context("no route")?.action = action;
+        Arc::make_mut(host).routes.first_mut().context("no route")?.action = action;
         Ok(routes)
     }
 }

@@ -153,7 +153,8 @@ fn static_listener(name: &str, stat_prefix: &str, port: u16, path: &str, cluster
         routes: vec![route],
         ..VirtualHost::default()
     };
-    let routes = RouteConfig { name: name.into(), virtual_hosts: vec![host], ..RouteConfig::default() };
+    let routes =
+        RouteConfig { name: name.into(), virtual_hosts: vec![Arc::new(host)], ..RouteConfig::default() };
     let manager = HttpConnectionManager {
         stat_prefix: stat_prefix.into(),
         routes: RouteSource::Inline(Arc::new(routes)),

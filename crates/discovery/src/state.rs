@@ -9,7 +9,7 @@ use model::{Finding, Node};
 use registry::{Delta, Snapshot, View};
 use tokio::sync::watch;
 use translate::{ScopeKey, Unit, scope};
-use xds_server::ResourceSet;
+use xds_server::{Hosts, ResourceSet};
 
 use crate::assembly::{Assembly, AssemblyId, Changed, List, Units};
 use crate::group::Group;
@@ -37,6 +37,8 @@ pub(crate) struct State {
     next_id: u64,
     groups: HashMap<Node, Group>,
     nodes: BTreeMap<u64, Node>,
+    /// Virtual hosts of all units.
+    hosts: Hosts,
     /// Something may be kept that nobody uses.
     litter: bool,
     /// Findings may be different from those asked for last.
@@ -56,7 +58,7 @@ impl State {
             self.stale.extend(self.readers.touched(delta));
         }
         self.plans.values_mut().for_each(|plan| plan.judge(delta));
-        self.refresh(None)
+        self.refresh(None, Some(delta))
     }
 
     /// A proxy opened a stream.
@@ -68,7 +70,7 @@ impl State {
         }
         group.streams.insert(stream, outlet);
         self.nodes.insert(stream, node.clone());
-        self.refresh(Some(&node));
+        self.refresh(Some(&node), None);
     }
 
     /// A stream ended. What it used is kept until the next change: proxies tend to come back.
@@ -94,11 +96,12 @@ impl State {
     }
 
     /// Brings plans, units, sets and streams up to date, of all nodes or of one.
-    fn refresh(&mut self, only: Option<&Node>) -> Push {
+    /// `delta`: what is different since the last time; nothing is, if there is none.
+    fn refresh(&mut self, only: Option<&Node>, delta: Option<&Delta>) -> Push {
         let started = Instant::now();
         let Some(snapshot) = self.snapshot.clone() else { return Push::default() };
         self.replan(&snapshot, only);
-        let (changed, mut push) = self.rebuild(&snapshot);
+        let (changed, mut push) = self.rebuild(&snapshot, delta);
         self.assemble(&changed);
         push.proxies = self.publish(only);
         push.took = started.elapsed();
@@ -226,12 +229,12 @@ impl State {
     }
 
     /// Builds what is stale. What each unit gave before that gives something else now.
-    fn rebuild(&mut self, snapshot: &Snapshot) -> (Changed, Push) {
+    fn rebuild(&mut self, snapshot: &Snapshot, delta: Option<&Delta>) -> (Changed, Push) {
         let mut changed = Changed::new();
         let mut push = Push::default();
         for id in std::mem::take(&mut self.stale) {
             let Some(unit) = self.units.get_mut(&id) else { continue };
-            let outcome = unit.build(snapshot);
+            let outcome = unit.build(snapshot, delta, &mut self.hosts);
             self.readers.replace(id, &outcome.asked, &unit.reads);
             push.rebuilt += 1;
             push.changed += outcome.changed;

@@ -3,11 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ir::Resource;
+use ir::{Resource, RouteConfig};
 use model::Finding;
-use registry::{Snapshot, View};
-use translate::{Built, ScopeKey, Unit};
-use xds_server::Encoded;
+use registry::{Delta, Snapshot, View};
+use translate::{Again, Built, Memo, ScopeKey, Unit};
+use xds_server::{Encoded, Hosts, Withheld};
 
 use crate::findings;
 use crate::reads::Reads;
@@ -23,6 +23,8 @@ pub(crate) struct Kept {
     pub reads: Reads,
     pub resources: Vec<Arc<Encoded>>,
     pub findings: Vec<Finding>,
+    /// What its resources were made of.
+    memo: Memo,
 }
 
 /// What building a unit changed.
@@ -42,18 +44,32 @@ pub(crate) struct Outcome {
 impl Kept {
     /// A unit that was never built.
     pub fn new(scope: ScopeKey, unit: Unit) -> Self {
-        Kept { scope, unit, reads: Reads::default(), resources: Vec::new(), findings: Vec::new() }
+        Kept {
+            scope,
+            unit,
+            reads: Reads::default(),
+            resources: Vec::new(),
+            findings: Vec::new(),
+            memo: Memo::default(),
+        }
     }
 
-    /// Builds it. Resources that are as before keep their encoding.
-    pub fn build(&mut self, snapshot: &Snapshot) -> Outcome {
+    /// Builds it. Resources that are as before keep their encoding, and so do virtual hosts. `delta`: what
+    /// is different since it was built before, which is `None` if it never was.
+    pub fn build(&mut self, snapshot: &Snapshot, delta: Option<&Delta>, hosts: &mut Hosts) -> Outcome {
         let view = View::new(snapshot);
-        // Nothing outside of the closure is left half done by a panic in it.
-        let built = catch_unwind(AssertUnwindSafe(|| translate::build_in(&view, &self.scope, &self.unit)));
+        // What a panic leaves half done is thrown away with it.
+        let mut memo = std::mem::take(&mut self.memo);
+        let built = catch_unwind(AssertUnwindSafe(|| {
+            let again = Again { memo: &mut memo, delta };
+            let built = translate::build_again(&view, &self.scope, &self.unit, again);
+            (built, memo)
+        }));
         let asked = std::mem::replace(&mut self.reads, Reads::new(view.take_keys()));
         let (changed, before, findings, panicked) = match built {
-            Ok(built) => {
-                let (changed, before, findings) = self.take(built);
+            Ok((built, memo)) => {
+                self.memo = memo;
+                let (changed, before, findings) = self.take(built, hosts);
                 (changed, before, findings, false)
             }
             Err(panic) => (0, None, vec![findings::internal(&self.unit, &*panic)], true),
@@ -64,12 +80,12 @@ impl Kept {
     }
 
     /// How many resources are new or different, what was there if it is not the same, findings.
-    fn take(&mut self, built: Built) -> (usize, Option<Vec<Arc<Encoded>>>, Vec<Finding>) {
+    fn take(&mut self, built: Built, hosts: &mut Hosts) -> (usize, Option<Vec<Arc<Encoded>>>, Vec<Finding>) {
         let (mut changed, mut findings) = (0, built.findings);
         let before = std::mem::take(&mut self.resources);
         for resource in &built.resources {
             let old = before.iter().find(|old| old.name == resource.name());
-            match self.encode(resource, old) {
+            match self.encode(resource, old, hosts) {
                 Ok(encoded) => {
                     changed += usize::from(!old.is_some_and(|old| Arc::ptr_eq(old, &encoded)));
                     self.resources.push(encoded);
@@ -86,11 +102,43 @@ impl Kept {
     }
 
     /// `old`: what was there under this name, to be kept if it is the same.
-    fn encode(&self, resource: &Resource, old: Option<&Arc<Encoded>>) -> Result<Arc<Encoded>, Box<Finding>> {
+    fn encode(
+        &mut self,
+        resource: &Resource,
+        old: Option<&Arc<Encoded>>,
+        hosts: &mut Hosts,
+    ) -> Result<Arc<Encoded>, Box<Finding>> {
+        if let Resource::Route(config) = resource {
+            return self.encode_routes(config, old, hosts);
+        }
         if let Some(same) = old.filter(|old| old.version == resource.version()) {
             return Ok(same.clone());
         }
-        match catch_unwind(|| Encoded::new(resource)) {
+        self.encoded(catch_unwind(|| Encoded::new(resource)))
+    }
+
+    fn encode_routes(
+        &mut self,
+        config: &Arc<RouteConfig>,
+        old: Option<&Arc<Encoded>>,
+        hosts: &mut Hosts,
+    ) -> Result<Arc<Encoded>, Box<Finding>> {
+        // Every host is put into `hosts` whole or not at all.
+        let result = catch_unwind(AssertUnwindSafe(|| Encoded::routes(config, old.map(Arc::as_ref), hosts)));
+        let encoded = self.encoded(result)?;
+        for (ours, known) in config.virtual_hosts.iter().zip(encoded.body.hosts()) {
+            if !Arc::ptr_eq(ours, &known.host) {
+                self.memo.adopt(&known.host);
+            }
+        }
+        Ok(old.filter(|old| old.version == encoded.version).cloned().unwrap_or(encoded))
+    }
+
+    fn encoded(
+        &self,
+        result: std::thread::Result<Result<Encoded, Withheld>>,
+    ) -> Result<Arc<Encoded>, Box<Finding>> {
+        match result {
             Ok(Ok(encoded)) => Ok(Arc::new(encoded)),
             Ok(Err(withheld)) => Err(Box::new(findings::withheld(&withheld))),
             Err(panic) => Err(Box::new(findings::internal(&self.unit, &*panic))),

@@ -7,6 +7,7 @@ mod hosts;
 mod paths;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use ir::route::{CookieMatcher, Forward, QueryMatch, QueryMatcher, RouteClusters, WeightedCluster};
 use stdx::Str;
@@ -24,10 +25,10 @@ type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 /// A compiled [`ir::RouteConfig`].
 #[derive(Debug)]
 pub struct RouteTable {
-    config: std::sync::Arc<ir::RouteConfig>,
+    config: Arc<ir::RouteConfig>,
     overrides: Option<Box<Overrides>>,
-    hosts: HostTable,
-    vhosts: Box<[Vhost]>,
+    hosts: Arc<HostTable>,
+    vhosts: Box<[Arc<Vhost>]>,
 }
 
 #[derive(Debug)]
@@ -104,16 +105,33 @@ impl RouteTable {
     ///
     /// # Errors
     /// A domain that two virtual hosts claim, or an expression that is not RE2's.
-    pub fn compile(config: std::sync::Arc<ir::RouteConfig>) -> Result<Self, Problem> {
-        let hosts = HostTable::compile(&config.virtual_hosts)?;
-        let vhosts = config
-            .virtual_hosts
-            .iter()
-            .enumerate()
-            .map(|(i, vhost)| Vhost::compile(vhost).map_err(|p| p.inside(format!("virtual_hosts[{i}]"))))
-            .collect::<Result<_, _>>()?;
+    pub fn compile(config: Arc<ir::RouteConfig>) -> Result<Self, Problem> {
+        Self::compile_after(config, None)
+    }
+
+    /// As [`compile`](Self::compile): what was compiled of virtual hosts that are the same in `before` (the
+    /// same `Arc`) is used again.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile).
+    pub fn compile_after(config: Arc<ir::RouteConfig>, before: Option<&RouteTable>) -> Result<Self, Problem> {
+        let known: Map<*const ir::VirtualHost, &Arc<Vhost>> = before.map(Self::by_place).unwrap_or_default();
+        let vhost = |(i, vhost): (usize, &Arc<ir::VirtualHost>)| match known.get(&Arc::as_ptr(vhost)) {
+            Some(compiled) => Ok(Arc::clone(compiled)),
+            None => Vhost::compile(vhost).map(Arc::new).map_err(|p| p.inside(format!("virtual_hosts[{i}]"))),
+        };
+        let hosts = match before.filter(|before| same_domains(&before.config, &config)) {
+            Some(before) => before.hosts.clone(),
+            None => Arc::new(HostTable::compile(&config.virtual_hosts)?),
+        };
+        let vhosts = config.virtual_hosts.iter().enumerate().map(vhost).collect::<Result<_, _>>()?;
         let overrides = Overrides::compile(&config.filters)?;
         Ok(RouteTable { config, overrides, hosts, vhosts })
+    }
+
+    /// What was compiled, by where its virtual host is.
+    fn by_place(&self) -> Map<*const ir::VirtualHost, &Arc<Vhost>> {
+        self.config.virtual_hosts.iter().map(Arc::as_ptr).zip(&self.vhosts).collect()
     }
 
     /// What of a route's action was compiled.
@@ -145,7 +163,7 @@ impl RouteTable {
     }
 
     /// The configuration this was compiled from.
-    pub fn config(&self) -> &std::sync::Arc<ir::RouteConfig> {
+    pub fn config(&self) -> &Arc<ir::RouteConfig> {
         &self.config
     }
 
@@ -169,6 +187,14 @@ impl RouteTable {
     pub fn route(&self, vhost: usize, route: usize) -> &ir::Route {
         &self.config.virtual_hosts[vhost].routes[route]
     }
+}
+
+/// Whether each domain is at the same virtual host, by number.
+fn same_domains(before: &ir::RouteConfig, now: &ir::RouteConfig) -> bool {
+    let (before, now) = (&before.virtual_hosts, &now.virtual_hosts);
+    let same =
+        |(a, b): (&Arc<ir::VirtualHost>, &Arc<ir::VirtualHost>)| Arc::ptr_eq(a, b) || a.domains == b.domains;
+    before.len() == now.len() && before.iter().zip(now).all(same)
 }
 
 /// The cluster of this request, by weight or as a header says. `None` if all weights are 0, or

@@ -101,6 +101,9 @@ impl Resource {
 
     /// A version that depends on the content alone: equal across restarts and replicas.
     pub fn version(&self) -> Digest {
-        digest(self)
+        match self {
+            Resource::Route(route) => route.version(),
+            other => digest(other),
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Routes: which cluster a request goes to.
 
+use std::sync::Arc;
+
 use model::Origin;
-use stdx::Str;
+use stdx::{Digest, Str, digest};
 
 use crate::overrides::FilterOverrides;
 use crate::{Fraction, HeaderMatcher, RetryPolicy, StringMatcher};
@@ -16,7 +18,8 @@ pub use crate::header::{AppendAction, HeaderEdits, HeaderValue};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RouteConfig {
     pub name: Str,
-    pub virtual_hosts: Vec<VirtualHost>,
+    /// Shared: of thousands, a change concerns a few.
+    pub virtual_hosts: Vec<Arc<VirtualHost>>,
     /// Compare hosts without the port of `:authority` (Istio sets it).
     pub ignore_port_in_host_matching: bool,
     /// A route may name a cluster that does not exist (yet): such a request gets 503 `NC`.
@@ -28,6 +31,33 @@ pub struct RouteConfig {
     pub most_specific_header_mutations_wins: bool,
     pub mirrors: Vec<Mirror>,
     pub filters: FilterOverrides,
+}
+
+impl RouteConfig {
+    /// Everything but the virtual hosts.
+    pub fn without_hosts(&self) -> RouteConfig {
+        RouteConfig {
+            name: self.name.clone(),
+            virtual_hosts: Vec::new(),
+            ignore_port_in_host_matching: self.ignore_port_in_host_matching,
+            validate_clusters: self.validate_clusters,
+            headers: self.headers.clone(),
+            most_specific_header_mutations_wins: self.most_specific_header_mutations_wins,
+            mirrors: self.mirrors.clone(),
+            filters: self.filters.clone(),
+        }
+    }
+
+    /// The version, given those of the virtual hosts: whoever keeps these need not read all of them again.
+    pub fn version_with(&self, hosts: &[Digest]) -> Digest {
+        digest(&(self.without_hosts(), hosts))
+    }
+
+    /// A version that depends on the content alone.
+    pub fn version(&self) -> Digest {
+        let hosts: Vec<Digest> = self.virtual_hosts.iter().map(|host| host.version()).collect();
+        self.version_with(&hosts)
+    }
 }
 
 /// `envoy.config.route.v3.VirtualHost`.
@@ -54,6 +84,11 @@ pub struct VirtualHost {
 }
 
 impl VirtualHost {
+    /// A version that depends on the content alone.
+    pub fn version(&self) -> Digest {
+        digest(self)
+    }
+
     /// Names of the clusters that requests may go to, mirrors included.
     pub fn clusters(&self) -> impl Iterator<Item = &Str> {
         let forwards = self.routes.iter().filter_map(|route| match &route.action {

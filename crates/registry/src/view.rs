@@ -33,6 +33,11 @@ impl<'a> View<'a> {
         View { snapshot, asked: RefCell::default() }
     }
 
+    /// A view of the same snapshot that records by itself.
+    pub fn apart(&self) -> View<'a> {
+        View::new(self.snapshot)
+    }
+
     /// What has been asked, and forgets it.
     pub fn take_keys(&self) -> BTreeSet<Key> {
         self.asked.take()

@@ -10,6 +10,8 @@ use registry::View;
 use crate::cluster::{fixed, outbound as outbound_clusters, passthrough};
 use crate::egress::{self, Egress};
 use crate::findings::Findings;
+use crate::routes::memo::Memo;
+use crate::routes::sidecar::Again;
 use crate::settings::{Outbound, Settings};
 use crate::unit::{Built, ScopeKey, Unit, scope};
 use crate::{endpoints, gateway, inbound, name_table, outbound, proxy_headers, routes};
@@ -22,6 +24,12 @@ pub fn build(view: &View<'_>, node: &Node, unit: &Unit) -> Built {
 
 /// As [`build`], for all nodes of a scope.
 pub fn build_in(view: &View<'_>, scope: &ScopeKey, unit: &Unit) -> Built {
+    build_again(view, scope, unit, Again { memo: &mut Memo::default(), delta: None })
+}
+
+/// As [`build_in`], with what was made of the same unit and scope before. The result is the same, and what
+/// the view records.
+pub fn build_again(view: &View<'_>, scope: &ScopeKey, unit: &Unit, again: Again<'_>) -> Built {
     let mut settings = Settings::of(view.mesh(), &view.settings().features);
     if !scope.proxy_config.is_empty() {
         settings.proxy = parse_proxy_config(&scope.proxy_config).over(&settings.proxy).into();
@@ -30,7 +38,7 @@ pub fn build_in(view: &View<'_>, scope: &ScopeKey, unit: &Unit) -> Built {
         settings.outbound = egress::policy(view, scope, &settings);
     }
     let findings = Findings::default();
-    let resources = resources(view, scope, unit, &settings, &findings);
+    let resources = resources(view, scope, unit, &settings, &findings, again);
     Built { resources, findings: findings.into_vec() }
 }
 
@@ -40,6 +48,7 @@ fn resources(
     unit: &Unit,
     settings: &Settings,
     findings: &Findings,
+    again: Again<'_>,
 ) -> Vec<Resource> {
     let service = |host: &Host| match &scope.sidecar {
         None => view.service(&scope.namespace, host),
@@ -77,7 +86,7 @@ fn resources(
             listener(Some(outbound::listener::build(entry, &cx)))
         }
         Unit::Routes { port } => {
-            route(Some(routes::sidecar::of_port(view, scope, settings, *port)), settings)
+            route(Some(routes::sidecar::of_port(view, scope, settings, *port, again)), settings)
         }
         Unit::ServiceRoutes { host, port } => {
             route(Some(routes::sidecar::of_service(view, scope, settings, host, *port)), settings)

@@ -1,6 +1,6 @@
 //! The names by which a request may call a service: the domains of its virtual host.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use stdx::Str;
@@ -47,22 +47,22 @@ pub fn short_forms(host: &str, namespace: &str, domain: &str) -> Vec<Str> {
 /// form never takes the name of another host that is spelled out.
 #[derive(Default)]
 pub struct Claimed {
-    taken: BTreeSet<Str>,
-    full_names: BTreeSet<Str>,
+    taken: HashSet<Str>,
+    full_names: HashSet<Str>,
 }
 
 impl Claimed {
     pub fn new(full_names: impl IntoIterator<Item = Str>) -> Self {
-        Claimed { taken: BTreeSet::new(), full_names: full_names.into_iter().collect() }
+        Claimed { taken: HashSet::new(), full_names: full_names.into_iter().collect() }
     }
 
     /// Takes those of `domains` that are free. `own` is the host they belong to.
-    pub fn claim(&mut self, own: &str, domains: Vec<Str>) -> Vec<Str> {
+    pub fn claim(&mut self, own: &str, domains: &[Str]) -> Vec<Str> {
         let mut kept = Vec::with_capacity(domains.len());
         for domain in domains {
-            let foreign = domain != *own && self.full_names.contains(&domain);
+            let foreign = *domain != *own && self.full_names.contains(domain);
             if !foreign && self.taken.insert(domain.clone()) {
-                kept.push(domain);
+                kept.push(domain.clone());
             }
         }
         kept
@@ -111,9 +111,9 @@ mod tests {
         let mut claimed = Claimed::new([Str::from("a.b.svc"), Str::from("a.b.svc.cluster.local")]);
         let first = claimed.claim(
             "a.b.svc.cluster.local",
-            vec!["a.b.svc.cluster.local".into(), "a.b.svc".into(), "a.b".into()],
+            &["a.b.svc.cluster.local".into(), "a.b.svc".into(), "a.b".into()],
         );
         assert_eq!(first, ["a.b.svc.cluster.local", "a.b"]);
-        assert_eq!(claimed.claim("a.b.svc", vec!["a.b.svc".into(), "a.b".into()]), ["a.b.svc"]);
+        assert_eq!(claimed.claim("a.b.svc", &["a.b.svc".into(), "a.b".into()]), ["a.b.svc"]);
     }
 }

@@ -33,8 +33,10 @@ mod tls;
 mod unit;
 
 pub use all::{Resources, translate_all};
-pub use build::{build, build_in};
+pub use build::{build, build_again, build_in};
 pub use outbound::entry::Entry;
 pub use plan::plan;
 pub use registry::View;
+pub use routes::memo::Memo;
+pub use routes::sidecar::Again;
 pub use unit::{Built, Plan, ScopeKey, Unit, scope};

@@ -1,6 +1,8 @@
 //! `proxyHeaders` and `gatewayTopology` of a proxy's settings: what proxies write into headers, and whom
 //! they believe. See <https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#ProxyConfig>.
 
+use std::sync::Arc;
+
 use ir::http::{ClientCertDetails, ForwardClientCert, ServerHeader};
 use ir::listener::ListenerFilter;
 use ir::route::RouteAction;
@@ -64,7 +66,10 @@ pub fn routes(settings: &Settings, config: &mut RouteConfig) {
     let Some(headers) = settings.headers() else { return };
     let no_count = headers.attempt_count.as_ref().is_some_and(|count| count.disabled == Some(true));
     let tells_host = headers.forwarded_host.as_ref().is_some_and(|host| host.enabled == Some(true));
-    for host in &mut config.virtual_hosts {
+    if !no_count && !tells_host {
+        return;
+    }
+    for host in config.virtual_hosts.iter_mut().map(Arc::make_mut) {
         host.include_request_attempt_count &= !no_count;
         for route in &mut host.routes {
             if let RouteAction::Forward(forward) = &mut route.action {

@@ -30,7 +30,8 @@ impl AdsClient {
         let mut state = State::default();
         config.wildcards.iter().for_each(|ty| state.subscribe_all(*ty));
         let delta = config.delta;
-        let client = Client { config, handler, state, commands, handle: handle.clone(), delta };
+        let tables = Default::default();
+        let client = Client { config, handler, state, commands, handle: handle.clone(), delta, tables };
         AdsClient { handle, task: tokio::spawn(client.run()) }
     }
 
@@ -54,6 +55,7 @@ struct Client<H> {
     handle: AdsHandle,
     /// Which of the two protocols is spoken. A server that has only the other one is asked in that.
     delta: bool,
+    tables: wire::Tables,
 }
 
 /// One stream's sending side.
@@ -183,7 +185,7 @@ impl<H: Handler> Client<H> {
             return;
         };
         let nonce = message.nonce.as_str().into();
-        let (update, mut verdict) = wire::response(ty, message, &self.state);
+        let (update, mut verdict) = wire::response(ty, message, &self.state, &mut self.tables);
         let news = !update.added.is_empty() || !update.removed.is_empty() || !update.problems.is_empty();
         // An empty first response is news too: there is nothing of this type.
         if news || self.state.is_first_answer(ty) {

@@ -1,6 +1,7 @@
 //! Envoy's discovery messages to and from those of the state machine.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::{Locality, Node, node};
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
@@ -10,6 +11,8 @@ use envoy_types::pb::google::rpc::Status;
 use ir::bootstrap::Json;
 use ir::{Resource, ResourceType};
 use stdx::Str;
+use xds_codec::DecodeError;
+use xds_codec::routes::KnownHosts;
 
 use crate::state::{Request, State, Verdict};
 use crate::{NodeInfo, Reject, Update};
@@ -38,11 +41,15 @@ pub(crate) fn request(request: Request, node: Option<Node>) -> DeltaDiscoveryReq
     }
 }
 
+/// What was decoded of each route configuration, by name.
+pub(crate) type Tables = HashMap<Str, KnownHosts>;
+
 /// A response, decoded: what is news in it, and the verdict so far (what could not be decoded).
 pub(crate) fn response(
     ty: ResourceType,
     message: DeltaDiscoveryResponse,
     state: &State,
+    tables: &mut Tables,
 ) -> (Update, Verdict) {
     let mut verdict = Verdict::default();
     let mut update = Update { ty, added: Vec::new(), removed: Vec::new(), problems: Vec::new() };
@@ -58,7 +65,7 @@ pub(crate) fn response(
         if !nameless && !state.is_news(ty, &name, &version) {
             continue;
         }
-        match decode(ty, &name, sent.resource.as_ref()) {
+        match decode(ty, &name, sent.resource.as_ref(), tables) {
             Ok(_) if nameless => {
                 let name = ty.short().into();
                 update.problems.push(Reject { name, message: "has no name".into() });
@@ -73,6 +80,9 @@ pub(crate) fn response(
             }
         }
     }
+    if ty == ResourceType::Route {
+        tables.retain(|name, _| state.wants(ty, name));
+    }
     let removed = message.removed_resources.into_iter().map(Str::from);
     update.removed = removed.filter(|name| state.wants(ty, name)).collect();
     verdict.removed = update.removed.clone();
@@ -81,12 +91,24 @@ pub(crate) fn response(
     (update, verdict)
 }
 
-fn decode(ty: ResourceType, name: &Str, any: Option<&xds_codec::Any>) -> Result<Resource, String> {
+fn decode(
+    ty: ResourceType,
+    name: &Str,
+    any: Option<&xds_codec::Any>,
+    tables: &mut Tables,
+) -> Result<Resource, String> {
     let any = any.ok_or("carries no resource")?;
     if any.type_url != ty.type_url() {
         return Err(format!("is of type {:?} in a response of {ty}", any.type_url));
     }
-    let resource = xds_codec::decode(any).map_err(|error| {
+    let resource = match ty {
+        ResourceType::Route => {
+            let known = tables.entry(name.clone()).or_default();
+            known.decode(&any.value).map(|config| Resource::Route(Arc::new(config)))
+        }
+        _ => xds_codec::decode(any),
+    };
+    let resource = resource.map_err(|error: DecodeError| {
         let problems: Vec<String> = error.problems.iter().map(ToString::to_string).collect();
         problems.join("; ")
     })?;

@@ -15,6 +15,7 @@ pub mod json;
 mod names;
 mod pb;
 mod problem;
+pub mod routes;
 
 /// `google.protobuf.Any`, as Envoy's discovery messages carry it.
 pub use envoy_types::pb::google::protobuf::Any;

@@ -5,6 +5,7 @@
 mod auth;
 mod generator;
 mod hello;
+mod hosts;
 mod metrics;
 mod peer;
 mod references;
@@ -17,8 +18,9 @@ mod wire;
 
 pub use auth::authorize;
 pub use generator::{ClientHello, Generator, Refused, Subscription};
+pub use hosts::{EncodedHost, Hosts};
 pub use metrics::{Metrics, NoMetrics};
 pub use peer::{Connection, PeerIdentity, PeerInfo};
-pub use resources::{Encoded, Reference, ResourceSet, TypeSet, Withheld};
+pub use resources::{Body, Encoded, Reference, ResourceSet, Step, TypeSet, Withheld};
 pub use service::{Options, XdsServer};
 pub use status::{ClientStatus, Refusal, Status, TypeStatus};

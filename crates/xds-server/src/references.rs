@@ -1,6 +1,8 @@
 //! Which other resources a resource names. The order of sending follows from it (make before
 //! break): what is named is there before, and goes after, what names it.
 
+use std::sync::Arc;
+
 use ir::http::RouteSource;
 use ir::listener::Terminal;
 use ir::tcp::TcpClusters;
@@ -8,7 +10,7 @@ use ir::{ClusterDiscovery, ConfigSource, Listener, Resource, ResourceType, Route
 use model::Origin;
 use stdx::Str;
 
-use crate::Reference;
+use crate::{EncodedHost, Reference};
 
 /// The resources that `resource` names, sorted and once each.
 pub(crate) fn of(resource: &Resource) -> Vec<Reference> {
@@ -63,6 +65,19 @@ fn of_listener(listener: &Listener, found: &mut Vec<Reference>) {
             },
         }
     }
+}
+
+/// The resources that a route configuration names: what is left of it `rest` has.
+pub(crate) fn of_parts<'a>(
+    rest: &RouteConfig,
+    hosts: impl Iterator<Item = &'a Arc<EncodedHost>>,
+) -> Vec<Reference> {
+    let mut found = Vec::new();
+    of_route(rest, &mut found);
+    hosts.flat_map(|host| host.clusters.iter()).for_each(|name| cluster(name, &mut found));
+    found.sort();
+    found.dedup();
+    found
 }
 
 fn of_route(route: &RouteConfig, found: &mut Vec<Reference>) {

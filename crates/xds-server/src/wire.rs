@@ -34,7 +34,7 @@ pub(crate) fn response(response: &Response) -> DeltaDiscoveryResponse {
     let resources = response.add.iter().map(|resource| Resource {
         name: resource.name.to_string(),
         version: resource.version.to_string(),
-        resource: Some(Any { type_url: url.to_owned(), value: resource.body.clone() }),
+        resource: Some(Any { type_url: url.to_owned(), value: resource.body.to_vec() }),
         ..Resource::default()
     });
     DeltaDiscoveryResponse {

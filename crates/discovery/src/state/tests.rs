@@ -128,6 +128,14 @@ impl Bench {
                 let expected: BTreeMap<Str, Digest> = all.of(ty).map(|r| (r.name(), r.version())).collect();
                 assert_eq!(has, expected, "{ty} of {}", node.name);
             }
+            // Put together of parts, the bytes say what the version stands for.
+            for (name, encoded) in set.of(Route).iter() {
+                let decoded = xds_codec::decode_bytes(Route, &encoded.body.to_vec());
+                assert_eq!(decoded.as_ref().ok(), all.get(Route, name), "{name} of {}", node.name);
+                let resource = all.get(Route, name).map(xds_server::Encoded::new);
+                let whole = resource.and_then(Result::ok).expect("it can be encoded");
+                assert_eq!(encoded.references, whole.references, "{name} of {}", node.name);
+            }
         }
     }
 }

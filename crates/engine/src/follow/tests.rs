@@ -66,7 +66,8 @@ fn mesh(require_tls: bool) -> Configuration {
         require_tls: if require_tls { RequireTls::All } else { RequireTls::None },
         ..VirtualHost::default()
     };
-    let routes = RouteConfig { name: "web".into(), virtual_hosts: vec![host], ..RouteConfig::default() };
+    let routes =
+        RouteConfig { name: "web".into(), virtual_hosts: vec![Arc::new(host)], ..RouteConfig::default() };
     let http_inspector = vec![ListenerFilter::HttpInspector { disabled_ports: Vec::new() }];
     let tls_inspector = vec![ListenerFilter::TlsInspector { disabled_ports: Vec::new() }];
     Configuration::new([

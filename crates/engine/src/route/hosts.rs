@@ -1,9 +1,11 @@
 //! Virtual hosts by domain: exact, then the longest `*suffix`, then the longest `prefix*`,
 //! then `*`. Case does not count.
 
-use super::Map;
+use std::sync::Arc;
 
 use stdx::Str;
+
+use super::Map;
 
 use crate::Problem;
 
@@ -17,8 +19,9 @@ pub(super) struct HostTable {
 }
 
 impl HostTable {
-    pub(super) fn compile(vhosts: &[ir::VirtualHost]) -> Result<Self, Problem> {
+    pub(super) fn compile(vhosts: &[Arc<ir::VirtualHost>]) -> Result<Self, Problem> {
         let mut table = HostTable::default();
+        table.exact.reserve(vhosts.iter().map(|vhost| vhost.domains.len()).sum());
         for (vhost, config) in vhosts.iter().enumerate() {
             for (i, domain) in config.domains.iter().enumerate() {
                 if table.insert(domain, vhost).is_some() {
@@ -32,8 +35,12 @@ impl HostTable {
         Ok(table)
     }
 
-    fn insert(&mut self, domain: &str, vhost: usize) -> Option<usize> {
-        let domain = domain.to_ascii_lowercase();
+    fn insert(&mut self, domain: &Str, vhost: usize) -> Option<usize> {
+        let lower = match domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Str::from(domain.to_ascii_lowercase()),
+            false => domain.clone(),
+        };
+        let domain = lower.as_str();
         if domain == "*" {
             return self.any.replace(vhost);
         }
@@ -42,7 +49,7 @@ impl HostTable {
         } else if let Some(prefix) = domain.strip_suffix('*') {
             (by_length(&mut self.prefixes, prefix.len()), prefix)
         } else {
-            (&mut self.exact, domain.as_str())
+            return self.exact.insert(lower, vhost);
         };
         group.insert(Str::from(key), vhost)
     }

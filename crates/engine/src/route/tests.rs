@@ -19,6 +19,7 @@ fn table(vhosts: Vec<(&[&str], Vec<ir::Route>)>) -> RouteTable {
             routes,
             ..VirtualHost::default()
         })
+        .map(Arc::new)
         .collect();
     let config = RouteConfig { virtual_hosts, ignore_port_in_host_matching: true, ..RouteConfig::default() };
     RouteTable::compile(Arc::new(config)).unwrap()
@@ -57,9 +58,70 @@ fn hosts_by_specificity() {
 fn a_domain_belongs_to_one_host() {
     let vhost =
         |name: &str| VirtualHost { name: name.into(), domains: vec!["A".into()], ..Default::default() };
-    let config = RouteConfig { virtual_hosts: vec![vhost("x"), vhost("y")], ..Default::default() };
+    let config =
+        RouteConfig { virtual_hosts: vec![Arc::new(vhost("x")), Arc::new(vhost("y"))], ..Default::default() };
     let problem = RouteTable::compile(Arc::new(config)).unwrap_err();
     assert_eq!(problem.field, "virtual_hosts[1].domains[0]");
+}
+
+/// Whatever came before, a table that shares what was compiled is the table compiled anew.
+#[test]
+fn a_history_of_tables_selects_as_each_alone() {
+    let mut dice = 11u64;
+    let mut roll = move |sides: usize| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (dice >> 33) as usize % sides
+    };
+    let domains = ["a.com", "B.com", "*.com", "a.*", "*", "*.b.com", "x.b.com", "c"];
+    let paths = ["/", "/a", "/a/b", "/c"];
+    let mut hosts: Vec<Arc<VirtualHost>> = Vec::new();
+    let mut before: Option<RouteTable> = None;
+    let (mut refused, mut taken) = (0, 0);
+    for round in 0..600 {
+        let made = Arc::new(VirtualHost {
+            name: round.to_string().into(),
+            domains: (0..1 + roll(2)).map(|_| Str::from(domains[roll(domains.len())])).collect(),
+            routes: (0..roll(3))
+                .map(|n| route(&format!("{round}-{n}"), RouteMatch::prefix(paths[roll(4)])))
+                .collect(),
+            ..VirtualHost::default()
+        });
+        let at = roll(hosts.len() + 1);
+        match roll(4) {
+            0 if at < hosts.len() => drop(hosts.remove(at)),
+            1 if at < hosts.len() => hosts[at] = made,
+            // The same names lead elsewhere: the index of names stays.
+            2 if at < hosts.len() => {
+                hosts[at] = Arc::new(VirtualHost { domains: hosts[at].domains.clone(), ..(*made).clone() });
+            }
+            _ if hosts.len() < 5 => hosts.insert(at, made),
+            _ => drop(hosts.pop()),
+        }
+        let config = Arc::new(RouteConfig { virtual_hosts: hosts.clone(), ..RouteConfig::default() });
+        let alone = RouteTable::compile(config.clone());
+        match (RouteTable::compile_after(config, before.as_ref()), alone) {
+            (Ok(table), Ok(alone)) => {
+                for host in ["a.com", "b.com", "x.b.com", "y.com", "a.org", "c", "d"] {
+                    for path in paths {
+                        let request = PlainRequest::get(host, path);
+                        let found = table.select(&request, &mut SplitMix(7));
+                        assert_eq!(
+                            found,
+                            alone.select(&request, &mut SplitMix(7)),
+                            "{host}{path} in round {round}"
+                        );
+                    }
+                }
+                taken += 1;
+                before = Some(table);
+            }
+            (after, alone) => {
+                assert_eq!(after.err(), alone.err(), "round {round}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 20 && taken > 100, "{refused} refused, {taken} taken");
 }
 
 #[test]

@@ -233,6 +233,17 @@ pub fn routes(config: &Arc<ir::RouteConfig>) -> Result<RouteTable, Problem> {
     RouteTable::compile(config.clone())
 }
 
+/// As [`routes`], with what was compiled of the same virtual hosts before.
+///
+/// # Errors
+/// As [`routes`].
+pub fn routes_after(
+    config: &Arc<ir::RouteConfig>,
+    before: Option<&RouteTable>,
+) -> Result<RouteTable, Problem> {
+    RouteTable::compile_after(config.clone(), before)
+}
+
 /// Compiles a cluster's settings; endpoints come with [`with_endpoints`].
 ///
 /// # Errors
@@ -379,7 +390,7 @@ pub fn names_of(config: &ir::Listener) -> (Vec<Str>, Vec<Str>) {
                 match &http.routes {
                     RouteSource::Rds(_) | RouteSource::RdsFrom(..) => routes.extend(http.routes.key()),
                     RouteSource::Inline(config) => {
-                        clusters.extend(config.virtual_hosts.iter().flat_map(clusters_of))
+                        clusters.extend(config.virtual_hosts.iter().flat_map(|host| clusters_of(host)))
                     }
                 }
             }

@@ -82,6 +82,8 @@ pub struct Config {
     /// What was named when things were settled last.
     route_names: HashSet<Str>,
     endpoint_names: HashSet<Str>,
+    /// The clusters' count of changes then.
+    clusters_seen: u64,
     active: Snapshot,
     published: Arc<Published>,
     /// Replaced snapshots that a worker may still hold. They are freed here, not there.
@@ -116,6 +118,7 @@ impl Config {
             subscriptions: Subscriptions::default(),
             route_names: HashSet::new(),
             endpoint_names: HashSet::new(),
+            clusters_seen: 0,
             active: Snapshot::default(),
             published: Arc::new(Published::new()),
             retired: Vec::new(),
@@ -233,8 +236,8 @@ impl Config {
             Resource::Listener(value) => self.listeners.put(name, &value, version, fixed, |value, _| {
                 compile::listener(value, secrets).map_err(|p| p.to_string())
             }),
-            Resource::Route(value) => self.routes.put(name, &value, version, fixed, |value, _| {
-                compile::routes(value).map_err(|p| p.to_string())
+            Resource::Route(value) => self.routes.put(name, &value, version, fixed, |value, before| {
+                compile::routes_after(value, before).map_err(|p| p.to_string())
             }),
             Resource::Secret(secret) => {
                 let secret = Arc::new(ir::Secret { name, ..(*secret).clone() });

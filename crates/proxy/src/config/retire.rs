@@ -27,7 +27,7 @@ impl Config {
                     settled.again = Some(settled.again.map_or(end, |again| again.min(end)));
                     continue;
                 }
-                self.clusters.entries.remove(&name);
+                self.clusters.forget(&name);
                 self.forget_names(&name);
                 let (waiting, active) = (self.unchecked.remove(&name), self.active.clusters.remove(&name));
                 settled.changed |= active.is_some();
@@ -44,6 +44,9 @@ impl Config {
             settled.changed |= self.active.routes.remove(name).is_some();
         }
         self.route_names = named;
+        if std::mem::replace(&mut self.clusters_seen, self.clusters.changes) == self.clusters.changes {
+            return;
+        }
         let clusters = self.clusters.entries.iter();
         let named: HashSet<Str> = clusters.filter_map(|(_, entry)| entry.compiled.eds.clone()).collect();
         for name in self.endpoint_names.difference(&named) {
@@ -55,7 +58,7 @@ impl Config {
     fn active_cluster_names(&self) -> HashSet<Str> {
         let mut names: HashSet<Str> = HashSet::new();
         for table in self.active.routes.values() {
-            names.extend(table.config().virtual_hosts.iter().flat_map(compile::clusters_of));
+            names.extend(table.config().virtual_hosts.iter().flat_map(|host| compile::clusters_of(host)));
         }
         for listener in self.active.listeners.values() {
             names.extend(compile::names_of(&listener.config).0);

@@ -34,6 +34,8 @@ pub struct Table<T, C> {
     pub errors: HashMap<Str, String>,
     /// Names that have to be looked at: changed, or waiting for something.
     pub open: HashSet<Str>,
+    /// Counts the changes of `entries`: who has gone through them need not do so again before it moves.
+    pub changes: u64,
     /// A first response has come.
     pub seen: bool,
     /// Responses that were taken whole, and those of which something was refused.
@@ -47,6 +49,7 @@ impl<T, C> Default for Table<T, C> {
             entries: HashMap::new(),
             errors: HashMap::new(),
             open: HashSet::new(),
+            changes: 0,
             seen: false,
             accepted: 0,
             rejected: 0,
@@ -85,6 +88,7 @@ impl<T: PartialEq, C> Table<T, C> {
                 let entry =
                     Entry { value, compiled, version, updated: SystemTime::now(), fixed, removed: None };
                 self.entries.insert(name, entry);
+                self.changes += 1;
                 Ok(())
             }
             Err(message) => {
@@ -109,6 +113,13 @@ impl<T: PartialEq, C> Table<T, C> {
     pub fn discovered(&self) -> BTreeSet<Str> {
         let there = self.entries.iter().filter(|(_, entry)| !entry.fixed && entry.removed.is_none());
         there.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Forgets a resource.
+    pub fn forget(&mut self, name: &Str) {
+        self.entries.remove(name);
+        self.open.remove(name);
+        self.changes += 1;
     }
 
     /// Notes a response of the server.

@@ -22,6 +22,9 @@ pub struct Subscriptions {
     endpoints: HashSet<Str>,
     routes: HashSet<Str>,
     secrets: HashSet<Str>,
+    /// What clusters name, but for the endpoints, and the clusters' count of changes then.
+    of_clusters: Named,
+    clusters_seen: Option<u64>,
     /// From elsewhere.
     others: Others,
     wants: Vec<Want>,
@@ -31,7 +34,7 @@ pub struct Subscriptions {
 type Others = BTreeMap<(ConfigSource, ResourceType), BTreeSet<Str>>;
 
 /// What is named at the moment.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Named {
     endpoints: HashSet<Str>,
     routes: HashSet<Str>,
@@ -77,6 +80,7 @@ impl Named {
 impl Subscriptions {
     pub fn connect(&mut self, ads: AdsHandle) {
         self.ads = Some(ads);
+        self.clusters_seen = None;
     }
 
     /// What other sources are asked for in another way than before.
@@ -91,21 +95,28 @@ impl Subscriptions {
         listeners: &Table<ir::Listener, snapshot::Listener>,
         active: &Snapshot,
     ) {
-        let mut named = Named::default();
-        for Entry { compiled: checked, .. } in clusters.entries.values() {
-            match &checked.eds_from {
-                Some(from) => named.other(&from.0, ResourceType::Endpoints, &from.1),
-                None => named.endpoints.extend(checked.eds.clone()),
+        if self.clusters_seen.replace(clusters.changes) != Some(clusters.changes) {
+            let mut named = Named::default();
+            for Entry { compiled: checked, .. } in clusters.entries.values() {
+                match &checked.eds_from {
+                    Some(from) => named.other(&from.0, ResourceType::Endpoints, &from.1),
+                    None => named.endpoints.extend(checked.eds.clone()),
+                }
+                checked.needs.all().for_each(|secret| named.secret(secret));
             }
-            checked.needs.all().for_each(|secret| named.secret(secret));
+            let endpoints = std::mem::take(&mut named.endpoints);
+            if let Some(ads) = &self.ads {
+                change(ads, ResourceType::Endpoints, &mut self.endpoints, endpoints);
+            }
+            self.of_clusters = named;
         }
+        let mut named = self.of_clusters.clone();
         let wanted = listeners.entries.values().map(|entry| &entry.value);
         for config in wanted.chain(active.listeners.values().map(|l| &l.config)) {
             named.listener(config);
         }
         self.sync_others(named.others);
         let Some(ads) = &self.ads else { return };
-        change(ads, ResourceType::Endpoints, &mut self.endpoints, named.endpoints);
         change(ads, ResourceType::Route, &mut self.routes, named.routes);
         change(ads, ResourceType::Secret, &mut self.secrets, named.secrets);
     }

@@ -40,7 +40,7 @@ fn routes(hosts: &[(&str, &str)]) -> Resource {
         routes: vec![Route::new(RouteMatch::prefix("/"), RouteAction::Forward(Forward::to(*cluster)))],
         ..VirtualHost::default()
     };
-    let virtual_hosts = hosts.iter().map(vhost).collect();
+    let virtual_hosts = hosts.iter().map(vhost).map(Arc::new).collect();
     Resource::Route(Arc::new(RouteConfig { name: "80".into(), virtual_hosts, ..RouteConfig::default() }))
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ir::{Address, LoadAssignment, ResourceType, RouteConfig};
+use ir::{Address, LoadAssignment, ResourceType, RouteConfig, VirtualHost};
 use stdx::Str;
 
 use super::kept::Kept;
@@ -188,7 +188,7 @@ impl Config {
             }
             let mixed = Arc::new(mix(&wanted, before.as_deref(), &not_ready));
             if before.as_ref() != Some(&mixed)
-                && let Ok(table) = compile::routes(&mixed)
+                && let Ok(table) = compile::routes_after(&mixed, Some(&compiled))
             {
                 self.active.routes.insert(name.clone(), Arc::new(table));
                 settled.changed = true;
@@ -200,9 +200,15 @@ impl Config {
     /// Indices of virtual hosts that name a cluster that is not there yet.
     fn vhosts_not_ready(&mut self, config: &RouteConfig, now: Instant) -> HashSet<usize> {
         let mut not_ready = HashSet::new();
-        for (index, vhost) in config.virtual_hosts.iter().enumerate() {
-            for cluster in compile::clusters_of(vhost) {
-                if !self.active.clusters.contains_key(&cluster) && self.wait_for_cluster(cluster, now) {
+        // A host that is in effect as it is wanted would be held at just this.
+        let active = self.active.routes.get(&config.name).map(|table| table.config().clone());
+        let active = active.iter().flat_map(|config| &config.virtual_hosts);
+        let active: HashSet<*const VirtualHost> = active.map(Arc::as_ptr).collect();
+        let hosts = config.virtual_hosts.iter().enumerate();
+        for (index, vhost) in hosts.filter(|(_, vhost)| !active.contains(&Arc::as_ptr(vhost))) {
+            for cluster in vhost.clusters() {
+                let missing = !self.active.clusters.contains_key(cluster);
+                if missing && self.wait_for_cluster(cluster.clone(), now) {
                     not_ready.insert(index);
                 }
             }
@@ -212,10 +218,10 @@ impl Config {
 
     /// Whether a cluster that the configuration names is known of, but not in effect yet.
     fn some_are_coming(&self, config: &RouteConfig) -> bool {
-        let mut names = config.virtual_hosts.iter().flat_map(compile::clusters_of);
+        let mut names = config.virtual_hosts.iter().flat_map(|host| host.clusters());
         let first = self.bootstrap.cds.is_some() && !self.clusters.seen;
         let coming = |name: &Str| first || self.clusters.entries.contains_key(name);
-        names.any(|name| !self.active.clusters.contains_key(&name) && coming(&name))
+        names.any(|name| !self.active.clusters.contains_key(name) && coming(name))
     }
 
     fn settle_listeners(&mut self, now: Instant, settled: &mut Settled) {

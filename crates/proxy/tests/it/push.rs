@@ -15,12 +15,12 @@ use ir::*;
 fn routes(cluster: &str) -> Resource {
     Resource::Route(Arc::new(RouteConfig {
         name: "80".into(),
-        virtual_hosts: vec![VirtualHost {
+        virtual_hosts: vec![Arc::new(VirtualHost {
             name: "all".into(),
             domains: vec!["*".into()],
             routes: vec![route("/", RouteAction::Forward(Forward::to(cluster)))],
             ..VirtualHost::default()
-        }],
+        })],
         ..RouteConfig::default()
     }))
 }

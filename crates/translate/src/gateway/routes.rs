@@ -3,6 +3,7 @@
 //! VirtualServices in order, those that take everything last.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ir::route::RequireTls;
 use ir::{Route, RouteConfig, VirtualHost};
@@ -61,7 +62,7 @@ fn of_servers(
         add(&mut merged, bound, view, scope, settings);
         redirect(&mut merged, bound);
     }
-    let virtual_hosts = if merged.is_empty() { vec![blackhole(port)] } else { collapse(merged) };
+    let virtual_hosts = if merged.is_empty() { vec![Arc::new(blackhole(port))] } else { collapse(merged) };
     Some(RouteConfig { name, virtual_hosts, ignore_port_in_host_matching: true, ..RouteConfig::default() })
 }
 
@@ -156,7 +157,7 @@ fn require_tls(all: bool) -> RequireTls {
 }
 
 /// Hosts with the same routes share a virtual host, named after the most specific.
-fn collapse(merged: BTreeMap<Host, Merged>) -> Vec<VirtualHost> {
+fn collapse(merged: BTreeMap<Host, Merged>) -> Vec<Arc<VirtualHost>> {
     let mut merged: Vec<(Host, Merged)> = merged.into_iter().collect();
     merged.sort_by(|(a, _), (b, _)| hosts::by_specificity(a, b));
     let mut virtual_hosts: Vec<VirtualHost> = Vec::new();
@@ -181,7 +182,7 @@ fn collapse(merged: BTreeMap<Host, Merged>) -> Vec<VirtualHost> {
         }
     }
     virtual_hosts.sort_by(|a, b| a.name.cmp(&b.name));
-    virtual_hosts
+    virtual_hosts.into_iter().map(Arc::new).collect()
 }
 
 /// Nobody serves anything here: every request is answered 404.

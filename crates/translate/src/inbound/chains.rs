@@ -1,5 +1,6 @@
 //! The filter chains of one inbound port.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ir::filter::Reporter;
@@ -112,5 +113,9 @@ fn route_config(port: &Port<'_>) -> RouteConfig {
         origin: port.origin.clone(),
         ..VirtualHost::default()
     };
-    RouteConfig { name: port.cluster.clone(), virtual_hosts: vec![virtual_host], ..RouteConfig::default() }
+    RouteConfig {
+        name: port.cluster.clone(),
+        virtual_hosts: vec![Arc::new(virtual_host)],
+        ..RouteConfig::default()
+    }
 }

@@ -48,7 +48,7 @@ fn requests(settings: &Settings, data_plane: DataPlane) -> FilterChain {
     let mut manager = hcm::outbound(settings, data_plane, name.into(), name.into(), false);
     manager.routes = RouteSource::Inline(Arc::new(RouteConfig {
         name: name.into(),
-        virtual_hosts: vec![standard::unclaimed(settings)],
+        virtual_hosts: vec![Arc::new(standard::unclaimed(settings))],
         ..RouteConfig::default()
     }));
     FilterChain {

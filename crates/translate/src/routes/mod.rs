@@ -5,6 +5,7 @@ pub mod conditions;
 mod cors;
 mod delegates;
 mod headers;
+pub mod memo;
 pub mod policy;
 pub mod sidecar;
 pub mod standard;

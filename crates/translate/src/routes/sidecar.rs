@@ -1,15 +1,16 @@
 //! The route configuration of an outbound port: a virtual host for each service on it, by the
 //! rules of the VirtualService that names the service, else straight to its cluster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use ir::{Route, RouteConfig, VirtualHost};
 use istio_api::networking::VirtualService;
 use model::{Host, ObjectRef, Origin, Protocol};
-use registry::{Config, Resolution, Service, View};
+use registry::{Config, Delta, Resolution, Service, View};
 use stdx::Str;
 
+use super::memo::{Making, Memo, Of, Ruled};
 use super::{standard, sticky, virtual_service};
 use crate::domains::{self, Claimed};
 use crate::egress::Egress;
@@ -21,7 +22,15 @@ use crate::unit::ScopeKey;
 type Rules = Config<VirtualService>;
 
 /// Builds the configuration `PORT`, which all listeners of a port share.
-pub fn of_port(view: &View<'_>, scope: &ScopeKey, settings: &Settings, port: u16) -> RouteConfig {
+///
+/// `again`: what was made before, and what is different since.
+pub fn of_port(
+    view: &View<'_>,
+    scope: &ScopeKey,
+    settings: &Settings,
+    port: u16,
+    again: Again<'_>,
+) -> RouteConfig {
     let egress = Egress::of(view, scope);
     let services = egress.services_on_port(view, port);
     // On port 80 Istio routes hosts that no service stands for too.
@@ -30,9 +39,10 @@ pub fn of_port(view: &View<'_>, scope: &ScopeKey, settings: &Settings, port: u16
         _ => rules_for(view, scope, &services),
     };
     egress.keep_imported(view, port, &mut rules);
-    let builder = Builder::new(view, scope, settings, port, &services);
+    let making = Making::new(again.memo, again.delta, &settings.outbound);
+    let builder = Builder::new(view, scope, settings, port, &services, making);
     let mut virtual_hosts = builder.build(&services, &rules);
-    virtual_hosts.push(standard::unclaimed(settings));
+    virtual_hosts.push(Arc::new(standard::unclaimed(settings)));
     config(port.to_string().into(), virtual_hosts)
 }
 
@@ -49,12 +59,14 @@ pub fn of_service(
     let services: Vec<_> = egress.service(view, host, port).into_iter().collect();
     let mut rules = rules_for(view, scope, &services);
     egress.keep_imported(view, port, &mut rules);
-    let builder = Builder::new(view, scope, settings, port, &services);
+    let mut memo = Memo::default();
+    let making = Making::new(&mut memo, None, &settings.outbound);
+    let builder = Builder::new(view, scope, settings, port, &services, making);
     let own =
-        |virtual_host: &VirtualHost| virtual_host.domains.iter().any(|domain| *domain == *host.as_str());
-    let mut own: Vec<VirtualHost> = builder.build(&services, &rules).into_iter().filter(own).collect();
+        |virtual_host: &Arc<VirtualHost>| virtual_host.domains.iter().any(|domain| *domain == *host.as_str());
+    let mut own: Vec<Arc<VirtualHost>> = builder.build(&services, &rules).into_iter().filter(own).collect();
     if let [only] = own.as_mut_slice() {
-        only.domains = vec!["*".into()];
+        Arc::make_mut(only).domains = vec!["*".into()];
     }
     config(names::host_port(host.as_str(), port), own)
 }
@@ -71,8 +83,15 @@ fn rules_for(view: &View<'_>, scope: &ScopeKey, services: &[&Arc<Service>]) -> V
     rules
 }
 
-fn config(name: Str, virtual_hosts: Vec<VirtualHost>) -> RouteConfig {
+fn config(name: Str, virtual_hosts: Vec<Arc<VirtualHost>>) -> RouteConfig {
     RouteConfig { name, virtual_hosts, ignore_port_in_host_matching: true, ..RouteConfig::default() }
+}
+
+/// What was made of a route configuration before, and what is different since.
+pub struct Again<'a> {
+    pub memo: &'a mut Memo,
+    /// `None`: anything may be.
+    pub delta: Option<&'a Delta>,
 }
 
 struct Builder<'a> {
@@ -80,9 +99,10 @@ struct Builder<'a> {
     scope: &'a ScopeKey,
     settings: &'a Settings,
     view: &'a View<'a>,
-    names: BTreeSet<Str>,
+    names: HashSet<Str>,
     claimed: Claimed,
-    built: Vec<VirtualHost>,
+    making: Making<'a>,
+    built: Vec<Arc<VirtualHost>>,
 }
 
 impl<'a> Builder<'a> {
@@ -92,55 +112,51 @@ impl<'a> Builder<'a> {
         settings: &'a Settings,
         port: u16,
         services: &[&Arc<Service>],
+        making: Making<'a>,
     ) -> Self {
         let full_names = services.iter().map(|service| service.host.to_str());
         let claimed = Claimed::new(full_names);
-        Builder { port, scope, settings, view, names: BTreeSet::new(), claimed, built: Vec::new() }
+        Builder { port, scope, settings, view, names: HashSet::new(), claimed, making, built: Vec::new() }
     }
 
-    fn build(mut self, services: &[&Arc<Service>], rules: &[Rules]) -> Vec<VirtualHost> {
-        let by_host: BTreeMap<&Host, &Service> = services.iter().map(|s| (&s.host, &***s)).collect();
-        let mut routed: BTreeSet<&Host> = BTreeSet::new();
+    fn build(mut self, services: &[&Arc<Service>], rules: &[Rules]) -> Vec<Arc<VirtualHost>> {
+        let by_host: BTreeMap<&Host, &Arc<Service>> = services.iter().map(|s| (&s.host, *s)).collect();
+        let best = MostSpecific::new(self.view, rules);
+        let mut routed: HashSet<&Host> = HashSet::new();
         for rule in rules {
             let found = self.routes(rule);
-            if found.routes.is_empty() && !found.dropped {
+            if found.routes.routes.is_empty() && !found.routes.dropped {
                 continue;
             }
-            let named = self.named_by(rule, &by_host, rules);
+            let named = self.named_by(rule, &by_host, &best);
             let http: Vec<_> = named.services.into_iter().filter(|s| speaks_http(s, self.port)).collect();
             // Elsewhere than on port 80, a VirtualService is about services of the port.
             if http.is_empty() && self.port != 80 {
                 continue;
             }
             for host in &named.others {
-                self.add(host.as_str(), vec![host.to_str()], &found.routes, rule.origin(""));
+                self.add(host, None, Some((&found, rule.origin(""))));
             }
             for service in http {
                 routed.insert(&service.host);
-                self.add_service(service, &found.routes, rule.origin(""));
+                self.add(&service.host, Some(service), Some((&found, rule.origin(""))));
             }
         }
         let port = self.port;
         for service in services.iter().filter(|s| speaks_http(s, port) && !routed.contains(&s.host)) {
-            let origin = Origin { object: service.object.clone(), field: Str::default() };
-            let sticks = sticky::hash_policy(self.view, self.scope, &service.host, port, None);
-            let route = standard::to_service(service.host.as_str(), port, sticks, &origin, self.settings);
-            self.add_service(service, &[route], origin);
+            self.add(&service.host, Some(service), None);
         }
         self.built.sort_by(|a, b| a.name.cmp(&b.name));
         self.built
     }
 
-    fn routes(&self, rule: &Rules) -> virtual_service::Routes {
-        let context = virtual_service::Context {
-            view: self.view,
-            scope: self.scope,
-            settings: self.settings,
-            port: self.port,
-            gateway: "mesh",
-            tls: false,
-        };
-        virtual_service::routes(rule, &context)
+    fn routes(&mut self, rule: &Rules) -> Arc<Ruled> {
+        let (scope, settings, port) = (self.scope, self.settings, self.port);
+        self.making.ruled(rule, self.view, |view| {
+            let context =
+                virtual_service::Context { view, scope, settings, port, gateway: "mesh", tls: false };
+            virtual_service::routes(rule, &context)
+        })
     }
 
     /// The services of the port that a VirtualService routes: those it names, and those that it has
@@ -148,8 +164,8 @@ impl<'a> Builder<'a> {
     fn named_by<'s>(
         &self,
         rule: &Rules,
-        by_host: &BTreeMap<&Host, &'s Service>,
-        rules: &[Rules],
+        by_host: &BTreeMap<&Host, &'s Arc<Service>>,
+        best: &MostSpecific<'_>,
     ) -> Named<'s> {
         let mut named = Named { services: Vec::new(), others: Vec::new() };
         for host in hosts(self.view, rule) {
@@ -163,7 +179,7 @@ impl<'a> Builder<'a> {
             let mut any = false;
             for service in by_host.values().filter(|service| host.covers(&service.host)) {
                 any = true;
-                if most_specific(self.view, &service.host, rules) == Some(&rule.object) {
+                if best.of(&service.host) == Some(&rule.object) {
                     named.services.push(service);
                 }
             }
@@ -174,41 +190,79 @@ impl<'a> Builder<'a> {
         named
     }
 
-    fn add_service(&mut self, service: &Service, routes: &[Route], origin: Origin) {
-        let host = service.host.as_str();
-        let headless = service.resolution == Resolution::Headless;
-        let (namespace, domain) = (&self.scope.namespace, &self.scope.domain);
-        let addresses = service.addresses_for(self.scope.dns);
-        let mut domains = domains::of_service(host, &addresses, headless, namespace, domain);
-        for alias in &service.aliases {
-            domains.extend(domains::of_service(alias.as_str(), &[], false, namespace, domain));
-        }
-        self.add(host, domains, routes, origin);
-    }
-
-    /// The first to name a host or domain has it.
-    fn add(&mut self, host: &str, domains: Vec<Str>, routes: &[Route], origin: Origin) {
-        let name = names::host_port(host, self.port);
+    /// A virtual host; the first to name a host or domain has it. Without a VirtualService it leads to the
+    /// service.
+    fn add(&mut self, host: &Host, service: Option<&Arc<Service>>, rules: Option<(&Arc<Ruled>, Origin)>) {
+        let name = names::host_port(host.as_str(), self.port);
         if !self.names.insert(name.clone()) {
             return;
         }
-        let domains = self.claimed.claim(host, domains);
-        if !domains.is_empty() {
-            self.built.push(VirtualHost {
-                name,
-                domains,
-                routes: routes.to_vec(),
-                include_request_attempt_count: true,
-                origin: Some(origin),
-                ..VirtualHost::default()
-            });
+        let of = Of { name, host, service, ruled: rules.as_ref().map(|(ruled, _)| *ruled) };
+        let known = self.making.known(&of, self.view);
+        let (made, wanted) = match known {
+            Some((made, wanted)) => (Some(made), wanted),
+            None => (None, self.domains(host, service)),
+        };
+        let domains = self.claimed.claim(host.as_str(), &wanted);
+        if domains.is_empty() {
+            return;
         }
+        let made = match made {
+            Some(made) if made.domains == domains => made,
+            Some(made) => Arc::new(VirtualHost { domains, ..(*made).clone() }),
+            None => Arc::new(self.virtual_host(&of, domains, rules)),
+        };
+        self.built.push(made.clone());
+        self.making.keep(of, wanted, made);
+    }
+
+    fn virtual_host(
+        &self,
+        of: &Of<'_>,
+        domains: Vec<Str>,
+        rules: Option<(&Arc<Ruled>, Origin)>,
+    ) -> VirtualHost {
+        let (routes, origin) = match (rules, of.service) {
+            (Some((ruled, origin)), _) => (ruled.routes.routes.clone(), Some(origin)),
+            (None, Some(service)) => {
+                let origin = Origin { object: service.object.clone(), field: Str::default() };
+                (vec![self.to_service(service, &origin)], Some(origin))
+            }
+            (None, None) => (Vec::new(), None),
+        };
+        VirtualHost {
+            name: of.name.clone(),
+            domains,
+            routes,
+            include_request_attempt_count: true,
+            origin,
+            ..VirtualHost::default()
+        }
+    }
+
+    /// What this asks, a [memo](super::memo::Making::known) asks again.
+    fn to_service(&self, service: &Service, origin: &Origin) -> Route {
+        let sticks = sticky::hash_policy(self.view, self.scope, &service.host, self.port, None);
+        standard::to_service(service.host.as_str(), self.port, sticks, origin, self.settings)
+    }
+
+    /// All names of a host.
+    fn domains(&self, host: &Host, service: Option<&Arc<Service>>) -> Vec<Str> {
+        let Some(service) = service else { return vec![host.to_str()] };
+        let headless = service.resolution == Resolution::Headless;
+        let (namespace, domain) = (&self.scope.namespace, &self.scope.domain);
+        let addresses = service.addresses_for(self.scope.dns);
+        let mut domains = domains::of_service(host.as_str(), &addresses, headless, namespace, domain);
+        for alias in &service.aliases {
+            domains.extend(domains::of_service(alias.as_str(), &[], false, namespace, domain));
+        }
+        domains
     }
 }
 
 /// What the hosts of a VirtualService stand for.
 struct Named<'s> {
-    services: Vec<&'s Service>,
+    services: Vec<&'s Arc<Service>>,
     /// Hosts that no service of the port has.
     others: Vec<Host>,
 }
@@ -223,21 +277,30 @@ fn speaks_http(service: &Service, port: u16) -> bool {
 
 /// Of all VirtualServices the one whose host fits best: the exact host, else the longest wildcard;
 /// of equals the first.
-fn most_specific<'r>(view: &View<'_>, host: &Host, rules: &'r [Rules]) -> Option<&'r ObjectRef> {
-    let mut best: Option<(usize, &ObjectRef)> = None;
-    for rule in rules {
-        for candidate in hosts(view, rule) {
-            if candidate == *host {
-                return Some(&rule.object);
-            }
-            let length = candidate.as_str().len();
-            if candidate.is_wildcard()
-                && candidate.covers(host)
-                && best.is_none_or(|(longest, _)| length > longest)
-            {
-                best = Some((length, &rule.object));
+struct MostSpecific<'r> {
+    exact: HashMap<Host, &'r ObjectRef>,
+    wildcards: Vec<(Host, &'r ObjectRef)>,
+}
+
+impl<'r> MostSpecific<'r> {
+    fn new(view: &View<'_>, rules: &'r [Rules]) -> Self {
+        let mut all = MostSpecific { exact: HashMap::new(), wildcards: Vec::new() };
+        for rule in rules {
+            for host in hosts(view, rule) {
+                if host.is_wildcard() {
+                    all.wildcards.push((host, &rule.object));
+                } else {
+                    all.exact.entry(host).or_insert(&rule.object);
+                }
             }
         }
+        // Stable: of equals the first stays the first.
+        all.wildcards.sort_by_key(|(host, _)| std::cmp::Reverse(host.as_str().len()));
+        all
     }
-    best.map(|(_, object)| object)
+
+    fn of(&self, host: &Host) -> Option<&'r ObjectRef> {
+        let covers = || self.wildcards.iter().find(|(wildcard, _)| wildcard.covers(host));
+        self.exact.get(host).copied().or_else(|| covers().map(|(_, object)| *object))
+    }
 }

@@ -36,6 +36,7 @@ pub struct Context<'a, 'v> {
 
 /// Routes in order, and whether some rule is missing because it cannot be honoured. Then what it
 /// was for must not fall to anything else that would have taken it otherwise.
+#[derive(Debug)]
 pub struct Routes {
     pub routes: Vec<Route>,
     pub dropped: bool,

@@ -7,7 +7,7 @@ use model::Node;
 use proptest::prelude::*;
 use registry::{Change, Snapshot};
 use stdx::Digest;
-use translate::{Unit, View, build, plan, scope, translate_all};
+use translate::{Again, Memo, Unit, View, build, build_again, build_in, plan, scope, translate_all};
 
 use crate::common::{pod, router, service, sidecar, snapshot};
 
@@ -121,6 +121,111 @@ proptest! {
             current = next;
         }
     }
+}
+
+/// Documents that share one port's routes, and get into each other's way there.
+fn crowd() -> Vec<String> {
+    let object = |kind: &str, name: &str, namespace: &str, spec: &str| {
+        format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: {kind}\n\
+             metadata: {{name: {name}, namespace: {namespace}}}\nspec: {{{spec}}}\n"
+        )
+    };
+    let rules = |name: &str, spec: &str| object("VirtualService", name, "shop", spec);
+    let entry = |name: &str, hosts: &str| {
+        let spec =
+            format!("hosts: [{hosts}], ports: [{{number: 80, name: http, protocol: HTTP}}], resolution: DNS");
+        object("ServiceEntry", name, "shop", &spec)
+    };
+    let sticky = "trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}";
+    vec![
+        service("web", "10.0.0.1", "{port: 80, name: http}"),
+        service("web", "10.0.0.9", "{port: 80, name: http}, {port: 81, name: http-b}"),
+        service("api", "10.0.0.2", "{port: 80, name: grpc}"),
+        service("none", "None", "{port: 80, name: http}"),
+        entry("short", "web.shop, api.shop.svc, other.com"),
+        entry("wide", "'*.com'"),
+        rules("web", "hosts: [web], http: [{route: [{destination: {host: api}}]}]"),
+        rules("a-web", "hosts: [web, else.com], http: [{timeout: 1s, route: [{destination: {host: web}}]}]"),
+        rules("wild", "hosts: ['*.shop.svc.cluster.local'], http: [{route: [{destination: {host: api}}]}]"),
+        rules("wilder", "hosts: ['*.local', '*.com'], http: [{route: [{destination: {host: none}}]}]"),
+        rules("root", "hosts: [api], http: [{delegate: {name: leaf, namespace: shop}}]"),
+        rules("leaf", "http: [{match: [{uri: {prefix: /x}}], route: [{destination: {host: web}}]}]"),
+        object("DestinationRule", "web", "shop", &format!("host: web, {sticky}")),
+        object("DestinationRule", "all", "istio-system", &format!("host: '*.local', {sticky}")),
+        object("Sidecar", "default", "other", "egress: [{hosts: [shop/api.shop.svc.cluster.local, ./*]}]"),
+        "---\napiVersion: v1\nkind: Service\nmetadata: {name: alias, namespace: other}\n\
+         spec: {type: ExternalName, externalName: web.shop.svc.cluster.local}\n"
+            .into(),
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\n\
+         data: {mesh: 'outboundTrafficPolicy: {mode: REGISTRY_ONLY}'}\n"
+            .into(),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    /// A table that is made again of what was made before is the table made anew, and depends on the same.
+    #[test]
+    fn tables_made_again_are_as_made_anew(steps in prop::collection::vec(0usize..17, 1..40)) {
+        let documents = crowd();
+        let mut present = vec![false; documents.len()];
+        let mut current = snapshot("");
+        let mut memos: BTreeMap<(String, Unit), (Memo, registry::Delta)> = BTreeMap::new();
+        for index in steps {
+            present[index] = !present[index];
+            let parsed = istio_api::parse_stream("mesh.yaml", &documents[index]);
+            let change = |document: istio_api::Document| match present[index] {
+                true => Change::Upsert(std::sync::Arc::new(document)),
+                false => Change::Remove(document.object),
+            };
+            let (next, delta) = current.apply(parsed.documents.into_iter().map(change).collect());
+            memos.values_mut().for_each(|(_, since)| since.extend(&delta));
+            for node in nodes() {
+                for unit in plan(&View::new(&next), &node).units {
+                    let Unit::Routes { .. } = unit else { continue };
+                    let view = View::new(&next);
+                    let scope = scope(&view, &node, &unit);
+                    let _ = view.take_keys();
+                    let fresh = (build_in(&view, &scope, &unit), view.take_keys());
+                    let (memo, since) = memos.entry((format!("{scope:?}"), unit.clone())).or_default();
+                    let again = Again { memo, delta: Some(since) };
+                    let built = (build_again(&view, &scope, &unit, again), view.take_keys());
+                    prop_assert_eq!(&built, &fresh, "{} of {} after document {}", unit, node.name, index);
+                    *since = registry::Delta::default();
+                }
+            }
+            current = next;
+        }
+    }
+}
+
+/// What a change does not concern is the same, not only equal: nobody needs to look into it again.
+#[test]
+fn a_table_made_again_shares_its_hosts_with_the_one_before() {
+    let documents = crowd();
+    let mesh = snapshot(&[&documents[0], &documents[2], &documents[3]].map(String::as_str).concat());
+    let (node, unit) = (&nodes()[0], Unit::Routes { port: 80 });
+    let view = View::new(&mesh);
+    let scope = scope(&view, node, &unit);
+    let mut memo = Memo::default();
+    let hosts = |built: translate::Built| match &built.resources[0] {
+        ir::Resource::Route(config) => config.virtual_hosts.clone(),
+        other => panic!("{other:?}"),
+    };
+    let before = hosts(build_again(&view, &scope, &unit, Again { memo: &mut memo, delta: None }));
+    let parsed = istio_api::parse_stream("mesh.yaml", &documents[6]).documents;
+    let change = parsed.into_iter().map(|it| Change::Upsert(std::sync::Arc::new(it))).collect();
+    let (next, delta) = mesh.apply(change);
+    let again = Again { memo: &mut memo, delta: Some(&delta) };
+    let after = hosts(build_again(&View::new(&next), &scope, &unit, again));
+    let kept: Vec<&str> = after
+        .iter()
+        .filter(|host| before.iter().any(|other| std::sync::Arc::ptr_eq(host, other)))
+        .map(|host| host.name.as_str())
+        .collect();
+    assert_eq!(kept, ["api.shop.svc.cluster.local:80", "none.shop.svc.cluster.local:80"]);
 }
 
 #[test]

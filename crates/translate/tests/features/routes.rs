@@ -23,7 +23,8 @@ pub fn reviews(rules: &str) -> VirtualHost {
         );
     let proxy = Proxy::in_shop(&yaml);
     let hosts = &proxy.routes("9080").virtual_hosts;
-    hosts.iter().find(|v| v.name == "reviews.shop.svc.cluster.local:9080").expect("a virtual host").clone()
+    let found = hosts.iter().find(|v| v.name == "reviews.shop.svc.cluster.local:9080");
+    VirtualHost::clone(found.expect("a virtual host"))
 }
 
 #[track_caller]

@@ -201,7 +201,7 @@ fn the_older_of_two_rules_for_a_host_is_followed_and_the_other_told() {
     let proxy = Proxy::of(&snapshot, &sidecar("shop", "10.1.0.9", ""));
     let host =
         proxy.routes("9080").virtual_hosts.iter().find(|v| v.name.starts_with("reviews")).unwrap().clone();
-    assert_eq!(host.origin.unwrap().object.name, "b");
+    assert_eq!(host.origin.as_ref().unwrap().object.name, "b");
     let findings = registry::findings(&snapshot);
     let lost =
         findings.iter().find(|finding| finding.object.as_ref().is_some_and(|o| o.name == "a")).unwrap();
@@ -230,7 +230,7 @@ fn what_cannot_be_judged_never_matches() {
     assert_eq!(found.routes[0].matches.path, PathMatch::Prefix("/ok".into()));
     // Nothing is left: nobody else must take what the rule was for.
     let found = claimed("");
-    assert_eq!((found.domains, found.routes), (vec!["a.com".into()], Vec::new()));
+    assert_eq!((&found.domains, &found.routes), (&vec!["a.com".into()], &Vec::new()));
 }
 
 #[test]

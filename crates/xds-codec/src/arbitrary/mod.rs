@@ -27,7 +27,7 @@ use proptest::prelude::*;
 
 pub use cluster::{address, cluster, load_assignment};
 pub use listener::listener;
-pub use route::route_config;
+pub use route::{route_config, virtual_host};
 pub use tls::secret;
 
 /// Any resource of any type.

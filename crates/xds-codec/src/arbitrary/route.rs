@@ -1,5 +1,6 @@
 //! Routes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ir::retry::{RateLimitedBackOff, ResetFormat, RetryOn};
@@ -17,7 +18,8 @@ use super::{action, matcher, overrides, text};
 /// Any route configuration.
 pub fn route_config() -> BoxedStrategy<RouteConfig> {
     let flags = any::<(bool, bool, bool)>();
-    (text::name(), vec(virtual_host(), 0..3), flags, edits(), action::mirrors(), overrides::overrides())
+    let hosts = vec(virtual_host().prop_map(Arc::new), 0..3);
+    (text::name(), hosts, flags, edits(), action::mirrors(), overrides::overrides())
         .prop_map(|(name, virtual_hosts, flags, headers, mirrors, filters)| RouteConfig {
             name,
             virtual_hosts,
@@ -31,7 +33,8 @@ pub fn route_config() -> BoxedStrategy<RouteConfig> {
         .boxed()
 }
 
-fn virtual_host() -> BoxedStrategy<VirtualHost> {
+/// Any virtual host.
+pub fn virtual_host() -> BoxedStrategy<VirtualHost> {
     let domain =
         prop_oneof![text::name(), Just("*".into()), text::name().prop_map(|it| format!("*.{it}").into())];
     let names = (text::name(), vec(domain, 1..3), text::origin());

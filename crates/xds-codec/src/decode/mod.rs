@@ -50,7 +50,7 @@ mod rate_limit;
 mod rbac;
 mod respond;
 mod retry;
-mod route;
+pub(crate) mod route;
 mod route_match;
 mod secret;
 pub(crate) mod strict;

@@ -1,5 +1,7 @@
 //! Route configurations and virtual hosts.
 
+use std::sync::Arc;
+
 use ir::route::{HeaderEdits, RequireTls};
 use ir::{CorsPolicy, FilterOverrides, Route, RouteAction, RouteConfig, VirtualHost};
 use stdx::Str;
@@ -11,7 +13,7 @@ use crate::pb::google;
 use crate::pb::route::{self as pb, virtual_host::TlsRequirementType};
 
 /// From RDS, where clusters are not validated unless it is said.
-pub(super) fn discovered(at: At<'_>, it: pb::RouteConfiguration) -> RouteConfig {
+pub(crate) fn discovered(at: At<'_>, it: pb::RouteConfiguration) -> RouteConfig {
     let name_at = at.field("name");
     let config = route_config(at, it, false);
     if config.name.is_empty() {
@@ -51,7 +53,7 @@ fn route_config(at: At<'_>, it: pb::RouteConfiguration, validated: bool) -> Rout
         ignore_path_parameters_in_path_matching, route_specifiers);
     harmless!(Bound; max_direct_response_body_size_bytes);
     harmless!(Metadata; metadata);
-    let host_at = |(index, it)| virtual_host(at.index("virtual_hosts", index), it);
+    let host_at = |(index, it)| Arc::new(virtual_host(at.index("virtual_hosts", index), it));
     RouteConfig {
         name: name.into(),
         virtual_hosts: wire::exact(virtual_hosts.into_iter().enumerate().map(host_at)),
@@ -72,7 +74,7 @@ fn route_config(at: At<'_>, it: pb::RouteConfiguration, validated: bool) -> Rout
     }
 }
 
-fn virtual_host(at: At<'_>, it: pb::VirtualHost) -> VirtualHost {
+pub(crate) fn virtual_host(at: At<'_>, it: pb::VirtualHost) -> VirtualHost {
     let pb::VirtualHost {
         name,
         domains,

@@ -37,7 +37,7 @@ mod rate_limit;
 mod rbac;
 mod respond;
 mod retry;
-mod route;
+pub(crate) mod route;
 mod tcp;
 mod tls;
 mod wire;

@@ -13,10 +13,15 @@ use crate::pb::route::{self as pb, route_match::PathSpecifier};
 
 /// Encodes a route configuration.
 pub fn route_config(it: &RouteConfig) -> pb::RouteConfiguration {
+    let virtual_hosts = it.virtual_hosts.iter().map(|host| virtual_host(host)).collect();
+    pb::RouteConfiguration { virtual_hosts, ..settings(it) }
+}
+
+/// Everything but the virtual hosts.
+pub(crate) fn settings(it: &RouteConfig) -> pb::RouteConfiguration {
     let headers = headers::edits(&it.headers);
     pb::RouteConfiguration {
         name: it.name.to_string(),
-        virtual_hosts: it.virtual_hosts.iter().map(virtual_host).collect(),
         request_headers_to_add: headers.request_add,
         request_headers_to_remove: headers.request_remove,
         response_headers_to_add: headers.response_add,
@@ -43,7 +48,7 @@ fn body_limit(it: &RouteConfig) -> Option<u32> {
     Some(u32::try_from(longest).unwrap_or(u32::MAX))
 }
 
-fn virtual_host(it: &VirtualHost) -> pb::VirtualHost {
+pub(crate) fn virtual_host(it: &VirtualHost) -> pb::VirtualHost {
     let headers = headers::edits(&it.headers);
     pb::VirtualHost {
         name: it.name.to_string(),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use stdx::Str;
 
-use super::subscription::{InFlight, Known, Subscription};
+use super::known::Known;
+use super::subscription::{InFlight, Subscription};
 use crate::{Encoded, Refusal};
 
 impl Subscription {

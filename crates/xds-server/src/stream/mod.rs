@@ -6,6 +6,7 @@
 //! and never falls behind by more than one.
 
 mod answer;
+mod known;
 mod message;
 mod order;
 mod subscription;
@@ -25,6 +26,10 @@ use crate::{Encoded, ResourceSet, TypeStatus};
 /// How long a resource waits for the ACK of what it names without any sign of the client. Envoy
 /// gives up waiting for endpoints after the same time (`initial_fetch_timeout`).
 pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Of what a client has thousands of, responses are no larger than this, bytes: as long as nothing else is
+/// sent, the transport keeps the room that the last one took, for every client.
+const BULK: usize = 256 << 10;
 
 /// What one resource costs in a response besides its name and body, bytes (version, type URL, tags).
 const OVERHEAD: usize = 160;
@@ -72,9 +77,10 @@ impl Stream {
         if !request.nonce.is_empty() {
             self.answer(&request);
         }
+        let target = self.target.as_ref().map(|target| target.of(request.ty).clone()).unwrap_or_default();
         let subscription = self.of_mut(request.ty);
         if !subscription.started || !request.subscribe.is_empty() || !request.unsubscribe.is_empty() {
-            subscription.subscribe(&request);
+            subscription.subscribe(&request, &target);
         }
         self.poll(now)
     }
@@ -173,6 +179,9 @@ impl Stream {
             let wanted = target.of(ty);
             let subscription = self.of_mut(ty);
             if !subscription.started || subscription.is_settled(wanted) {
+                if subscription.in_flight.is_empty() {
+                    subscription.known.is_up_to_date_with(wanted);
+                }
                 continue;
             }
             if let Some((until, news)) = subscription.busy(wanted).filter(|(until, _)| now < *until) {
@@ -229,11 +238,15 @@ impl Stream {
         }
     }
 
-    /// Cuts changes into responses of at most `max_response` bytes (a larger resource goes alone).
+    /// Cuts changes into responses of at most `max_response` and [`BULK`] bytes (a larger resource goes alone).
     fn cut(&self, ty: ResourceType, changes: Vec<Change>) -> Vec<(Vec<Arc<Encoded>>, Vec<Str>)> {
         let isolate = &self.of(ty).isolate;
         let mut pieces = Vec::new();
         let (mut add, mut remove, mut size) = (Vec::new(), Vec::new(), 0);
+        let max_response = match ty {
+            ResourceType::Cluster | ResourceType::Endpoints => self.max_response.min(BULK),
+            _ => self.max_response,
+        };
         for change in changes {
             let cost = match &change {
                 Change::Add(resource) if isolate.contains(&resource.name) => {
@@ -243,7 +256,7 @@ impl Stream {
                 Change::Add(resource) => OVERHEAD + resource.name.len() + resource.body.len(),
                 Change::Remove(name) => OVERHEAD + name.len(),
             };
-            if size > 0 && size + cost > self.max_response {
+            if size > 0 && size + cost > max_response {
                 pieces.push((std::mem::take(&mut add), std::mem::take(&mut remove)));
                 size = 0;
             }

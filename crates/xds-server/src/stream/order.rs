@@ -10,8 +10,9 @@ use ir::ResourceType;
 use stdx::Str;
 
 use super::Stream;
-use super::subscription::{Change, Known};
-use crate::Encoded;
+use super::known::Known;
+use super::subscription::Change;
+use crate::{Encoded, Reference};
 
 /// Names that may not be taken away, because something that the client has uses them.
 enum InUse {
@@ -43,8 +44,18 @@ impl Stream {
         if self.impatient || !matches!(resource.ty, ResourceType::Listener | ResourceType::Route) {
             return true;
         }
-        let mut clusters = resource.references.iter().filter(|named| named.ty == ResourceType::Cluster);
+        let named = self.to_be_there(resource);
+        let mut clusters = named.iter().filter(|named| named.ty == ResourceType::Cluster);
         clusters.all(|named| self.cluster_is_there(&named.name))
+    }
+
+    /// What has to be there before the resource. What the client's version of it names as well was there
+    /// before that one, and is not taken away from under it.
+    fn to_be_there<'a>(&self, resource: &'a Encoded) -> &'a [Reference] {
+        match (&resource.step, self.of(resource.ty).known.get(&resource.name)) {
+            (Some(step), Some(Known::Has(had))) if had.version == step.from => &step.references,
+            _ => &resource.references,
+        }
     }
 
     /// The client has this cluster as it is to be, or will never have it.
@@ -60,7 +71,7 @@ impl Stream {
         }
         let has = match clusters.known.get(name) {
             Some(Known::Has(had)) => had.version == wanted.version,
-            Some(Known::Foreign(had)) => *had == Some(wanted.version),
+            Some(Known::Foreign(had)) => had == Some(wanted.version),
             Some(Known::Absent) | None => false,
         };
         let mut endpoints = wanted.references.iter().filter(|named| named.ty == ResourceType::Endpoints);
@@ -115,9 +126,9 @@ impl Stream {
             if returned && !user.started && !self.impatient {
                 return InUse::Everything;
             }
-            for known in user.known.values() {
+            for (_, known) in user.known.iter() {
                 match known {
-                    Known::Has(resource) => note(resource),
+                    Known::Has(resource) => note(&resource),
                     Known::Foreign(_) => return InUse::Everything,
                     Known::Absent => {}
                 }

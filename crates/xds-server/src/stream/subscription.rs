@@ -8,6 +8,7 @@ use imbl::ordmap::DiffItem;
 use ir::ResourceType;
 use stdx::{Digest, Str};
 
+use super::known::{Known, KnownMap};
 use super::{PATIENCE, Request};
 use crate::{Encoded, Refusal, TypeSet, TypeStatus};
 
@@ -20,7 +21,7 @@ pub(super) struct Subscription {
     /// Subscribed by name.
     pub names: BTreeSet<Str>,
     /// What the client acknowledged, or said it has.
-    pub known: BTreeMap<Str, Known>,
+    pub known: KnownMap,
     /// To be sent whatever the client has.
     pub refresh: BTreeSet<Str>,
     /// Versions that the client refused; not sent again.
@@ -49,16 +50,6 @@ pub(super) struct Subscription {
     /// Names to be looked at whatever the sets say: they wait for something, or were refused.
     open: BTreeSet<Str>,
     pub status: TypeStatus,
-}
-
-/// What a client has under a name.
-#[derive(Clone, Debug)]
-pub(super) enum Known {
-    /// It was told that there is no such resource.
-    Absent,
-    /// It has a resource from an earlier stream that we cannot look into.
-    Foreign(Option<Digest>),
-    Has(Arc<Encoded>),
 }
 
 /// A response that was not answered yet.
@@ -160,7 +151,9 @@ impl Subscription {
 
     /// Takes the subscriptions of a request.
     /// See <https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#how-the-client-specifies-what-resources-to-return>.
-    pub fn subscribe(&mut self, request: &Request) {
+    ///
+    /// `target`: what it is to have. Names of that are shared by all who have it.
+    pub fn subscribe(&mut self, request: &Request, target: &TypeSet) {
         let first = !std::mem::replace(&mut self.started, true);
         // Before `*` there was the empty first request, which clients still send.
         if first && request.subscribe.is_empty() && has_wildcard(request.ty) {
@@ -171,6 +164,7 @@ impl Subscription {
                 self.become_wildcard();
                 continue;
             }
+            let name = target.get_key_value(name).map_or(name, |(name, _)| name);
             self.names.insert(name.clone());
             // The client may have forgotten what it was sent: an explicit wish is always served.
             self.refresh.insert(name.clone());
@@ -209,7 +203,7 @@ impl Subscription {
         if !std::mem::take(&mut self.unrecognised) {
             return;
         }
-        for (name, known) in &mut self.known {
+        for (name, known) in self.known.unusual() {
             let Known::Foreign(Some(version)) = known else { continue };
             match target.get(name) {
                 Some(found) if found.version == *version => *known = Known::Has(found.clone()),
@@ -224,7 +218,7 @@ impl Subscription {
             self.owes_reply = false;
             self.basis = None;
             let names = &self.names;
-            self.known.retain(|name, _| names.contains(name));
+            self.known.retain(|name| names.contains(name));
             return;
         }
         self.refresh.remove(name);
@@ -254,7 +248,7 @@ impl Subscription {
                 DiffItem::Update { new: (name, _), .. } => name.clone(),
             })),
             None => {
-                names.extend(self.names.iter().chain(self.known.keys()).cloned());
+                names.extend(self.names.iter().chain(self.known.iter().map(|(name, _)| name)).cloned());
                 if self.wildcard {
                     names.extend(target.keys().cloned());
                 }

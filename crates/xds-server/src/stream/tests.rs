@@ -23,7 +23,15 @@ pub(super) fn resource(ty: ResourceType, text: &str) -> Arc<Encoded> {
         named
     };
     let references = rest.map(reference).collect();
-    Arc::new(Encoded { ty, name: name.into(), version, body: vec![0; 100], references, origin: None })
+    Arc::new(Encoded {
+        ty,
+        name: name.into(),
+        version,
+        body: vec![0; 100].into(),
+        references,
+        step: None,
+        origin: None,
+    })
 }
 
 fn set(types: &[(ResourceType, &str)]) -> Arc<ResourceSet> {
@@ -110,6 +118,27 @@ fn a_wildcard_gets_all_and_then_differences() {
     d.update(&[(Cluster, "c@1")], &["CDS -a -b #3"]);
     d.says("CDS #3", &[]);
     d.update(&[(Cluster, "c@1")], &[]);
+}
+
+/// Of a table of thousands of hosts those are not waited for again that the client has.
+#[test]
+fn a_table_waits_for_what_is_new_in_it() {
+    let table = |from: u128, new: &[&str]| {
+        let references = new.iter().map(|name| Reference { ty: Cluster, name: (*name).into() }).collect();
+        let step = Some(crate::Step { from: Digest(from), references });
+        let table = Encoded { step, ..Arc::into_inner(resource(Route, "80@2>a>b")).unwrap() };
+        let rest = [resource(Cluster, "a@2"), resource(Cluster, "b@1")];
+        Arc::new(rest.into_iter().chain([Arc::new(table)]).collect::<ResourceSet>())
+    };
+    for (from, new, at_once) in [(1, &[][..], true), (1, &["b"], true), (1, &["a"], false), (7, &[], false)] {
+        let mut d = Driver::new();
+        d.says("CDS", &[]).says("RDS +80", &[]);
+        let before = [(Cluster, "a@1 b@1"), (Route, "80@1>a>b")];
+        d.update(&before, &["CDS a@1 b@1 #1"]).says("CDS #1", &["RDS 80@1 #2"]).says("RDS #2", &[]);
+        let responses = d.stream.on_update(table(from, new), d.now);
+        let expected: &[&str] = if at_once { &["CDS a@2 #3", "RDS 80@2 #4"] } else { &["CDS a@2 #3"] };
+        d.check(responses, expected);
+    }
 }
 
 #[test]

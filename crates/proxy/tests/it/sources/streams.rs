@@ -146,12 +146,12 @@ fn serve(resources: Vec<Resource>) -> (SocketAddr, watch::Sender<Vec<Resource>>)
 
 /// A listener with routes to `c`, the cluster, and its endpoints.
 fn world(listener: &Listener, to: SocketAddr) -> Vec<Resource> {
-    let virtual_hosts = vec![VirtualHost {
+    let virtual_hosts = vec![std::sync::Arc::new(VirtualHost {
         name: "all".into(),
         domains: vec!["*".into()],
         routes: vec![route("/", RouteAction::Forward(Forward::to("c")))],
         ..VirtualHost::default()
-    }];
+    })];
     let routes = RouteConfig { name: "r".into(), virtual_hosts, ..RouteConfig::default() };
     let ClusterDiscovery::Static(mut assignment) = cluster("c", &[to]).discovery else { unreachable!() };
     assignment.cluster_name = "c".into();

@@ -113,12 +113,12 @@ impl Setup {
         };
         let routes = RouteConfig {
             name: "inline".into(),
-            virtual_hosts: vec![VirtualHost {
+            virtual_hosts: vec![std::sync::Arc::new(VirtualHost {
                 name: "all".into(),
                 domains: vec!["*".into()],
                 routes: self.routes.clone(),
                 ..VirtualHost::default()
-            }],
+            })],
             ..RouteConfig::default()
         };
         let mut hcm = self.hcm.clone();

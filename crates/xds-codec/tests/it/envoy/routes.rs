@@ -59,7 +59,7 @@ pub fn route_config(name: &str, routes: Vec<Route>) -> RouteConfig {
     };
     RouteConfig {
         name: name.into(),
-        virtual_hosts: vec![host],
+        virtual_hosts: vec![std::sync::Arc::new(host)],
         ignore_port_in_host_matching: true,
         headers: edits(),
         most_specific_header_mutations_wins: true,

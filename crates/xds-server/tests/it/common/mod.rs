@@ -117,7 +117,7 @@ pub fn routes(name: &str, action: RouteAction) -> Resource {
     };
     Resource::Route(Arc::new(RouteConfig {
         name: name.into(),
-        virtual_hosts: vec![host],
+        virtual_hosts: vec![Arc::new(host)],
         ..Default::default()
     }))
 }
