@@ -36,7 +36,7 @@ impl Clients {
     ///
     /// # Errors
     /// No thread, no runtime.
-    pub fn start(count: usize, port: u16) -> anyhow::Result<Clients> {
+    pub fn start(count: usize, routes: usize, port: u16) -> anyhow::Result<Clients> {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let clients = Clients { seen: seen.clone(), count };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -46,7 +46,7 @@ impl Clients {
                 for client in 0..count {
                     let seen = seen.clone();
                     all.spawn(async move {
-                        if let Err(error) = run(client, port, &seen).await {
+                        if let Err(error) = run(client, routes, port, &seen).await {
                             note(&seen, |seen| seen.failed = Some(format!("{error:#}")));
                         }
                     });
@@ -120,7 +120,7 @@ fn note(seen: &Mutex<Seen>, what: impl FnOnce(&mut Seen)) {
     }
 }
 
-async fn run(client: usize, port: u16, seen: &Mutex<Seen>) -> anyhow::Result<()> {
+async fn run(client: usize, routes: usize, port: u16, seen: &Mutex<Seen>) -> anyhow::Result<()> {
     let channel = Endpoint::new(format!("http://{}", loopback(port)))?.connect().await?;
     let mut service = tonic::client::Grpc::new(channel).max_decoding_message_size(64 << 20);
     service.ready().await?;
@@ -133,7 +133,7 @@ async fn run(client: usize, port: u16, seen: &Mutex<Seen>) -> anyhow::Result<()>
     requests
         .send(Request { node: Some(Node { id }), ..Request::new(CLUSTERS, Vec::new(), String::new()) })?;
     requests.send(Request::new(LISTENERS, Vec::new(), String::new()))?;
-    requests.send(Request::new(ROUTES, mesh::routes(), String::new()))?;
+    requests.send(Request::new(ROUTES, mesh::routes(routes), String::new()))?;
     let codec = ProstCodec::<Request, Response>::default();
     let outgoing = tonic::Request::new(UnboundedReceiverStream::new(outgoing));
     let method = http::uri::PathAndQuery::from_static(METHOD);

@@ -7,8 +7,6 @@ use anyhow::Context as _;
 
 /// Services in one namespace.
 const NAMESPACE: usize = 100;
-/// Services are spread over so many ports, so over so many route configurations.
-const PORTS: usize = 20;
 const PODS: usize = 5;
 
 /// The folder that a control plane reads.
@@ -18,6 +16,8 @@ pub struct Mesh {
     /// Files are made here and moved there, so that nobody reads half of one.
     aside: PathBuf,
     pub services: usize,
+    /// Services are spread over so many ports, so over so many route configurations.
+    ports: usize,
 }
 
 impl Mesh {
@@ -25,12 +25,13 @@ impl Mesh {
     ///
     /// # Errors
     /// The disk says no.
-    pub fn write(folder: &Path, services: usize) -> anyhow::Result<Mesh> {
-        let mesh = Mesh { folder: folder.join("config"), aside: folder.join("aside"), services };
+    pub fn write(folder: &Path, services: usize, ports: usize) -> anyhow::Result<Mesh> {
+        let (config, aside) = (folder.join("config"), folder.join("aside"));
+        let mesh = Mesh { folder: config, aside, services, ports };
         std::fs::create_dir_all(&mesh.folder)?;
         std::fs::create_dir_all(&mesh.aside)?;
         for service in 0..services {
-            mesh.put(&format!("service-{service}"), &document(service, 0))?;
+            mesh.put(&format!("service-{service}"), &mesh.document(service, 0))?;
         }
         Ok(mesh)
     }
@@ -44,7 +45,7 @@ impl Mesh {
     /// # Errors
     /// The disk says no.
     pub fn replace_pod(&self, service: usize, generation: usize) -> anyhow::Result<()> {
-        self.put(&format!("service-{service}"), &document(service, generation))
+        self.put(&format!("service-{service}"), &self.document(service, generation))
     }
 
     /// A VirtualService gives a service another timeout.
@@ -62,6 +63,32 @@ impl Mesh {
         self.put(&format!("route-{service}"), &text)
     }
 
+    fn document(&self, service: usize, generation: usize) -> String {
+        let (name, namespace, port) = (name(service), namespace(service), 8000 + service % self.ports);
+        let mut text = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
+             spec: {{clusterIP: 10.{}.{}.{}, selector: {{app: {name}}}, ports: [{{name: http, port: {port}}}]}}\n",
+            96 + service / 65_536,
+            service / 256 % 256,
+            service % 256
+        );
+        for pod in 0..PODS {
+            let number = service * PODS + pod;
+            // The first pod's address is another one in each generation.
+            let block = if pod == 0 { 32 + generation % 64 } else { 16 };
+            let (high, middle, low) = (block + number / 65_536, number / 256 % 256, number % 256);
+            let _ = write!(
+                text,
+                "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}-{pod}, namespace: {namespace}, \
+             labels: {{app: {name}, security.istio.io/tlsMode: istio}}}}\n\
+                 spec: {{serviceAccountName: {name}, containers: [{{name: main, ports: [{{containerPort: {port}}}]}}]}}\n\
+                 status: {{podIP: 10.{high}.{middle}.{low}, phase: Running, \
+                 conditions: [{{type: Ready, status: \"True\"}}]}}\n",
+            );
+        }
+        text
+    }
+
     fn put(&self, name: &str, text: &str) -> anyhow::Result<()> {
         let (made, there) = (self.aside.join(name), self.folder.join(format!("{name}.yaml")));
         std::fs::write(&made, text).with_context(|| made.display().to_string())?;
@@ -70,8 +97,8 @@ impl Mesh {
 }
 
 /// Route configurations that a sidecar asks for.
-pub fn routes() -> Vec<String> {
-    (0..PORTS).map(|port| (8000 + port).to_string()).collect()
+pub fn routes(ports: usize) -> Vec<String> {
+    (0..ports).map(|port| (8000 + port).to_string()).collect()
 }
 
 fn name(service: usize) -> String {
@@ -80,30 +107,4 @@ fn name(service: usize) -> String {
 
 fn namespace(service: usize) -> String {
     format!("part-{}", service / NAMESPACE)
-}
-
-fn document(service: usize, generation: usize) -> String {
-    let (name, namespace, port) = (name(service), namespace(service), 8000 + service % PORTS);
-    let mut text = format!(
-        "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\n\
-         spec: {{clusterIP: 10.{}.{}.{}, selector: {{app: {name}}}, ports: [{{name: http, port: {port}}}]}}\n",
-        96 + service / 65_536,
-        service / 256 % 256,
-        service % 256
-    );
-    for pod in 0..PODS {
-        let number = service * PODS + pod;
-        // The first pod's address is another one in each generation.
-        let block = if pod == 0 { 32 + generation % 64 } else { 16 };
-        let (high, middle, low) = (block + number / 65_536, number / 256 % 256, number % 256);
-        let _ = write!(
-            text,
-            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}-{pod}, namespace: {namespace}, \
-             labels: {{app: {name}, security.istio.io/tlsMode: istio}}}}\n\
-             spec: {{serviceAccountName: {name}, containers: [{{name: main, ports: [{{containerPort: {port}}}]}}]}}\n\
-             status: {{podIP: 10.{high}.{middle}.{low}, phase: Running, \
-             conditions: [{{type: Ready, status: \"True\"}}]}}\n",
-        );
-    }
-    text
 }

@@ -33,6 +33,9 @@ pub struct Args {
     /// Proxies that are connected
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     clients: usize,
+    /// Ports that the services are spread over: each is a route configuration of its own
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    ports: u16,
     /// Changes of each kind
     #[arg(long, value_name = "N", default_value_t = 20)]
     changes: usize,
@@ -88,7 +91,7 @@ pub fn run(args: &Args, output: Output) -> anyhow::Result<()> {
 
 fn measure(lateen: &Path, cores: Cores, services: usize, args: &Args) -> anyhow::Result<Size> {
     let folder = tempfile::Builder::new().prefix("lateen-scale-").tempdir()?;
-    let mesh = Mesh::write(folder.path(), services)?;
+    let mesh = Mesh::write(folder.path(), services, args.ports.into())?;
     let (xds, secure, pages) = (free_port()?, free_port()?, free_port()?);
     let (config, authority) = (mesh.folder().display().to_string(), folder.path().join("ca"));
     let ports = [xds.to_string(), secure.to_string(), pages.to_string()];
@@ -114,12 +117,12 @@ fn measure(lateen: &Path, cores: Cores, services: usize, args: &Args) -> anyhow:
     )?;
     control.wait_listening(loopback(xds), LIMIT)?;
     // One client first: what all of them share is then there.
-    let one = Clients::start(1, xds)?;
+    let one = Clients::start(1, args.ports.into(), xds)?;
     one.settle(Duration::from_secs(1), LIMIT)?;
     let ready = started.elapsed().as_secs_f64() - 1.0;
     let alone = control.memory()?;
     let begun = Instant::now();
-    let clients = Clients::start(args.clients, xds)?;
+    let clients = Clients::start(args.clients, args.ports.into(), xds)?;
     let resources = clients.settle(Duration::from_secs(1), LIMIT)?;
     let served = begun.elapsed().as_secs_f64() - 1.0;
     let all = control.memory()?;
