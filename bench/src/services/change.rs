@@ -144,7 +144,8 @@ impl World {
 
     /// The first service answers 418 from now on, the others are as before.
     fn changed(&self) -> anyhow::Result<RouteConfig> {
-        let action = ir::RouteAction::Direct(ir::route::DirectResponse { status: 418, body: "".into() });
+        let action =
+            ir::RouteAction::Direct(ir::route::DirectResponse { status: 418, body: "".into(), format: None });
         let mut routes = self.routes.clone();
         let host = routes.virtual_hosts.first_mut().context("no virtual host")?;
         Arc::make_mut(host).routes.first_mut().context("no route")?.action = action;

@@ -13,7 +13,6 @@ pub mod fault;
 pub mod follow;
 pub mod grpc;
 pub mod hash;
-pub mod headers;
 pub mod health_check;
 pub mod jwt;
 pub mod matcher;

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use ir::FilterOverrides;
+use ir::overrides::RbacOverride;
 use ir::route::{HostRewrite, RouteAction};
 
 use crate::cors::Cors;
 use crate::fault::Fault;
-use crate::rate_limit::Bucket;
+use crate::rate_limit::RateLimit;
+use crate::rbac::Rbac;
 use crate::redirect::Target;
 use crate::rewrite::Rewrite;
 use crate::{Problem, Request};
@@ -19,18 +21,29 @@ pub struct Overrides {
     pub fault: Option<Fault>,
     pub cors: Option<Cors>,
     pub local_rate_limit: Option<Arc<RateLimit>>,
+    pub rbac: Option<RbacRules>,
 }
 
-/// A rate limit with the tokens that are left.
-#[derive(Debug)]
-pub struct RateLimit {
-    pub config: ir::LocalRateLimit,
-    pub bucket: Option<Bucket>,
+/// Rules that are enforced, and rules that are only counted; without any the filter is off.
+#[derive(Debug, Default)]
+pub struct RbacRules {
+    pub enforced: Option<Rbac>,
+    pub shadow: Option<Rbac>,
 }
 
-impl RateLimit {
-    pub fn new(config: &ir::LocalRateLimit) -> Self {
-        RateLimit { bucket: config.bucket.as_ref().map(Bucket::new), config: config.clone() }
+impl RbacRules {
+    /// Compiles the rules of a filter.
+    ///
+    /// # Errors
+    /// What cannot be compiled, by field.
+    pub fn compile(it: &ir::RbacFilter) -> Result<Self, Problem> {
+        let compile = |rules: &Option<ir::Rbac>, field: &'static str| {
+            rules.as_ref().map(Rbac::compile).transpose().map_err(|p| p.inside(field))
+        };
+        Ok(RbacRules {
+            enforced: compile(&it.rules, "rules")?,
+            shadow: compile(&it.shadow_rules, "shadow_rules")?,
+        })
     }
 }
 
@@ -46,11 +59,17 @@ impl Overrides {
         let inside =
             |name: &'static str| move |p: Problem| p.inside(format!("typed_per_filter_config[{name:?}]"));
         let fault = config.fault.as_deref().map(Fault::compile).transpose();
+        let limit = config.local_rate_limit.as_deref().map(RateLimit::compile).transpose();
         let cors = config.cors.as_deref().map(Cors::compile).transpose();
+        let rbac = config.rbac.as_deref().map(|it| match it {
+            RbacOverride::Disabled => Ok(RbacRules::default()),
+            RbacOverride::Rules(it) => RbacRules::compile(it).map_err(|p| p.inside("rbac")),
+        });
         Ok(Some(Box::new(Overrides {
+            rbac: rbac.transpose().map_err(inside("envoy.filters.http.rbac"))?,
             fault: fault.map_err(inside("envoy.filters.http.fault"))?,
             cors: cors.map_err(inside("envoy.filters.http.cors"))?,
-            local_rate_limit: config.local_rate_limit.as_deref().map(|it| Arc::new(RateLimit::new(it))),
+            local_rate_limit: limit.map_err(inside("envoy.filters.http.local_ratelimit"))?.map(Arc::new),
             config: config.clone(),
         })))
     }

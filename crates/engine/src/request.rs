@@ -68,6 +68,29 @@ pub fn query_parameter<'a>(path: &'a [u8], name: &str) -> Option<&'a [u8]> {
     })
 }
 
+/// `%20` and the like as the bytes that they stand for; what is no such thing stays.
+pub fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.contains(&b'%') {
+        return Cow::Borrowed(text);
+    }
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16)).map(|it| it as u8);
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        match (first, digit(tail.first()), digit(tail.get(1))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(high * 16 + low);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            _ => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// A path whose query lacks some parameters and has others, these at the end.
 pub fn with_query<S: AsRef<str>>(path: &[u8], set: &[(S, S)], remove: &[S]) -> Vec<u8> {
     let gone = |pair: &[u8]| {
@@ -175,6 +198,7 @@ mod tests {
         assert_eq!(query_parameter(b"/", "c"), None);
         assert_eq!(with_query(b"/p?a=1&b=2&c", &[("b", "9"), ("d", "4")], &["c"]), b"/p?a=1&b=9&d=4");
         assert_eq!(with_query(b"/p?a=1", &[], &["a"]), b"/p");
+        assert_eq!(&*percent_decoded(b"a%20b%2g%4"), b"a b%2g%4");
         for (authority, host) in [("a:80", "a"), ("a", "a"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]")] {
             assert_eq!(host_of(authority.as_bytes()), host.as_bytes());
         }

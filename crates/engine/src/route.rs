@@ -14,7 +14,7 @@ use stdx::Str;
 
 use crate::overrides::{Action, Overrides};
 use crate::request::{cookie, host_of, path_only, query_parameter, value};
-use crate::{Dice, Problem, Request, dice, matcher, regex::Regex, retry};
+use crate::{Dice, Problem, Request, dice, matcher, rate_limit, regex::Regex, retry};
 
 use hosts::HostTable;
 use paths::PathTable;
@@ -37,6 +37,7 @@ struct Vhost {
     overrides: Option<Box<Overrides>>,
     paths: PathTable,
     routes: Box<[Conditions]>,
+    rate_limits: Box<[rate_limit::Limit]>,
 }
 
 /// What a route asks for besides a literal path.
@@ -55,10 +56,12 @@ struct Conditions {
     overrides: Option<Box<Overrides>>,
     /// As the weighted clusters; empty: none of them has any.
     weighted: Box<[Option<Box<Overrides>>]>,
+    rate_limits: Box<[rate_limit::Limit]>,
 }
 
+/// A compiled [`QueryMatcher`].
 #[derive(Debug)]
-struct Query {
+pub struct Query {
     name: Str,
     /// `Err`: there or not, with any value.
     wanted: Result<matcher::Text, bool>,
@@ -162,6 +165,12 @@ impl RouteTable {
         levels.into_iter().chain([self.overrides.as_deref()]).flatten()
     }
 
+    /// What rate limits count a request by: of its route, and of its virtual host.
+    pub fn rate_limits(&self, vhost: usize, route: usize) -> [&[rate_limit::Limit]; 2] {
+        let of_vhost = &self.vhosts[vhost];
+        [&of_vhost.routes[route].rate_limits, &of_vhost.rate_limits]
+    }
+
     /// The configuration this was compiled from.
     pub fn config(&self) -> &Arc<ir::RouteConfig> {
         &self.config
@@ -249,7 +258,8 @@ impl Vhost {
         let routes = vhost.routes.iter().enumerate().map(compile).collect::<Result<_, _>>()?;
         let overrides = Overrides::compile(&vhost.filters)?;
         let retry = retry::Conditions::compile(vhost.retry.as_ref()).map_err(|p| p.inside("retry_policy"))?;
-        Ok(Vhost { retry, overrides, paths: PathTable::compile(&vhost.routes), routes })
+        let rate_limits = rate_limit::compile(&vhost.rate_limits)?;
+        Ok(Vhost { retry, overrides, paths: PathTable::compile(&vhost.routes), routes, rate_limits })
     }
 }
 
@@ -261,6 +271,8 @@ impl Conditions {
         if let ir::RouteAction::Forward(forward) = &route.action {
             compiled.retry = retry::Conditions::compile(forward.retry.as_ref())
                 .map_err(|p| p.inside("route.retry_policy"))?;
+            compiled.rate_limits =
+                rate_limit::compile(&forward.rate_limits).map_err(|p| p.inside("route"))?;
         }
         if let ir::RouteAction::Forward(Forward { clusters: RouteClusters::Weighted(all), .. }) =
             &route.action
@@ -287,14 +299,6 @@ impl Conditions {
             }
             _ => None,
         };
-        let query = |(i, q): (usize, &QueryMatcher)| {
-            let wanted = match &q.matches {
-                QueryMatch::Present(present) => Err(*present),
-                QueryMatch::Value(text) => Ok(matcher::Text::compile(text)
-                    .map_err(|p| p.inside(format!("query_parameters[{i}].string_match")))?),
-            };
-            Ok(Query { name: q.name.clone(), wanted })
-        };
         let cookie = |(i, c): (usize, &CookieMatcher)| {
             let value = matcher::Text::compile(&c.value);
             let value = value.map_err(|p| p.inside(format!("cookies[{i}].string_match")))?;
@@ -304,7 +308,7 @@ impl Conditions {
             regex,
             folded,
             headers: matcher::headers(&route.headers, "headers")?,
-            query: route.query.iter().enumerate().map(query).collect::<Result<_, Problem>>()?,
+            query: queries(&route.query)?,
             cookies: route.cookies.iter().enumerate().map(cookie).collect::<Result<_, Problem>>()?,
             grpc: route.grpc,
             fraction: route.runtime_fraction,
@@ -312,6 +316,7 @@ impl Conditions {
             retry: None,
             overrides: None,
             weighted: Box::default(),
+            rate_limits: Box::default(),
         })
     }
 
@@ -326,8 +331,25 @@ impl Conditions {
     }
 }
 
+/// Compiles conditions on query parameters.
+///
+/// # Errors
+/// An expression that is not RE2's, by field.
+pub fn queries(all: &[QueryMatcher]) -> Result<Box<[Query]>, Problem> {
+    let query = |(i, q): (usize, &QueryMatcher)| {
+        let wanted = match &q.matches {
+            QueryMatch::Present(present) => Err(*present),
+            QueryMatch::Value(text) => Ok(matcher::Text::compile(text)
+                .map_err(|p| p.inside(format!("query_parameters[{i}].string_match")))?),
+        };
+        Ok(Query { name: q.name.clone(), wanted })
+    };
+    all.iter().enumerate().map(query).collect()
+}
+
 impl Query {
-    fn matches(&self, path: &[u8]) -> bool {
+    /// Whether a path with its query has what is asked for.
+    pub fn matches(&self, path: &[u8]) -> bool {
         let found = query_parameter(path, &self.name);
         match &self.wanted {
             Ok(text) => found.is_some_and(|value| text.matches(value)),

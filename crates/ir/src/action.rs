@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use stdx::Str;
 
+use crate::access_log::LogFormat;
 use crate::bootstrap::Json;
 use crate::header::HeaderEdits;
 use crate::overrides::FilterOverrides;
+use crate::rate_limit::RouteRateLimit;
 use crate::{Fraction, HashPolicy, RetryPolicy};
 
 /// What is done with a request that matched.
@@ -53,6 +55,8 @@ pub struct Forward {
     pub internal_redirect: Option<Box<InternalRedirect>>,
     /// 404, 500 or 503: what is answered where the cluster does not exist.
     pub cluster_not_found_status: u16,
+    /// What rate limits count the request by.
+    pub rate_limits: Box<[RouteRateLimit]>,
 }
 
 impl Forward {
@@ -75,6 +79,7 @@ impl Forward {
             mirrors: Vec::new(),
             internal_redirect: None,
             cluster_not_found_status: 503,
+            rate_limits: Box::default(),
         }
     }
 }
@@ -239,10 +244,20 @@ impl Default for InternalRedirect {
 }
 
 /// A response that the proxy gives itself.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DirectResponse {
     pub status: u16,
     pub body: Str,
+    /// `body_format`.
+    pub format: Option<Box<BodyFormat>>,
+}
+
+/// What becomes of the body of an answer of our own, which is `%LOCAL_REPLY_BODY%` to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BodyFormat {
+    pub format: LogFormat,
+    /// `None`: `text/plain`, and of JSON `application/json`.
+    pub content_type: Option<Str>,
 }
 
 /// `envoy.config.route.v3.RedirectAction`.

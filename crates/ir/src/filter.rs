@@ -47,6 +47,29 @@ pub enum HttpFilter {
     HealthCheck(Box<HealthCheckFilter>),
 }
 
+impl HttpFilter {
+    /// The name of its extension, by which routes configure it.
+    pub fn own_name(&self) -> &'static str {
+        match self {
+            HttpFilter::Rbac(_) => "envoy.filters.http.rbac",
+            HttpFilter::Fault(_) => "envoy.filters.http.fault",
+            HttpFilter::UpstreamAlpn { .. } => "envoy.filters.http.set_filter_state",
+            HttpFilter::IstioAlpn { .. } => "istio.alpn",
+            HttpFilter::IstioStats { .. } => "istio.stats",
+            HttpFilter::PeerMetadata => "envoy.filters.http.peer_metadata",
+            HttpFilter::GrpcStats => "envoy.filters.http.grpc_stats",
+            HttpFilter::Cors => "envoy.filters.http.cors",
+            HttpFilter::JwtAuthn(_) => "envoy.filters.http.jwt_authn",
+            HttpFilter::LocalRateLimit(_) => "envoy.filters.http.local_ratelimit",
+            HttpFilter::ExtAuthz(_) => "envoy.filters.http.ext_authz",
+            HttpFilter::HeaderMutation(_) => "envoy.filters.http.header_mutation",
+            HttpFilter::Compressor(_) => "envoy.filters.http.compressor",
+            HttpFilter::Buffer { .. } => "envoy.filters.http.buffer",
+            HttpFilter::HealthCheck(_) => "envoy.filters.http.health_check",
+        }
+    }
+}
+
 /// Rules that are enforced, and rules that are only counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RbacFilter {

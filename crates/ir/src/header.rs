@@ -18,12 +18,12 @@ impl HeaderEdits {
     }
 }
 
-/// A header to write. Values are literal: Envoy's `%COMMAND%` operators are refused, save `%%`.
+/// A header to write.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HeaderValue {
     /// Lower case.
     pub name: Str,
-    pub value: Str,
+    pub value: HeaderText,
     pub action: AppendAction,
 }
 
@@ -35,4 +35,48 @@ pub enum AppendAction {
     AddIfAbsent,
     OverwriteIfExistsOrAdd,
     OverwriteIfExists,
+}
+
+/// The value of a header to write.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HeaderText {
+    /// As it stands.
+    Literal(Str),
+    /// With at least one of Envoy's `%COMMAND%` operators; `%%` is a percent sign. See
+    /// <https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/advanced/substitution_formatter>.
+    Format {
+        text: Str,
+        /// A value that turns out empty is written; else the header is left out.
+        keep_empty: bool,
+    },
+}
+
+impl HeaderText {
+    /// What Envoy reads: a format, if there is an operator in it.
+    pub fn read(text: Str, keep_empty: bool) -> Self {
+        if !text.contains('%') {
+            return HeaderText::Literal(text);
+        }
+        match text.replace("%%", "").contains('%') {
+            true => HeaderText::Format { text, keep_empty },
+            false => HeaderText::Literal(text.replace("%%", "%").into()),
+        }
+    }
+
+    pub fn is_format(&self) -> bool {
+        matches!(self, HeaderText::Format { .. })
+    }
+}
+
+impl std::fmt::Display for HeaderText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (HeaderText::Literal(text) | HeaderText::Format { text, .. }) = self;
+        f.write_str(text)
+    }
+}
+
+impl<T: Into<Str>> From<T> for HeaderText {
+    fn from(text: T) -> Self {
+        HeaderText::Literal(text.into())
+    }
 }

@@ -1,5 +1,6 @@
 //! The HTTP connection manager.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub struct HttpConnectionManager {
     pub routes: RouteSource,
     /// In order. The router is implied and comes last.
     pub http_filters: Vec<HttpFilter>,
+    /// Of filters, by their places, what is not as usual.
+    pub filter_marks: BTreeMap<usize, FilterMark>,
     pub access_log: Vec<AccessLog>,
     /// Protocols that `Upgrade` may ask for, lower case (`websocket`).
     pub upgrades: Vec<Str>,
@@ -65,6 +68,15 @@ pub struct HttpConnectionManager {
     pub accept_http_10: bool,
 }
 
+/// What an HTTP filter has besides its configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FilterMark {
+    /// Where it is not [`HttpFilter::own_name`]: routes switch it by this one.
+    pub name: Option<Str>,
+    /// Off, where no route switches it on.
+    pub disabled: bool,
+}
+
 impl Default for HttpConnectionManager {
     /// Envoy's defaults.
     fn default() -> Self {
@@ -73,6 +85,7 @@ impl Default for HttpConnectionManager {
             codec: CodecType::Auto,
             routes: RouteSource::Rds(Str::default()),
             http_filters: Vec::new(),
+            filter_marks: BTreeMap::new(),
             access_log: Vec::new(),
             upgrades: Vec::new(),
             use_remote_address: false,

@@ -1,11 +1,15 @@
 //! What filters do for one route, virtual host, route configuration or weighted cluster.
 
+use std::collections::BTreeSet;
+
+use stdx::Str;
+
 use crate::buffer::BufferOverride;
 use crate::compressor::CompressorOverride;
 use crate::ext_authz::ExtAuthzOverride;
 use crate::header_mutation::HeaderMutation;
 use crate::jwt::JwtOverride;
-use crate::{CorsPolicy, Fault, LocalRateLimit};
+use crate::{CorsPolicy, Fault, LocalRateLimit, RbacFilter};
 
 /// `typed_per_filter_config`, by the filter's own name. The most specific level that says something
 /// about a filter is the one that counts; header mutations add up.
@@ -19,6 +23,16 @@ pub struct FilterOverrides {
     pub header_mutation: Option<Box<HeaderMutation>>,
     pub buffer: Option<BufferOverride>,
     pub compressor: Option<CompressorOverride>,
+    pub rbac: Option<Box<RbacOverride>>,
+    /// `FilterConfig.disabled`: filters, by their names, that are off. One that is configured is on.
+    pub off: BTreeSet<Str>,
+}
+
+/// `envoy.extensions.filters.http.rbac.v3.RBACPerRoute`: what the filter does in place of its own rules.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RbacOverride {
+    Disabled,
+    Rules(RbacFilter),
 }
 
 impl FilterOverrides {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use stdx::Str;
 
-use crate::Fraction;
 use crate::header::HeaderValue;
+use crate::route::QueryMatcher;
+use crate::{Fraction, HeaderMatcher};
 
 /// `envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +30,85 @@ pub struct LocalRateLimit {
     pub x_ratelimit_headers: bool,
     /// gRPC gets RESOURCE_EXHAUSTED for UNAVAILABLE.
     pub as_resource_exhausted: bool,
+    /// Buckets of requests with these descriptors.
+    pub descriptors: Vec<RateLimitDescriptor>,
+    /// Actions in place of those of the routes.
+    pub rate_limits: Vec<RouteRateLimit>,
+    /// Of the routes' actions those of this stage count.
+    pub stage: u32,
+    pub vhost_rate_limits: VhostRateLimits,
+    /// A request with a descriptor takes a token from `bucket`, too.
+    pub always_consume_default: bool,
+}
+
+/// `envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RateLimitDescriptor {
+    /// Keys and values, in the order of the actions that make them.
+    pub entries: Vec<(Str, Str)>,
+    pub bucket: TokenBucket,
+}
+
+/// Whether a virtual host's actions count beside those of its route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum VhostRateLimits {
+    /// Where the route has none.
+    #[default]
+    Override,
+    Include,
+    Ignore,
+}
+
+/// `envoy.config.route.v3.RateLimit`: actions that make one descriptor of a request, or none if one of them
+/// has nothing to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RouteRateLimit {
+    /// 0 to 10.
+    pub stage: u32,
+    pub actions: Vec<Action>,
+}
+
+/// `envoy.config.route.v3.RateLimit.Action`: one entry of a descriptor.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// `source_cluster`: our own `--service-cluster`.
+    SourceCluster,
+    /// `destination_cluster`: the route's cluster.
+    DestinationCluster,
+    /// `remote_address`: the client as believed from `x-forwarded-for`.
+    RemoteAddress,
+    /// `masked_remote_address`: so many bits of it.
+    MaskedRemoteAddress {
+        v4: u8,
+        v6: u8,
+    },
+    GenericKey {
+        key: Str,
+        value: Str,
+    },
+    RequestHeader {
+        name: Str,
+        key: Str,
+        skip_if_absent: bool,
+    },
+    QueryParameter {
+        name: Str,
+        key: Str,
+        skip_if_absent: bool,
+    },
+    /// If all match, or not all where that is not expected.
+    HeaderValueMatch {
+        key: Str,
+        value: Str,
+        expect: bool,
+        headers: Vec<HeaderMatcher>,
+    },
+    QueryParameterValueMatch {
+        key: Str,
+        value: Str,
+        expect: bool,
+        parameters: Vec<QueryMatcher>,
+    },
 }
 
 /// `envoy.type.v3.TokenBucket`.

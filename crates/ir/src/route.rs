@@ -6,13 +6,14 @@ use model::Origin;
 use stdx::{Digest, Str, digest};
 
 use crate::overrides::FilterOverrides;
+use crate::rate_limit::RouteRateLimit;
 use crate::{Fraction, HeaderMatcher, RetryPolicy, StringMatcher};
 
 pub use crate::action::{
-    DirectResponse, Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror, MirrorCluster,
-    Redirect, RegexRewrite, RouteAction, RouteClusters, RoutingPriority, WeightedCluster,
+    BodyFormat, DirectResponse, Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror,
+    MirrorCluster, Redirect, RegexRewrite, RouteAction, RouteClusters, RoutingPriority, WeightedCluster,
 };
-pub use crate::header::{AppendAction, HeaderEdits, HeaderValue};
+pub use crate::header::{AppendAction, HeaderEdits, HeaderText, HeaderValue};
 
 /// `envoy.config.route.v3.RouteConfiguration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -79,6 +80,8 @@ pub struct VirtualHost {
     /// Bytes of a request that are kept for a retry, a mirror or a redirect. `None`: our own limit.
     pub request_body_buffer_limit: Option<u64>,
     pub headers: HeaderEdits,
+    /// What rate limits count requests by, where their route does not say.
+    pub rate_limits: Box<[RouteRateLimit]>,
     pub filters: FilterOverrides,
     pub origin: Option<Origin>,
 }

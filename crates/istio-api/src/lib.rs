@@ -9,6 +9,7 @@ pub mod access_log;
 pub mod codes;
 pub mod document;
 pub mod extensions;
+pub mod header_value;
 pub mod k8s;
 mod kinds;
 pub mod mesh;

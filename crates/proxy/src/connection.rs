@@ -15,8 +15,9 @@ use ir::listener::TransportProtocol;
 use net::Io;
 use stdx::Str;
 
-use crate::access_log::{self, AccessLog, Entry, Flag, NoHeaders, Record};
+use crate::access_log::{self, AccessLog, Flag, Record};
 use crate::config::snapshot::{Chain, Listener, NetworkFilter, Terminal};
+use crate::format::{Entry, NoHeaders};
 use crate::protocol::{self, Http, Sniffed};
 use crate::telemetry::ListenerStats;
 use crate::worker::Worker;
@@ -181,12 +182,12 @@ fn authorize(worker: &Worker, chain: &Chain, info: &ConnInfo) -> Result<(), Str>
         };
         let stats = worker.stats.tcp(&filter.stat_prefix);
         let decide = |rules: &engine::rbac::Rbac| rules.decide(&peer, None::<&engine::request::PlainRequest>);
-        match filter.shadow.as_ref().map(decide) {
+        match filter.rules.shadow.as_ref().map(decide) {
             Some(engine::rbac::Verdict::Allowed) => stats.rbac_shadow_allowed.inc(),
             Some(engine::rbac::Verdict::Denied { .. }) => stats.rbac_shadow_denied.inc(),
             None => {}
         }
-        let Some(rules) = &filter.rules else { continue };
+        let Some(rules) = &filter.rules.enforced else { continue };
         match decide(rules) {
             engine::rbac::Verdict::Allowed => stats.rbac_allowed.inc(),
             engine::rbac::Verdict::Denied { policy } => {

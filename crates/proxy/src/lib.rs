@@ -16,6 +16,7 @@ pub mod admin;
 pub mod balance;
 pub mod config;
 pub mod connection;
+pub mod format;
 pub mod hosts;
 pub mod http;
 mod listener;

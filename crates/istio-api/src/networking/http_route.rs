@@ -168,15 +168,15 @@ fn read(fields: Fields<'_>) -> HttpRoute {
     route
 }
 
-/// Operators of Envoy's (`%REQ(x)%`) are not evaluated: a header with one is not written.
+/// A header with an operator that Envoy does not have is not written.
 fn read_headers(fields: &Fields<'_>) -> Option<Headers> {
     for side in ["request", "response"] {
         for operation in ["set", "add"] {
             let item = fields.get("headers").and_then(|item| item.field(side));
             let values = item.and_then(|item| item.field(operation)).map(|item| item.entries());
             for (_, item) in values.unwrap_or_default() {
-                if item.text().replace("%%", "").contains('%') {
-                    item.no_effect_as("an operator in a header's value: the header is not written, it");
+                if crate::header_value::problem(item.text()).is_some() {
+                    item.no_effect_as("an operator that Envoy does not have: the header is not written, it");
                 }
             }
         }

@@ -35,7 +35,7 @@ fn operation_name(name: &str, authority: bool) -> Verdict {
 /// A value in Envoy's form: `%COMMAND%` and `%COMMAND(ARGUMENTS)%` stand for something, `%%` for a
 /// percent sign. Which commands there are is not judged. See
 /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers>.
-pub(super) fn value(text: &str) -> Verdict {
+pub(crate) fn value(text: &str) -> Verdict {
     if text.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
         return Err("a header's value must not have control characters".into());
     }

@@ -11,7 +11,7 @@ mod envoy_filter;
 mod extensions;
 mod gateway;
 mod header;
-mod headers;
+pub(crate) mod headers;
 mod http_action;
 mod http_route;
 mod locality;

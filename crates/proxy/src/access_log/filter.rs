@@ -5,7 +5,8 @@ use engine::matcher::Header;
 use ir::Fraction;
 use ir::access_log::{AccessLogFilter, Comparison, LogType};
 
-use super::{Entry, Flags};
+use super::Flags;
+use crate::format::Entry;
 
 /// A compiled [`AccessLogFilter`].
 #[derive(Debug)]

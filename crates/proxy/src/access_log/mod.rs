@@ -1,24 +1,18 @@
 //! Access logs: what happened to a request or connection, in Envoy's format language.
 
 mod filter;
-pub mod format;
-mod json;
-mod operator;
 pub mod record;
 pub mod sink;
-pub mod time;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use ir::access_log::AccessLogSink;
 
 pub use filter::LogFilter;
-pub use format::{Format, Template};
 pub use record::{Flag, Flags, Record};
 pub use sink::{LogBuffers, LogReopener, LogWriter};
 
-use crate::connection::ConnInfo;
+use crate::format::{Entry, Format};
 
 /// One compiled access log.
 #[derive(Debug)]
@@ -26,40 +20,6 @@ pub struct AccessLog {
     pub sink: AccessLogSink,
     pub format: Format,
     pub filter: LogFilter,
-}
-
-/// Header values at the time of logging.
-pub trait Headers {
-    /// The value of a request header or pseudo-header, by lower-case name.
-    fn request(&self, name: &str) -> Option<Cow<'_, [u8]>>;
-    fn response(&self, name: &str) -> Option<Cow<'_, [u8]>>;
-    fn trailer(&self, name: &str) -> Option<Cow<'_, [u8]>>;
-    /// The request as filters judge it.
-    fn head(&self) -> Option<&upstream::RequestHead> {
-        None
-    }
-}
-
-/// A connection without requests has no headers.
-pub struct NoHeaders;
-
-impl Headers for NoHeaders {
-    fn request(&self, _: &str) -> Option<Cow<'_, [u8]>> {
-        None
-    }
-    fn response(&self, _: &str) -> Option<Cow<'_, [u8]>> {
-        None
-    }
-    fn trailer(&self, _: &str) -> Option<Cow<'_, [u8]>> {
-        None
-    }
-}
-
-/// Everything an access log may say.
-pub struct Entry<'a> {
-    pub record: &'a Record,
-    pub conn: &'a ConnInfo,
-    pub headers: &'a dyn Headers,
 }
 
 /// Compiles the access logs of a listener, connection manager or TCP proxy.

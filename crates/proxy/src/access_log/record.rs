@@ -28,8 +28,6 @@ pub struct Record {
     pub kind: LogType,
     /// It was a health check, of the filter of this name.
     pub health_check: bool,
-    /// What filters left behind, by their names.
-    pub metadata: Option<Box<ir::Metadata>>,
     pub upstream_protocol: Option<&'static str>,
     pub upstream_tls: Option<Arc<TlsInfo>>,
     unique_id: OnceCell<[u8; 36]>,
@@ -67,7 +65,6 @@ impl Record {
             downstream_failure: None,
             kind: LogType::NotSet,
             health_check: false,
-            metadata: None,
             upstream_protocol: None,
             upstream_tls: None,
             unique_id: OnceCell::new(),

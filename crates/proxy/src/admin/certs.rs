@@ -7,7 +7,7 @@ use identity::{CertificateFacts, TRUST_BUNDLE};
 use serde_json::{Value, json};
 
 use super::{Answer, json_answer};
-use crate::access_log::time::TimeFormat;
+use crate::format::time::TimeFormat;
 use crate::proxy::State;
 
 pub fn answer(state: &State) -> Answer {

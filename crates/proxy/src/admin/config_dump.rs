@@ -360,6 +360,6 @@ fn unix(seconds: i64) -> SystemTime {
 
 fn timestamp(time: SystemTime) -> String {
     let mut out = Vec::new();
-    crate::access_log::time::TimeFormat::iso().write(time, &mut out);
+    crate::format::time::TimeFormat::iso().write(time, &mut out);
     String::from_utf8(out).unwrap_or_default()
 }

@@ -34,7 +34,7 @@ fn compile(config: &HealthCheck) -> Result<Check, Problem> {
         HealthChecker::Tcp(_) => (&[], ""),
     };
     // A check has no request and no client that could be spoken of.
-    if headers.iter().any(|header| header.value.replace("%%", "").contains('%')) {
+    if headers.iter().any(|header| header.value.is_format()) {
         return Err(Problem::new(field, "only literal values are supported"));
     }
     let rules = match &config.checker {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use engine::Problem;
 use engine::balance::EndpointSet;
 use engine::names::Answers;
-use engine::overrides::RateLimit;
-use engine::route::RouteTable;
+use engine::overrides::RbacRules;
+use engine::rate_limit::RateLimit;
 use identity::{ClientTls, SecretStore, ServerTls};
 use ir::cluster::ProxyProtocol;
 use ir::ext_authz::AuthzService;
@@ -23,12 +23,14 @@ use stdx::Str;
 use upstream::{Destination, Named};
 
 use super::refuse;
+use super::routes::{self, Routes};
 use super::snapshot::{
     AlpnOverride, Chain, Cluster, FaultFilter, Hcm, HttpFilter, Inspect, Listener, NetworkFilter,
-    ProxyProtocolFilter, RbacFilter, Tcp, Terminal, Transport, chain_name, transport_index,
+    ProxyProtocolFilter, RbacFilter, Switch, Tcp, Terminal, Transport, chain_name, transport_index,
 };
 use crate::access_log;
 use crate::balance::Balance;
+use crate::format::Values;
 use crate::http::filters::ext_authz::ExtAuthz;
 use crate::http::filters::health_check::HealthCheck;
 use crate::http::filters::jwt_authn::JwtAuthn;
@@ -133,24 +135,22 @@ fn chain(
 }
 
 fn rbac(it: &ir::RbacFilter) -> Result<RbacFilter, Problem> {
-    let compile = |rules: &Option<ir::Rbac>, field: &'static str| {
-        rules.as_ref().map(engine::rbac::Rbac::compile).transpose().map_err(|p| p.inside(field))
-    };
-    Ok(RbacFilter {
-        stat_prefix: it.stat_prefix.clone(),
-        rules: compile(&it.rules, "rules")?,
-        shadow: compile(&it.shadow_rules, "shadow_rules")?,
-    })
+    let rules = RbacRules::compile(it)?;
+    Ok(RbacFilter { stat_prefix: it.stat_prefix.clone(), rules, overridable: true })
 }
 
 fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Problem> {
     let mut filters = Vec::new();
+    let mut values = Values::default();
     let (mut istio_stats, mut peer_metadata) = (None::<Reporter>, false);
+    let mut switches: Vec<Switch> = Vec::new();
     for (i, filter) in config.http_filters.iter().enumerate() {
+        let mark = config.filter_marks.get(&i);
         match filter {
             ir::HttpFilter::Rbac(it) => {
                 let compiled = rbac(it).map_err(|p| p.inside(format!("http_filters[{i}]")))?;
-                filters.push(HttpFilter::Rbac(compiled));
+                let overridable = mark.is_none_or(|mark| mark.name.is_none());
+                filters.push(HttpFilter::Rbac(RbacFilter { overridable, ..compiled }));
             }
             ir::HttpFilter::Fault(it) => {
                 let default = engine::fault::Fault::compile(it);
@@ -159,9 +159,15 @@ fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Prob
             }
             ir::HttpFilter::Cors => filters.push(HttpFilter::Cors),
             ir::HttpFilter::LocalRateLimit(it) => {
-                filters.push(HttpFilter::LocalRateLimit(Arc::new(RateLimit::new(it))));
+                routes::rate_limit(&mut values, it).map_err(|p| p.inside(format!("http_filters[{i}]")))?;
+                let compiled = RateLimit::compile(it);
+                let compiled = compiled.map_err(|p| p.inside(format!("http_filters[{i}]")))?;
+                filters.push(HttpFilter::LocalRateLimit(Arc::new(compiled)));
             }
-            ir::HttpFilter::HeaderMutation(it) => filters.push(HttpFilter::HeaderMutation(it.clone())),
+            ir::HttpFilter::HeaderMutation(it) => {
+                values.add_mutations(it).map_err(|p| p.inside(format!("http_filters[{i}]")))?;
+                filters.push(HttpFilter::HeaderMutation(it.clone()));
+            }
             ir::HttpFilter::Buffer { max_request_bytes } => {
                 filters.push(HttpFilter::Buffer(*max_request_bytes));
             }
@@ -200,15 +206,23 @@ fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Prob
             // It changes nothing of what happens to a request.
             ir::HttpFilter::GrpcStats => {}
         }
+        if filters.len() > switches.len() {
+            let name = mark.and_then(|mark| mark.name.clone()).unwrap_or_else(|| filter.own_name().into());
+            switches.push(Switch { name, off: mark.is_some_and(|mark| mark.disabled) });
+        }
     }
+    let access_log = access_log::compile(&config.access_log)?;
     let inline_routes = match &config.routes {
-        RouteSource::Inline(routes) => Some(Arc::new(self::routes(routes)?)),
+        RouteSource::Inline(routes) => Some(Arc::new(Routes::compile(routes)?)),
         RouteSource::Rds(_) | RouteSource::RdsFrom(..) => None,
     };
     Ok(Hcm {
         encodes: filters.iter().any(HttpFilter::sees_responses),
         filters,
-        access_log: access_log::compile(&config.access_log)?,
+        some_off: switches.iter().any(|switch| switch.off),
+        switches,
+        access_log,
+        values,
         inline_routes,
         routes: config.routes.key().unwrap_or_default(),
         max_headers_kb: config.max_request_headers_kb.unwrap_or(60),
@@ -223,25 +237,6 @@ fn hcm(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Prob
 
 fn alpn(protocols: &[Str]) -> Arc<[Str]> {
     protocols.into()
-}
-
-/// Compiles a route configuration.
-///
-/// # Errors
-/// What cannot be compiled, by field.
-pub fn routes(config: &Arc<ir::RouteConfig>) -> Result<RouteTable, Problem> {
-    RouteTable::compile(config.clone())
-}
-
-/// As [`routes`], with what was compiled of the same virtual hosts before.
-///
-/// # Errors
-/// As [`routes`].
-pub fn routes_after(
-    config: &Arc<ir::RouteConfig>,
-    before: Option<&RouteTable>,
-) -> Result<RouteTable, Problem> {
-    RouteTable::compile_after(config.clone(), before)
 }
 
 /// Compiles a cluster's settings; endpoints come with [`with_endpoints`].

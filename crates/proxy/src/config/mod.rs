@@ -10,6 +10,7 @@ pub mod lazy;
 pub mod names;
 mod refuse;
 mod retire;
+pub mod routes;
 pub mod snapshot;
 pub mod source;
 mod store;
@@ -71,7 +72,7 @@ pub struct Config {
     pub clusters: Table<Kept<ir::Cluster>, Checked>,
     pub endpoints: Table<Kept<ir::LoadAssignment>, Membership>,
     pub listeners: Table<ir::Listener, snapshot::Listener>,
-    pub routes: Table<ir::RouteConfig, engine::route::RouteTable>,
+    pub routes: Table<ir::RouteConfig, routes::Routes>,
     /// Without its clusters and listeners, which are in the tables.
     pub bootstrap: Bootstrap,
     context: Arc<Context>,
@@ -237,7 +238,7 @@ impl Config {
                 compile::listener(value, secrets).map_err(|p| p.to_string())
             }),
             Resource::Route(value) => self.routes.put(name, &value, version, fixed, |value, before| {
-                compile::routes_after(value, before).map_err(|p| p.to_string())
+                routes::Routes::compile_after(value, before).map_err(|p| p.to_string())
             }),
             Resource::Secret(secret) => {
                 let secret = Arc::new(ir::Secret { name, ..(*secret).clone() });

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use engine::balance::EndpointSet;
-use engine::overrides::RateLimit;
-use engine::route::RouteTable;
+use engine::overrides::{Overrides, RbacRules};
+use engine::rate_limit::RateLimit;
 use identity::{ClientTls, ServerTls};
 use ir::cluster::ProxyProtocol;
 use ir::filter::Reporter;
@@ -17,8 +17,10 @@ use stdx::Str;
 use upstream::{ClusterState, Destination};
 
 use super::lazy::LazyCluster;
+use super::routes::Routes;
 use crate::access_log::AccessLog;
 use crate::balance::Balance;
+use crate::format::Values;
 use crate::http::filters::ext_authz::ExtAuthz;
 use crate::http::filters::health_check::HealthCheck;
 use crate::http::filters::jwt_authn::JwtAuthn;
@@ -34,7 +36,7 @@ pub struct Snapshot {
     pub listeners: Map<Str, Arc<Listener>>,
     /// Names of listeners by address, bound or not; a wildcard address is a key like any other.
     pub by_address: Map<SocketAddr, Arc<Listener>>,
-    pub routes: Map<Str, Arc<RouteTable>>,
+    pub routes: Map<Str, Arc<Routes>>,
     pub clusters: Map<Str, Arc<LazyCluster>>,
 }
 
@@ -134,11 +136,17 @@ pub enum Terminal {
 pub struct Hcm {
     pub config: HttpConnectionManager,
     pub filters: Vec<HttpFilter>,
+    /// As the filters.
+    pub switches: Vec<Switch>,
+    /// Some filter is off, where no route says anything.
+    pub some_off: bool,
     pub access_log: Arc<[AccessLog]>,
     /// Where the routes are part of the listener.
-    pub inline_routes: Option<Arc<RouteTable>>,
+    pub inline_routes: Option<Arc<Routes>>,
     /// What those that are discovered are kept under.
     pub routes: Str,
+    /// Formats in its filters.
+    pub values: Values,
     pub max_headers_kb: u32,
     pub max_headers_count: u32,
     pub server_name: Str,
@@ -148,6 +156,20 @@ pub struct Hcm {
     pub peer_metadata: bool,
     /// Some filter sees responses.
     pub encodes: bool,
+}
+
+impl Hcm {
+    /// Whether a filter is off for a request; `levels` are its route's, the most specific first.
+    pub fn is_off<'a>(&self, filter: usize, mut levels: impl Iterator<Item = &'a Overrides>) -> bool {
+        let (Some(switch), Some(filter)) = (self.switches.get(filter), self.filters.get(filter)) else {
+            return false;
+        };
+        let said = levels.find_map(|level| {
+            let off = level.config.off.contains(&switch.name).then_some(true);
+            off.or_else(|| filter.is_configured(&level.config).then_some(false))
+        });
+        said.unwrap_or(switch.off)
+    }
 }
 
 pub enum HttpFilter {
@@ -166,6 +188,22 @@ pub enum HttpFilter {
 }
 
 impl HttpFilter {
+    /// Whether a level of the routes configures it.
+    fn is_configured(&self, it: &ir::FilterOverrides) -> bool {
+        match self {
+            HttpFilter::Rbac(filter) => filter.overridable && it.rbac.is_some(),
+            HttpFilter::Fault(_) => it.fault.is_some(),
+            HttpFilter::Cors => it.cors.is_some(),
+            HttpFilter::LocalRateLimit(_) => it.local_rate_limit.is_some(),
+            HttpFilter::HeaderMutation(_) => it.header_mutation.is_some(),
+            HttpFilter::Buffer(_) => it.buffer.is_some(),
+            HttpFilter::ExtAuthz(_) => it.ext_authz.is_some(),
+            HttpFilter::JwtAuthn(_) => it.jwt.is_some(),
+            HttpFilter::Compressor(_) => it.compressor.is_some(),
+            HttpFilter::Alpn(_) | HttpFilter::HealthCheck(_) => false,
+        }
+    }
+
     /// Whether responses pass it, too.
     pub fn sees_responses(&self) -> bool {
         match self {
@@ -187,8 +225,17 @@ impl HttpFilter {
 /// Compiled [`ir::RbacFilter`].
 pub struct RbacFilter {
     pub stat_prefix: Str,
-    pub rules: Option<engine::rbac::Rbac>,
-    pub shadow: Option<engine::rbac::Rbac>,
+    pub rules: RbacRules,
+    /// It has the name by which routes may replace its rules.
+    pub overridable: bool,
+}
+
+/// How routes switch a filter on and off.
+#[derive(Debug)]
+pub struct Switch {
+    pub name: Str,
+    /// Off, where no route says anything.
+    pub off: bool,
 }
 
 /// The fault for routes that say nothing, and how many are under way. Only injected faults touch the

@@ -9,6 +9,7 @@ use stdx::Str;
 
 use super::kept::Kept;
 use super::lazy::{LazyCluster, Membership};
+use super::routes::Routes;
 use super::snapshot::Listener;
 use super::{Config, checks, compile};
 
@@ -188,7 +189,7 @@ impl Config {
             }
             let mixed = Arc::new(mix(&wanted, before.as_deref(), &not_ready));
             if before.as_ref() != Some(&mixed)
-                && let Ok(table) = compile::routes_after(&mixed, Some(&compiled))
+                && let Ok(table) = Routes::compile_after(&mixed, Some(&compiled))
             {
                 self.active.routes.insert(name.clone(), Arc::new(table));
                 settled.changed = true;

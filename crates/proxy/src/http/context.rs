@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::Request as _;
-use engine::route::RouteTable;
 use ir::access_log::LogType;
 use stdx::Str;
 use upstream::{RequestHead, ResponseHead};
@@ -14,8 +13,10 @@ use upstream::{RequestHead, ResponseHead};
 use super::HttpConnection;
 use super::body::Progress;
 use super::outgoing::End;
-use crate::access_log::{self, Entry, Flag, Headers, Record};
+use crate::access_log::{self, Flag, Record};
+use crate::config::routes::Routes;
 use crate::config::snapshot::{AlpnOverride, Cluster, Hcm};
+use crate::format::{Entry, Headers};
 use crate::telemetry::istio;
 use crate::telemetry::peer::Peer;
 use crate::worker::Held;
@@ -68,7 +69,7 @@ pub struct Context {
 /// A route of a table that lives as long as the request.
 #[derive(Clone)]
 pub struct ChosenRoute {
-    pub table: Arc<RouteTable>,
+    pub table: Arc<Routes>,
     pub vhost: usize,
     pub route: usize,
 }
@@ -76,6 +77,12 @@ pub struct ChosenRoute {
 impl ChosenRoute {
     pub fn vhost(&self) -> &ir::VirtualHost {
         self.table.vhost(self.vhost)
+    }
+
+    /// What it says about filters, the most specific level first. `weighted` is the index of the cluster
+    /// that was chosen of several.
+    pub fn overrides(&self, weighted: Option<usize>) -> impl Iterator<Item = &engine::overrides::Overrides> {
+        self.table.overrides(self.vhost, self.route, weighted)
     }
 
     pub fn route(&self) -> &ir::Route {
@@ -133,9 +140,8 @@ impl Context {
 
     /// What the route says about filters, the most specific level first.
     pub fn overrides(&self) -> impl Iterator<Item = &engine::overrides::Overrides> {
-        let chosen = self.route.as_ref();
         let weighted = self.weighted;
-        chosen.into_iter().flat_map(move |it| it.table.overrides(it.vhost, it.route, weighted))
+        self.route.iter().flat_map(move |it| it.overrides(weighted))
     }
 
     /// What filters remember.
@@ -218,25 +224,27 @@ impl Context {
 
     fn write_line(&self) {
         if !self.hcm.access_log.is_empty() {
-            let headers = Logged(self);
+            let headers = Seen::new(self);
             let entry = Entry { record: &self.record, conn: &self.conn.info, headers: &headers };
             access_log::write(&self.hcm.access_log, &entry, &self.conn.worker.logs);
             self.conn.worker.log_later();
         }
     }
 
-    fn close(&mut self) {
-        self.note_ending();
-        if let Some(state) = self.filters.as_mut().filter(|state| !state.metadata.is_empty()) {
-            self.record.metadata = Some(Box::new(std::mem::take(&mut state.metadata)));
-        }
-        let progress = &self.progress;
-        let record = &mut self.record;
+    /// Takes over into the record what is counted elsewhere while the request lasts.
+    pub fn measure(&mut self) {
+        let (progress, record) = (&self.progress, &mut self.record);
         record.bytes_received = progress.request_bytes.get();
         record.bytes_sent = progress.response_bytes.get();
         record.grpc_status = progress.grpc_status.get();
         let end: Option<Instant> = progress.request_end.get();
         record.request_end = end.map(|end| end.saturating_duration_since(record.started));
+    }
+
+    fn close(&mut self) {
+        self.note_ending();
+        self.measure();
+        let record = &self.record;
         let stats = &self.conn.stats;
         stats.rq_active.dec();
         stats.response(record.status);
@@ -255,14 +263,26 @@ impl Drop for Context {
     }
 }
 
-/// Headers as the access log sees them.
-struct Logged<'a>(&'a Context);
+/// A request as formats see it.
+pub struct Seen<'a> {
+    pub ctx: &'a Context,
+    /// A response on its way; else what was remembered of it for the log.
+    pub response: Option<&'a ResponseHead>,
+    /// Of an answer of our own.
+    pub body: &'a [u8],
+}
 
-impl Headers for Logged<'_> {
+impl<'a> Seen<'a> {
+    pub fn new(ctx: &'a Context) -> Self {
+        Seen { ctx, response: None, body: b"" }
+    }
+}
+
+impl Headers for Seen<'_> {
     fn request(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let head = &self.0.head;
+        let head = &self.ctx.head;
         match name {
-            _ if self.0.unread => None,
+            _ if self.ctx.unread => None,
             ":method" => Some(head.method().into()),
             ":path" => Some(head.path().into()),
             ":authority" | "host" => Some(head.authority().into()),
@@ -272,18 +292,31 @@ impl Headers for Logged<'_> {
     }
 
     fn response(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        if name == ":status" {
-            return Some(self.0.record.status.to_string().into_bytes().into());
+        match self.response {
+            Some(head) if name == ":status" => Some(head.status().to_string().into_bytes().into()),
+            Some(head) => head.joined(name),
+            None if name == ":status" => Some(self.ctx.record.status.to_string().into_bytes().into()),
+            None => {
+                let mut remembered = self.ctx.response.iter();
+                remembered.find(|(n, _)| **n == *name).map(|(_, value)| Cow::Borrowed(&value[..]))
+            }
         }
-        self.0.response.iter().find(|(n, _)| **n == *name).map(|(_, value)| Cow::Borrowed(&value[..]))
-    }
-
-    fn head(&self) -> Option<&RequestHead> {
-        (!self.0.unread).then_some(&self.0.head)
     }
 
     fn trailer(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let trailers = self.0.progress.trailers.borrow();
+        let trailers = self.ctx.progress.trailers.borrow();
         trailers.as_ref()?.get(name).map(|value| value.to_vec().into())
+    }
+
+    fn metadata(&self) -> Option<&ir::Metadata> {
+        self.ctx.filters.as_ref().map(|state| &state.metadata)
+    }
+
+    fn local_reply_body(&self) -> &[u8] {
+        self.body
+    }
+
+    fn head(&self) -> Option<&RequestHead> {
+        (!self.ctx.unread).then_some(&self.ctx.head)
     }
 }

@@ -305,6 +305,7 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     let begin = ctx.progress.request_end.get().unwrap_or(ctx.record.started);
     let service_time = now.saturating_duration_since(begin).as_millis() as u64;
     head.set("x-envoy-upstream-service-time", itoa::Buffer::new().format(service_time));
+    ctx.record.status = head.status();
     headers::of_route(ctx, &mut head);
     let empty = body.kind() == BodyKind::None || ctx.head.method() == b"HEAD";
     filters::encode(ctx, &mut head, empty);

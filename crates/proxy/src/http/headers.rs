@@ -5,14 +5,14 @@ use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::headers::Edit;
 use engine::xfcc;
 use ir::http::ServerHeader;
 use ir::route::HeaderEdits;
 use upstream::{RequestHead, ResponseHead};
 
 use super::context::{ChosenRoute, Context};
-use crate::access_log::time::http_date;
+use super::edits::{self, Level};
+use crate::format::time::http_date;
 
 /// Headers that speak to an Envoy and must not come from outside the mesh.
 /// See <https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/header_sanitizing>.
@@ -131,7 +131,12 @@ pub fn to_upstream(ctx: &mut Context, cluster_edits: Option<&HeaderEdits>, expec
     let Some(chosen) = ctx.route.take() else { return };
     let route = chosen.route();
     if let Some(levels) = levels(&chosen, cluster_edits) {
-        apply_to_request(&mut ctx.head, engine::headers::of_request(levels));
+        let values = &chosen.table.values;
+        // The first attempt is at hand.
+        let attempts = ctx.record.attempts;
+        ctx.record.attempts = attempts.max(1);
+        edits::apply_to_request(ctx, levels.map(|edits| Level::of_request(edits, values)));
+        ctx.record.attempts = attempts;
     }
     if let ir::RouteAction::Forward(forward) = &route.action {
         rewrite(ctx, forward, &chosen);
@@ -186,15 +191,17 @@ fn levels<'a>(
 }
 
 /// The route's edits of a response.
-pub fn of_route(ctx: &Context, head: &mut ResponseHead) {
-    if let Some(chosen) = &ctx.route {
-        if let Some(levels) = levels(chosen, ctx.cluster_edits.as_deref()) {
-            apply_to_response(head, engine::headers::of_response(levels));
-        }
-        if chosen.vhost().include_attempt_count_in_response && ctx.record.attempts > 0 {
-            head.set("x-envoy-attempt-count", ctx.record.attempts.to_string());
-        }
+pub fn of_route(ctx: &mut Context, head: &mut ResponseHead) {
+    let Some(chosen) = ctx.route.take() else { return };
+    let of_cluster = ctx.cluster_edits.take();
+    if let Some(levels) = levels(&chosen, of_cluster.as_deref()) {
+        let values = &chosen.table.values;
+        edits::apply_to_response(ctx, head, levels.map(|edits| Level::of_response(edits, values)));
     }
+    if chosen.vhost().include_attempt_count_in_response && ctx.record.attempts > 0 {
+        head.set("x-envoy-attempt-count", ctx.record.attempts.to_string());
+    }
+    (ctx.route, ctx.cluster_edits) = (Some(chosen), of_cluster);
 }
 
 /// What every response carries.
@@ -209,45 +216,6 @@ pub fn of_response(ctx: &mut Context, head: &mut ResponseHead, from_upstream: bo
     }
     if head.get("date").is_none() {
         with_date(|date| head.set("date", date));
-    }
-}
-
-/// Applies edits of a route.
-pub fn apply_to_request<'a>(head: &mut RequestHead, edits: impl Iterator<Item = Edit<'a>>) {
-    for edit in edits {
-        match edit {
-            Edit::Remove(name) => {
-                head.remove(name);
-            }
-            // Host is no header like others.
-            Edit::Append(name, value) | Edit::Set(name, value) | Edit::SetIfPresent(name, value)
-                if matches!(name.as_str(), "host" | ":authority") =>
-            {
-                head.set_authority(value.as_bytes());
-            }
-            Edit::Set(name, value) if name.as_str() == ":path" => head.set_path(value.as_bytes()),
-            Edit::Append(name, value) => head.append(name, value.as_bytes()),
-            Edit::Set(name, value) => head.set(name, value.as_bytes()),
-            Edit::SetIfPresent(name, value) if head.get(name).is_some() => head.set(name, value.as_bytes()),
-            Edit::AddIfAbsent(name, value) if head.get(name).is_none() => head.set(name, value.as_bytes()),
-            Edit::SetIfPresent(..) | Edit::AddIfAbsent(..) => {}
-        }
-    }
-}
-
-/// Applies edits of a route.
-pub fn apply_to_response<'a>(head: &mut ResponseHead, edits: impl Iterator<Item = Edit<'a>>) {
-    for edit in edits {
-        match edit {
-            Edit::Remove(name) => {
-                head.remove(name);
-            }
-            Edit::Append(name, value) => head.append(name, value.as_bytes()),
-            Edit::Set(name, value) => head.set(name, value.as_bytes()),
-            Edit::SetIfPresent(name, value) if head.get(name).is_some() => head.set(name, value.as_bytes()),
-            Edit::AddIfAbsent(name, value) if head.get(name).is_none() => head.set(name, value.as_bytes()),
-            Edit::SetIfPresent(..) | Edit::AddIfAbsent(..) => {}
-        }
     }
 }
 

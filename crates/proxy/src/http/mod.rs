@@ -4,6 +4,7 @@ mod attempt;
 pub mod body;
 mod callout;
 pub mod context;
+mod edits;
 pub mod forward;
 pub mod h1;
 pub mod h2;
@@ -25,8 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::overrides::RateLimit;
-use engine::rate_limit::Bucket;
+use engine::rate_limit::{Buckets, RateLimit};
 use ir::HttpConnectionManager;
 use ir::http::CodecType;
 use net::Io;
@@ -67,7 +67,7 @@ pub struct HttpConnection {
     pub kept: Rc<Cell<usize>>,
     pub started: Instant,
     /// Rate limits that every connection has for itself.
-    buckets: std::cell::RefCell<Vec<(Arc<RateLimit>, Rc<Bucket>)>>,
+    buckets: std::cell::RefCell<Vec<(Arc<RateLimit>, Rc<Buckets>)>>,
     /// How much of the jitter of its life it has, of [`JITTER_STEPS`].
     jitter: u32,
 }
@@ -121,20 +121,19 @@ impl HttpConnection {
         held.1.clone()
     }
 
-    /// This connection's own bucket for a limit.
-    pub fn own_bucket(&self, limit: &Arc<RateLimit>) -> Option<Rc<Bucket>> {
+    /// This connection's own buckets for a limit.
+    pub fn own_buckets(&self, limit: &Arc<RateLimit>) -> Rc<Buckets> {
         let mut buckets = self.buckets.borrow_mut();
-        let config = limit.config.bucket.as_ref()?;
         if let Some((_, found)) = buckets.iter().find(|(of, _)| Arc::ptr_eq(of, limit)) {
-            return Some(found.clone());
+            return found.clone();
         }
         // Those of older configurations are not asked again.
         if buckets.len() >= MAX_BUCKETS {
             buckets.remove(0);
         }
-        let bucket = Rc::new(Bucket::new(config));
-        buckets.push((limit.clone(), bucket.clone()));
-        Some(bucket)
+        let own = Rc::new(Buckets::new(&limit.config));
+        buckets.push((limit.clone(), own.clone()));
+        own
     }
 
     /// The verified certificate of the peer.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use engine::path::{Normalization, Verdict};
-use engine::route::{RouteTable, Selection};
+use engine::route::Selection;
 use ir::http::{HeadersWithUnderscores, RouteSource};
 use ir::route::RequireTls;
 use ir::{OverloadAction, RouteAction};
@@ -14,6 +14,7 @@ use super::context::{ChosenRoute, Context};
 use super::forward::Outcome;
 use super::respond::{self, Answer, Stop};
 use super::{filters, forward, headers};
+use crate::config::routes::Routes;
 
 /// Serves a request. Always answers.
 pub async fn serve_request(ctx: &mut Context, body: RequestBody) -> Answer {
@@ -205,7 +206,7 @@ fn choose_cluster(ctx: &mut Context, forward: &ir::route::Forward) {
     ctx.cluster = Some(cluster);
 }
 
-fn table(ctx: &Context) -> Option<Arc<RouteTable>> {
+fn table(ctx: &Context) -> Option<Arc<Routes>> {
     match &ctx.hcm.config.routes {
         RouteSource::Inline(_) => ctx.hcm.inline_routes.clone(),
         RouteSource::Rds(_) | RouteSource::RdsFrom(..) => ctx.snapshot.routes.get(&ctx.hcm.routes).cloned(),

@@ -6,9 +6,11 @@ use engine::grpc;
 use upstream::{Failure, ResponseHead, SendError};
 
 use super::body::{self, BoxBody};
-use super::context::Context;
+use super::context::{Context, Seen};
+use super::edits::{self, Level};
 use super::{filters, headers};
 use crate::access_log::Flag;
+use crate::format::Entry;
 
 /// What a client gets.
 pub struct Answer {
@@ -172,28 +174,11 @@ pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
         ctx.record.flag(flag);
     }
     ctx.record.details = reply.details;
-    let mut head;
     let mut content = match reply.raw.is_empty() {
         true => reply.body.into_owned().into_bytes(),
         false => reply.raw,
     };
-    if ctx.is_grpc {
-        // gRPC clients read the status from the head of a response without a body.
-        head = ResponseHead::new(200);
-        head.set("content-type", "application/grpc");
-        let status = reply.grpc_status.unwrap_or_else(|| grpc::status_of_http(reply.status));
-        head.set("grpc-status", status.to_string());
-        if !content.is_empty() {
-            head.set("grpc-message", percent_encoded(&String::from_utf8_lossy(&content)));
-        }
-        content.clear();
-    } else {
-        head = ResponseHead::new(reply.status);
-        if !content.is_empty() {
-            head.set("content-length", content.len().to_string());
-            head.set("content-type", "text/plain");
-        }
-    }
+    let mut head = ResponseHead::new(reply.status);
     if reply.overloaded {
         head.set("x-envoy-overloaded", "true");
     }
@@ -203,9 +188,26 @@ pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
     for (name, value) in reply.headers {
         head.set(name, value);
     }
-    headers::apply_to_response(&mut head, engine::headers::additions(&reply.edits));
-    if of_router {
+    // Whoever answers in the place of an upstream: the route edits the response, before its body is known.
+    if of_router || forwards(ctx) {
         headers::of_route(ctx, &mut head);
+    }
+    edits::apply_to_response(ctx, &mut head, std::iter::once(Level::literal(&reply.edits)));
+    if ctx.is_grpc {
+        // gRPC clients read the status from the head of a response without a body.
+        head.set_status(200);
+        head.set("content-type", "application/grpc");
+        let status = reply.grpc_status.unwrap_or_else(|| grpc::status_of_http(reply.status));
+        head.set("grpc-status", status.to_string());
+        if !content.is_empty() {
+            head.set("grpc-message", percent_encoded(&String::from_utf8_lossy(&content)));
+        }
+        content.clear();
+    } else if !content.is_empty() {
+        head.set("content-length", content.len().to_string());
+        if head.get("content-type").is_none() {
+            head.set("content-type", "text/plain");
+        }
     }
     filters::encode(ctx, &mut head, content.is_empty() || ctx.head.method() == b"HEAD");
     headers::of_response(ctx, &mut head, false);
@@ -215,6 +217,10 @@ pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
     }
     let body = filters::encode_body(ctx, body::full(content));
     Answer { head, body, upgrade: None }
+}
+
+fn forwards(ctx: &Context) -> bool {
+    ctx.route.as_ref().is_some_and(|chosen| matches!(chosen.route().action, ir::RouteAction::Forward(_)))
 }
 
 fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
@@ -258,7 +264,7 @@ fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
                 }
             }
         }
-        Stop::Direct { status, body } => Reply::new(status, None, "direct_response").body(body.to_string()),
+        Stop::Direct { status, body } => direct(ctx, status, &body),
         Stop::Redirect { status, location, details } => {
             Reply { location: Some(location), ..Reply::new(status, None, details) }
         }
@@ -288,6 +294,27 @@ fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
         }
         Stop::Draining => Reply::new(503, None, "draining"),
     }
+}
+
+/// The route's own response, its body as the route wants it.
+fn direct(ctx: &mut Context, status: u16, body: &str) -> Reply {
+    let reply = Reply::new(status, None, "direct_response");
+    let Some(chosen) = ctx.route.clone() else { return reply.body(body.to_owned()) };
+    let Some(format) = chosen.table.body_format(chosen.vhost, chosen.route) else {
+        return reply.body(body.to_owned());
+    };
+    let content_type = match &chosen.route().action {
+        ir::RouteAction::Direct(direct) => direct.format.as_ref().and_then(|it| it.content_type.clone()),
+        _ => None,
+    };
+    let plain = if format.is_json() { "application/json" } else { "text/plain" };
+    let content_type = content_type.map_or(plain.into(), |it| it.as_bytes().to_vec());
+    ctx.measure();
+    let mut raw = Vec::new();
+    let seen = Seen { body: body.as_bytes(), ..Seen::new(ctx) };
+    format.write(&Entry { record: &ctx.record, conn: &ctx.conn.info, headers: &seen }, &mut raw);
+    let headers = if ctx.is_grpc { Vec::new() } else { vec![("content-type", content_type)] };
+    Reply { raw, headers, ..reply }
 }
 
 /// Who was too slow: the client, as long as its request is not wholly here.

@@ -15,10 +15,11 @@ use net::{CopyEnd, Direction, Io};
 use stdx::Str;
 use upstream::{Destination, Failure, InFlight, SendOptions};
 
-use crate::access_log::{self, Entry, Flag, NoHeaders, Record};
+use crate::access_log::{self, Flag, Record};
 use crate::balance::{Asked, Pick};
 use crate::config::snapshot::{Cluster, Tcp};
 use crate::connection::ConnInfo;
+use crate::format::{Entry, NoHeaders};
 use crate::telemetry::{TcpStats, istio};
 use crate::worker::Worker;
 

@@ -28,7 +28,10 @@ fn an_idle_connection_holds_less_than_two_kibibytes() {
     let _alone = alone();
     let mut setup = Setup::new();
     setup.concurrency = 1;
-    setup.routes.push(route("/", RouteAction::Direct(DirectResponse { status: 200, body: "ok".into() })));
+    setup.routes.push(route(
+        "/",
+        RouteAction::Direct(DirectResponse { status: 200, body: "ok".into(), format: None }),
+    ));
     let proxy = setup.start();
     let settled = || {
         std::thread::sleep(Duration::from_millis(200));

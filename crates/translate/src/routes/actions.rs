@@ -41,5 +41,5 @@ pub fn direct(written: &WrittenResponse) -> RouteAction {
         Some(Body { string: Some(text), .. }) => text.clone(),
         _ => stdx::Str::default(),
     };
-    RouteAction::Direct(DirectResponse { status, body })
+    RouteAction::Direct(DirectResponse { status, body, format: None })
 }

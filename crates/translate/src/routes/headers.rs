@@ -1,6 +1,6 @@
 //! Header operations of a VirtualService.
 
-use ir::route::{AppendAction, HeaderEdits, HeaderValue};
+use ir::route::{AppendAction, HeaderEdits, HeaderText, HeaderValue};
 use istio_api::networking::{HeaderOperations, Headers};
 use stdx::Str;
 
@@ -43,17 +43,17 @@ fn additions(operations: &HeaderOperations) -> Vec<HeaderValue> {
         .filter(|((name, _), _)| is_editable(name))
         .filter_map(|((name, value), action)| {
             // Envoy adds no header whose value is empty.
-            let value = literal(value).filter(|value| !value.is_empty())?;
+            let value = Some(value).filter(|value| !value.is_empty() && is_known(value))?;
+            let value = HeaderText::read(value.clone(), false);
             Some(HeaderValue { name: name.to_ascii_lowercase().into(), value, action })
         })
         .collect()
 }
 
-/// Envoy reads `%%` as a sign. `None`: there is an operator, which has been reported; to write it as
-/// text would tell others something that nobody means.
-fn literal(value: &str) -> Option<Str> {
-    let rest = value.replace("%%", "\0");
-    (!rest.contains('%')).then(|| rest.replace('\0', "%").into())
+/// Envoy refuses all routes for one operator that it does not have. The header is left out, which has been
+/// reported: to write it as text would tell others something that nobody means.
+fn is_known(value: &str) -> bool {
+    istio_api::header_value::problem(value).is_none()
 }
 
 fn removals(operations: &HeaderOperations) -> Vec<Str> {
@@ -74,11 +74,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_text_is_written() {
-        let check = |value: &str, expected: Option<&str>| assert_eq!(literal(value).as_deref(), expected);
+    fn what_envoy_cannot_read_is_left_out() {
+        let check = |value: &str, expected: Option<&str>| {
+            let operations =
+                HeaderOperations { set: [("a".into(), value.into())].into(), ..Default::default() };
+            let written = additions(&operations).pop().map(|it| it.value.to_string());
+            assert_eq!(written.as_deref(), expected, "{value}");
+        };
         check("a", Some("a"));
         check("100%%", Some("100%"));
-        check("%REQ(x)%", None);
+        check("%REQ(x)% %%", Some("%REQ(x)% %%"));
+        check("%NO_SUCH%", None);
         check("50%", None);
+        check("", None);
     }
 }

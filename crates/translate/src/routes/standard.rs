@@ -39,9 +39,10 @@ pub fn unclaimed(settings: &Settings) -> VirtualHost {
         Outbound::AllowAny => (names::ALLOW_ANY, to(names::PASSTHROUGH_CLUSTER.into())),
         Outbound::Through(cluster) => (names::ALLOW_ANY, to(cluster.clone())),
         Outbound::DynamicDns => (names::ALLOW_ANY_DYNAMIC_DNS, to(names::DYNAMIC_DNS_CLUSTER.into())),
-        Outbound::RegistryOnly => {
-            (names::BLOCK_ALL, RouteAction::Direct(DirectResponse { status: 502, body: Str::default() }))
-        }
+        Outbound::RegistryOnly => (
+            names::BLOCK_ALL,
+            RouteAction::Direct(DirectResponse { status: 502, body: Str::default(), format: None }),
+        ),
     };
     let route = Route { name: name.into(), ..Route::new(RouteMatch::prefix("/"), action) };
     VirtualHost {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use engine::health_check::{Outcome, grpc_request, grpc_serving, receive};
-use ir::header::{AppendAction, HeaderValue};
+use ir::header::{AppendAction, HeaderText, HeaderValue};
 use ir::health_check::{GrpcCheck, HealthChecker, HttpCheck, TcpCheck};
 use net::Io;
 use stdx::Str;
@@ -49,8 +49,9 @@ fn head(probe: &Probe, method: &str, path: &str) -> RequestHead {
 
 fn add(head: &mut RequestHead, values: &[HeaderValue]) {
     for HeaderValue { name, value, action } in values {
-        // Two percent signs stand for one; other uses are refused.
-        let value = value.replace("%%", "%");
+        // Formats are refused here.
+        let HeaderText::Literal(value) = value else { continue };
+        let value = value.as_bytes();
         let there = head.get(name).is_some();
         match action {
             AppendAction::AppendIfExistsOrAdd => head.append(name, value),

@@ -1,9 +1,10 @@
 //! What routes do.
 
 use ir::Str;
+use ir::access_log::{LogContent, LogFormat};
 use ir::route::{
-    DirectResponse, Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror, MirrorCluster,
-    Redirect, RouteClusters, RoutingPriority, WeightedCluster,
+    BodyFormat, DirectResponse, Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror,
+    MirrorCluster, Redirect, RouteClusters, RoutingPriority, WeightedCluster,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -28,7 +29,8 @@ pub(super) fn forward() -> BoxedStrategy<Forward> {
         text::header().prop_map(RouteClusters::Header),
     ];
     let priority = prop_oneof![Just(RoutingPriority::Default), Just(RoutingPriority::High)];
-    let sticky = (vec(balance::hash_policy(), 0..3), super::json_map(), priority);
+    let limits = vec(super::overrides::route_rate_limit(), 0..2);
+    let sticky = (vec(balance::hash_policy(), 0..3), super::json_map(), priority, limits);
     let time = || option::of(text::duration());
     let stream = (time(), time(), time()).prop_map(|(max, grpc_header_max, grpc_header_offset)| {
         MaxStreamDuration { max, grpc_header_max, grpc_header_offset }
@@ -60,6 +62,7 @@ pub(super) fn forward() -> BoxedStrategy<Forward> {
             mirrors: rest.0,
             internal_redirect: rest.1,
             cluster_not_found_status: rest.2,
+            rate_limits: sticky.3.into(),
         })
         .boxed()
 }
@@ -106,7 +109,15 @@ fn internal_redirect() -> impl Strategy<Value = InternalRedirect> {
 
 pub(super) fn direct() -> impl Strategy<Value = DirectResponse> {
     let body = prop_oneof![text::any_text(), Just(Str::default()), Just(Str::from("x".repeat(5000)))];
-    (200u16..600, body).prop_map(|(status, body)| DirectResponse { status, body })
+    let format = (any::<bool>(), option::of(text::name())).prop_map(|(omit_empty_values, content_type)| {
+        let content = LogContent::Text("%LOCAL_REPLY_BODY%!".into());
+        Box::new(BodyFormat { format: LogFormat { content, omit_empty_values }, content_type })
+    });
+    (200u16..600, body, option::of(format)).prop_map(|(status, body, format)| DirectResponse {
+        status,
+        body,
+        format,
+    })
 }
 
 pub(super) fn redirect() -> impl Strategy<Value = Redirect> {

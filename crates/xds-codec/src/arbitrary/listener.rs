@@ -108,7 +108,7 @@ fn network_filter() -> BoxedStrategy<NetworkFilter> {
     .boxed()
 }
 
-fn rbac_filter() -> impl Strategy<Value = RbacFilter> {
+pub(super) fn rbac_filter() -> impl Strategy<Value = RbacFilter> {
     let rules = (option::of(rbac::rbac()), rbac::rbac(), any::<bool>());
     (text::maybe_empty(), rules, text::maybe_empty()).prop_map(
         |(stat_prefix, (shadow_rules, rules, enforced), shadow_stat_prefix)| RbacFilter {
@@ -264,7 +264,14 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
             let (http_filters, access_log, upgrades) = lists;
             let (use_remote_address, xff_num_trusted_hops, forward, client_cert_details, server_header) =
                 peer;
+            let off =
+                |it: &HttpFilter| !matches!(it, HttpFilter::IstioStats { .. } | HttpFilter::PeerMetadata);
+            let first =
+                http_filters.first().filter(|it: &&HttpFilter| off(it) && xff_num_trusted_hops % 2 == 1);
+            let filter_marks =
+                first.map(|_| (0, ir::http::FilterMark { name: None, disabled: true })).into_iter().collect();
             HttpConnectionManager {
+                filter_marks,
                 stat_prefix,
                 codec,
                 routes,

@@ -7,9 +7,10 @@ use ir::compressor::CompressorOverride;
 use ir::fault::{AbortStatus, FaultAbort, FaultDelay, FaultRateLimit};
 use ir::filter::HealthCheckFilter;
 use ir::header_mutation::Mutation;
-use ir::rate_limit::TokenBucket;
+use ir::overrides::RbacOverride;
+use ir::rate_limit::{Action, RateLimitDescriptor, RouteRateLimit, TokenBucket, VhostRateLimits};
 use ir::{Compressor, CorsPolicy, Fault, FilterOverrides, HeaderMutation, LocalRateLimit};
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
@@ -25,9 +26,15 @@ pub(super) fn overrides() -> BoxedStrategy<FilterOverrides> {
         }),
     ];
     let first = (option::of(fault()), option::of(cors()), option::of(rate_limit()), option::of(mutations()));
-    let second = (option::of(authn::ext_authz_override()), option::of(authn::jwt_override()));
+    let rbac = prop_oneof![
+        Just(RbacOverride::Disabled),
+        super::listener::rbac_filter().prop_map(RbacOverride::Rules)
+    ];
+    let off = btree_set("x\\.[a-z]{1,5}".prop_map(ir::Str::from), 0..2);
+    let second =
+        (option::of(authn::ext_authz_override()), option::of(authn::jwt_override()), option::of(rbac), off);
     let some = (first, second, option::of(buffer), option::of(compressor)).prop_map(
-        |((fault, cors, limit, mutation), (authz, jwt), buffer, compressor)| FilterOverrides {
+        |((fault, cors, limit, mutation), (authz, jwt, rbac, off), buffer, compressor)| FilterOverrides {
             fault: fault.map(Box::new),
             cors: cors.map(Box::new),
             local_rate_limit: limit.map(Box::new),
@@ -36,6 +43,8 @@ pub(super) fn overrides() -> BoxedStrategy<FilterOverrides> {
             header_mutation: mutation.map(Box::new),
             buffer,
             compressor,
+            rbac: rbac.map(Box::new),
+            off,
         },
     );
     prop_oneof![3 => Just(FilterOverrides::default()), 1 => some].boxed()
@@ -91,10 +100,15 @@ pub(super) fn rate_limit() -> BoxedStrategy<LocalRateLimit> {
     let bucket = (1u32.., 1u32.., 50u64..1_000_000).prop_map(|(max_tokens, tokens_per_fill, millis)| {
         TokenBucket { max_tokens, tokens_per_fill, fill_interval: Duration::from_millis(millis) }
     });
+    let bucket = bucket.boxed();
     let shares = (matcher::fraction(), matcher::fraction());
     let headers = (vec(header_value(), 0..2), vec(header_value(), 0..2));
-    (text::name(), 400u16..600, option::of(bucket), shares, headers, any::<(bool, bool, bool)>())
-        .prop_map(|(stat_prefix, status, bucket, shares, headers, flags)| LocalRateLimit {
+    let entries = vec((text::name(), text::name()), 1..3);
+    let descriptor =
+        (entries, bucket.clone()).prop_map(|(entries, bucket)| RateLimitDescriptor { entries, bucket });
+    let more = (vec(descriptor, 0..2), vec(route_rate_limit(), 0..2), 0u32..=10);
+    (text::name(), 400u16..600, option::of(bucket), shares, headers, any::<(bool, bool, bool)>(), more)
+        .prop_map(|(stat_prefix, status, bucket, shares, headers, flags, more)| LocalRateLimit {
             stat_prefix,
             status,
             bucket,
@@ -105,8 +119,43 @@ pub(super) fn rate_limit() -> BoxedStrategy<LocalRateLimit> {
             per_connection: flags.0,
             x_ratelimit_headers: flags.1,
             as_resource_exhausted: flags.2,
+            always_consume_default: !flags.2,
+            vhost_rate_limits: if flags.1 { VhostRateLimits::Include } else { VhostRateLimits::Override },
+            stage: more.2,
+            rate_limits: more.1,
+            descriptors: more.0,
         })
         .boxed()
+}
+
+pub(super) fn route_rate_limit() -> BoxedStrategy<RouteRateLimit> {
+    let header = (text::header(), text::name(), any::<bool>())
+        .prop_map(|(name, key, skip_if_absent)| Action::RequestHeader { name, key, skip_if_absent });
+    let query = (text::name(), text::name(), any::<bool>())
+        .prop_map(|(name, key, skip_if_absent)| Action::QueryParameter { name, key, skip_if_absent });
+    let header_match = (text::name(), text::any_text(), any::<bool>(), vec(matcher::header(), 1..3))
+        .prop_map(|(key, value, expect, headers)| Action::HeaderValueMatch { key, value, expect, headers });
+    let parameters = vec(super::route::query_matcher(), 1..3);
+    let query_match = (text::name(), text::any_text(), any::<bool>(), parameters).prop_map(
+        |(key, value, expect, parameters)| Action::QueryParameterValueMatch {
+            key,
+            value,
+            expect,
+            parameters,
+        },
+    );
+    let action = prop_oneof![
+        Just(Action::SourceCluster),
+        Just(Action::DestinationCluster),
+        Just(Action::RemoteAddress),
+        (0u8..=32, 0u8..=128).prop_map(|(v4, v6)| Action::MaskedRemoteAddress { v4, v6 }),
+        (text::name(), text::any_text()).prop_map(|(key, value)| Action::GenericKey { key, value }),
+        header,
+        query,
+        header_match,
+        query_match,
+    ];
+    (0u32..=10, vec(action, 1..3)).prop_map(|(stage, actions)| RouteRateLimit { stage, actions }).boxed()
 }
 
 pub(super) fn mutations() -> BoxedStrategy<HeaderMutation> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ir::retry::{RateLimitedBackOff, ResetFormat, RetryOn};
 use ir::route::{
-    AppendAction, CookieMatcher, HeaderEdits, HeaderValue, PathMatch, QueryMatch, QueryMatcher, RequireTls,
-    RouteMatch,
+    AppendAction, CookieMatcher, HeaderEdits, HeaderText, HeaderValue, PathMatch, QueryMatch, QueryMatcher,
+    RequireTls, RouteMatch,
 };
 use ir::{RetryPolicy, Route, RouteAction, RouteConfig, Str, VirtualHost};
 use proptest::collection::{btree_set, vec};
@@ -39,8 +39,9 @@ pub fn virtual_host() -> BoxedStrategy<VirtualHost> {
         prop_oneof![text::name(), Just("*".into()), text::name().prop_map(|it| format!("*.{it}").into())];
     let names = (text::name(), vec(domain, 1..3), text::origin());
     let tls = prop_oneof![Just(RequireTls::None), Just(RequireTls::ExternalOnly), Just(RequireTls::All)];
-    let more =
-        (tls, option::of(retry()), action::mirrors(), option::of(any::<u64>()), overrides::overrides());
+    let limits = vec(overrides::route_rate_limit(), 0..2);
+    let filters = (overrides::overrides(), limits);
+    let more = (tls, option::of(retry()), action::mirrors(), option::of(any::<u64>()), filters);
     (names, vec(route(), 0..3), any::<(bool, bool)>(), edits(), more)
         .prop_map(|((name, domains, origin), routes, (request, response), headers, more)| VirtualHost {
             name,
@@ -53,7 +54,8 @@ pub fn virtual_host() -> BoxedStrategy<VirtualHost> {
             mirrors: more.2,
             request_body_buffer_limit: more.3,
             headers,
-            filters: more.4,
+            filters: more.4.0,
+            rate_limits: more.4.1.into(),
             origin,
         })
         .boxed()
@@ -81,6 +83,14 @@ fn route() -> BoxedStrategy<Route> {
         .boxed()
 }
 
+pub(super) fn query_matcher() -> impl Strategy<Value = QueryMatcher> {
+    let query = prop_oneof![
+        any::<bool>().prop_map(QueryMatch::Present),
+        matcher::string().prop_map(QueryMatch::Value)
+    ];
+    (text::name(), query).prop_map(|(name, matches)| QueryMatcher { name, matches })
+}
+
 pub(super) fn route_match() -> BoxedStrategy<RouteMatch> {
     let path = prop_oneof![
         text::path().prop_map(PathMatch::Prefix),
@@ -89,11 +99,7 @@ pub(super) fn route_match() -> BoxedStrategy<RouteMatch> {
         text::path().prop_map(PathMatch::Exact),
         text::regex().prop_map(PathMatch::Regex),
     ];
-    let query = prop_oneof![
-        any::<bool>().prop_map(QueryMatch::Present),
-        matcher::string().prop_map(QueryMatch::Value)
-    ];
-    let query = (text::name(), query).prop_map(|(name, matches)| QueryMatcher { name, matches });
+    let query = query_matcher();
     let cookie = (text::name(), matcher::string(), any::<bool>())
         .prop_map(|(name, value, invert)| CookieMatcher { name, value, invert });
     let rest = (vec(query, 0..2), any::<bool>(), option::of(matcher::fraction()), vec(cookie, 0..2));
@@ -174,7 +180,10 @@ pub(super) fn header_value() -> impl Strategy<Value = HeaderValue> {
         Just(AppendAction::OverwriteIfExistsOrAdd),
         Just(AppendAction::OverwriteIfExists),
     ];
-    let value =
-        prop_oneof![text::any_text(), Just(Str::default()), Just("100%%".into()), Just("%REQ(x)%".into())];
+    let value = prop_oneof![text::any_text(), Just(Str::default()), Just("100%%".into())]
+        .prop_map(HeaderText::Literal);
+    let format =
+        any::<bool>().prop_map(|keep_empty| HeaderText::Format { text: "%%%REQ(x)%".into(), keep_empty });
+    let value = prop_oneof![3 => value, 1 => format];
     (text::header(), value, action).prop_map(|(name, value, action)| HeaderValue { name, value, action })
 }

@@ -65,8 +65,8 @@ fn file(at: At<'_>, it: FileAccessLog) -> (AccessLogSink, Option<LogFormat>) {
     (AccessLogSink::File(wire::required(at.field("path"), path)), format)
 }
 
-/// A format as logs have it: JSON is allowed.
-fn format(at: At<'_>, mut it: core::SubstitutionFormatString) -> LogFormat {
+/// A format of text or JSON.
+pub(super) fn format(at: At<'_>, mut it: core::SubstitutionFormatString) -> LogFormat {
     use core::substitution_format_string::Format;
     let omit_empty_values = std::mem::take(&mut it.omit_empty_values);
     let Some(Format::JsonFormat(fields)) = it.format else {

@@ -11,7 +11,7 @@ use stdx::Str;
 
 use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
-use super::{cors, hash_policy, headers, matcher, overrides, retry, wire};
+use super::{cors, hash_policy, headers, limit_actions, matcher, overrides, retry, wire};
 use crate::pb::allow_listed_routes::AllowListedRoutesConfig;
 use crate::pb::core;
 use crate::pb::previous_routes::PreviousRoutesConfig;
@@ -55,7 +55,7 @@ pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> (Forward, Option<CorsP
         host_rewrite_specifier,
     } = it;
     refuse!(at; path_rewrite_policy, path_rewrite, flush_timeout, early_data_policy, retry_policy_typed_config,
-        rate_limits, grpc_timeout_offset, upgrade_configs, internal_redirect_action, max_internal_redirects,
+        grpc_timeout_offset, upgrade_configs, internal_redirect_action, max_internal_redirects,
         hedge_policy);
     refuse_true!(at; include_vh_rate_limits);
     let duration = |name, it| wire::optional_duration(at.field(name), it);
@@ -71,6 +71,7 @@ pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> (Forward, Option<CorsP
         max_stream_duration: max_stream_duration
             .map(|it| self::max_stream_duration(at.field("max_stream_duration"), it)),
         retry: retry_policy.map(|it| retry::retry_policy(at.field("retry_policy"), it)),
+        rate_limits: limit_actions::rate_limits(at, rate_limits).into(),
         hash_policy: hash_policy::hash_policies(&at, hash_policy),
         metadata_match: hash_policy::criteria(metadata_match),
         priority: hash_policy::priority(at.field("priority"), priority),

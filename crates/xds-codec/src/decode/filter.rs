@@ -48,7 +48,7 @@ fn network_rbac(at: At<'_>, it: network_rbac::Rbac) -> NetworkFilter {
 /// `name` matters for filters that routes configure: they do it by that name.
 pub(super) fn http_filter(at: At<'_>, direction: Direction, name: &str, any: &Any) -> Option<HttpFilter> {
     if wire::is::<http_rbac::Rbac>(any) {
-        Some(http_rbac(at, wire::unpack(at, any)))
+        Some(HttpFilter::Rbac(rbac::http(at, wire::unpack(at, any))))
     } else if wire::is::<pb_fault::HttpFault>(any) {
         by_name(at, name, names::FAULT);
         Some(HttpFilter::Fault(Box::new(fault::fault(at, wire::unpack(at, any)))))
@@ -124,21 +124,6 @@ pub(super) fn is_known(any: &Any) -> bool {
         || wire::is::<Compressor>(any)
         || wire::is::<Buffer>(any)
         || wire::is::<HealthCheck>(any)
-}
-
-fn http_rbac(at: At<'_>, it: http_rbac::Rbac) -> HttpFilter {
-    let http_rbac::Rbac {
-        rules,
-        rules_stat_prefix,
-        matcher,
-        shadow_rules,
-        shadow_matcher,
-        shadow_rules_stat_prefix,
-        track_per_rule_stats,
-    } = it;
-    refuse!(at; matcher, shadow_matcher);
-    harmless!(Statistics; track_per_rule_stats);
-    HttpFilter::Rbac(rbac::filter(at, rules_stat_prefix, rules, shadow_rules, shadow_rules_stat_prefix))
 }
 
 /// Routes refer to a filter by its name.

@@ -1,6 +1,6 @@
 //! Edits of headers.
 
-use ir::route::{AppendAction, HeaderEdits, HeaderValue};
+use ir::route::{AppendAction, HeaderEdits, HeaderText, HeaderValue};
 use stdx::Str;
 
 use super::at::At;
@@ -55,7 +55,7 @@ pub(super) fn header_value(at: At<'_>, it: core::HeaderValueOption) -> HeaderVal
     };
     HeaderValue {
         name: header_name(header_at.field("key"), key),
-        value: wire::literal(header_at.field("value"), value),
+        value: HeaderText::read(value.into(), keep_empty_value),
         action: match append.map(|it| it.value) {
             // The older way to say it; Envoy refuses both at once.
             Some(_) if action != AppendAction::default() => {
@@ -66,6 +66,11 @@ pub(super) fn header_value(at: At<'_>, it: core::HeaderValueOption) -> HeaderVal
             Some(true) | None => action,
         },
     }
+}
+
+/// A header that is looked at, pseudo-headers included.
+pub(super) fn read_name(at: At<'_>, name: String) -> Str {
+    wire::required(at, name.to_ascii_lowercase())
 }
 
 /// A header that may be edited: routing has already looked at `host` and the pseudo-headers.

@@ -1,7 +1,10 @@
 //! The HTTP connection manager.
 
+use std::collections::BTreeMap;
+
 use ir::http::{
-    ClientCertDetails, CodecType, EscapedSlashes, ForwardClientCert, Http2Options, RouteSource, ServerHeader,
+    ClientCertDetails, CodecType, EscapedSlashes, FilterMark, ForwardClientCert, Http2Options, RouteSource,
+    ServerHeader,
 };
 use ir::{ConfigSource, Direction, HttpConnectionManager, HttpFilter, Str};
 
@@ -97,12 +100,14 @@ pub(super) fn connection_manager(
         at.field("common_http_protocol_options.max_response_headers_kb")
             .refuse("has no effect towards clients");
     }
+    let (http_filters, filter_marks) = filters(at, direction, http_filters);
     let duration = |name, it| wire::optional_duration(at.field(name), it);
     HttpConnectionManager {
         stat_prefix: stat_prefix.into(),
         codec: codec(at.field("codec_type"), codec_type),
         routes: route_source(at, route_specifier),
-        http_filters: filters(at, direction, http_filters),
+        http_filters,
+        filter_marks,
         access_log: access_log::access_logs(&at, logs),
         upgrades: upgrades(at, upgrade_configs),
         use_remote_address: wire::flag(use_remote_address, false),
@@ -180,14 +185,18 @@ fn route_source(at: At<'_>, it: Option<nested::RouteSpecifier>) -> RouteSource {
 }
 
 /// All but the last, which must be the router.
-fn filters(at: At<'_>, direction: Direction, all: Vec<pb::HttpFilter>) -> Vec<HttpFilter> {
-    let mut filters = Vec::with_capacity(all.len());
+fn filters(
+    at: At<'_>,
+    direction: Direction,
+    all: Vec<pb::HttpFilter>,
+) -> (Vec<HttpFilter>, BTreeMap<usize, FilterMark>) {
+    let mut filters: Vec<HttpFilter> = Vec::with_capacity(all.len());
+    let mut marks = BTreeMap::new();
     let last = all.len().checked_sub(1);
     let mut routed = false;
     for (index, it) in all.into_iter().enumerate() {
         let at = at.index("http_filters", index);
         let pb::HttpFilter { name, is_optional, disabled, config_type } = it;
-        refuse!(at; disabled);
         let any = match config_type {
             Some(ConfigType::TypedConfig(any)) => any,
             Some(ConfigType::ConfigDiscovery(_)) => {
@@ -201,19 +210,28 @@ fn filters(at: At<'_>, direction: Direction, all: Vec<pb::HttpFilter>) -> Vec<Ht
         };
         let config_at = at.field("typed_config");
         if wire::is::<Router>(&any) {
+            refuse!(at; disabled);
             router(config_at, &any);
             routed = Some(index) == last;
         } else if is_optional && !filter::is_known(&any) {
             // What the flag means: go without it where it is unknown.
             at.ignored(format!("the optional filter {} is unknown", wire::type_name(&any)));
         } else {
-            filters.extend(filter::http_filter(config_at, direction, &name, &any));
+            let Some(filter) = filter::http_filter(config_at, direction, &name, &any) else { continue };
+            if disabled && matches!(filter, HttpFilter::IstioStats { .. } | HttpFilter::PeerMetadata) {
+                at.unsupported("disabled");
+            }
+            let name = (name != filter.own_name()).then(|| name.into());
+            if disabled || name.is_some() {
+                marks.insert(filters.len(), FilterMark { name, disabled });
+            }
+            filters.push(filter);
         }
     }
     if !routed {
         at.field("http_filters").refuse("the last filter, and only the last, must be the router");
     }
-    filters
+    (filters, marks)
 }
 
 fn router(at: At<'_>, any: &Any) {

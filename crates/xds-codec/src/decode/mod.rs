@@ -36,6 +36,7 @@ mod headers;
 mod health_check;
 mod http;
 mod jwt;
+mod limit_actions;
 mod listener;
 mod matcher;
 mod metadata;

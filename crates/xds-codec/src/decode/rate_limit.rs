@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use ir::rate_limit::TokenBucket;
+use ir::rate_limit::{RateLimitDescriptor, TokenBucket, VhostRateLimits};
 use ir::{Fraction, LocalRateLimit};
 
 use super::at::At;
 use super::strict::{harmless, refuse};
-use super::{headers, matcher, wire};
-use crate::pb::common_ratelimit::XRateLimitHeadersRfcVersion;
+use super::{headers, limit_actions, matcher, wire};
+use crate::pb::common_ratelimit::{
+    LocalRateLimitDescriptor, VhRateLimitsOptions, XRateLimitHeadersRfcVersion, rate_limit_descriptor,
+};
 use crate::pb::{core, envoy_type, local_ratelimit as pb};
 
 /// Envoy refuses to fill faster.
@@ -35,9 +37,10 @@ pub(super) fn local(at: At<'_>, it: pb::LocalRateLimit) -> LocalRateLimit {
         max_dynamic_descriptors,
         enable_retry_after_header,
     } = it;
-    refuse!(at; descriptors, local_cluster_rate_limit, rate_limits, enable_retry_after_header);
-    // They say which descriptors count, and there are none.
-    harmless!(NoSuchMechanism; stage, vh_rate_limits, always_consume_default_token_bucket, max_dynamic_descriptors);
+    refuse!(at; local_cluster_rate_limit, enable_retry_after_header);
+    // Of descriptors that are refused.
+    harmless!(NoSuchMechanism; max_dynamic_descriptors);
+    let descriptor_at = |(index, it)| descriptor(at.index("descriptors", index), it);
     let share = |name, it: Option<core::RuntimeFractionalPercent>| {
         it.map_or(Fraction::NONE, |it| matcher::runtime_fraction(at.field(name), it))
     };
@@ -58,7 +61,37 @@ pub(super) fn local(at: At<'_>, it: pb::LocalRateLimit) -> LocalRateLimit {
         per_connection: local_rate_limit_per_downstream_connection,
         x_ratelimit_headers: x_headers == XRateLimitHeadersRfcVersion::DraftVersion03,
         as_resource_exhausted: rate_limited_as_resource_exhausted,
+        descriptors: descriptors.into_iter().enumerate().map(descriptor_at).collect(),
+        rate_limits: limit_actions::rate_limits(at, rate_limits),
+        stage: limit_actions::stage(at, stage),
+        vhost_rate_limits: match wire::enumeration(at.field("vh_rate_limits"), vh_rate_limits) {
+            VhRateLimitsOptions::Override => VhostRateLimits::Override,
+            VhRateLimitsOptions::Include => VhostRateLimits::Include,
+            VhRateLimitsOptions::Ignore => VhostRateLimits::Ignore,
+        },
+        always_consume_default: wire::flag(always_consume_default_token_bucket, true),
     }
+}
+
+fn descriptor(at: At<'_>, it: LocalRateLimitDescriptor) -> RateLimitDescriptor {
+    let LocalRateLimitDescriptor { entries, token_bucket, shadow_mode } = it;
+    refuse!(at; shadow_mode);
+    if entries.is_empty() {
+        at.field("entries").refuse("must not be empty");
+    }
+    let entry = |(index, it): (usize, rate_limit_descriptor::Entry)| {
+        let at = at.index("entries", index);
+        if it.value.is_empty() {
+            at.field("value").refuse("a bucket for each value that comes is not supported");
+        }
+        (wire::required(at.field("key"), it.key), it.value.into())
+    };
+    let entries = entries.into_iter().enumerate().map(entry).collect();
+    let at = at.field("token_bucket");
+    if token_bucket.is_none() {
+        at.refuse("is required");
+    }
+    RateLimitDescriptor { entries, bucket: bucket(at, token_bucket.unwrap_or_default()) }
 }
 
 /// As Envoy: what is no error stays 429.

@@ -1,11 +1,13 @@
 //! Role based access control.
 
+use ir::overrides::RbacOverride;
 use ir::rbac::{Permission, Policy, Principal, RbacAction};
 use ir::{Rbac, RbacFilter, StringMatcher};
 
 use super::at::At;
-use super::strict::refuse;
+use super::strict::{harmless, refuse};
 use super::{address, matcher, wire};
+use crate::pb::http_rbac;
 use crate::pb::matcher as pb_matcher;
 use crate::pb::rbac::{self, permission::Rule, principal::Identifier};
 
@@ -25,6 +27,28 @@ pub(super) fn filter(
         shadow_rules: shadow.map(|it| rules(at.field("shadow_rules"), it)),
         shadow_stat_prefix: shadow_stat_prefix.into(),
     }
+}
+
+/// Of the filter on requests.
+pub(super) fn http(at: At<'_>, it: http_rbac::Rbac) -> RbacFilter {
+    let http_rbac::Rbac {
+        rules,
+        rules_stat_prefix,
+        matcher,
+        shadow_rules,
+        shadow_matcher,
+        shadow_rules_stat_prefix,
+        track_per_rule_stats,
+    } = it;
+    refuse!(at; matcher, shadow_matcher);
+    harmless!(Statistics; track_per_rule_stats);
+    filter(at, rules_stat_prefix, rules, shadow_rules, shadow_rules_stat_prefix)
+}
+
+/// Without rules the filter is off.
+pub(super) fn per_route(at: At<'_>, it: http_rbac::RbacPerRoute) -> RbacOverride {
+    let http_rbac::RbacPerRoute { rbac } = it;
+    rbac.map_or(RbacOverride::Disabled, |it| RbacOverride::Rules(http(at.field("rbac"), it)))
 }
 
 fn rules(at: At<'_>, it: rbac::Rbac) -> Rbac {

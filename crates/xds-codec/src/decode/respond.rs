@@ -1,18 +1,17 @@
 //! What a route answers by itself.
 
-use ir::route::{DirectResponse, Redirect};
+use ir::route::{BodyFormat, DirectResponse, Redirect};
 use stdx::Str;
 
 use super::at::At;
 use super::strict::refuse;
-use super::{matcher, wire};
+use super::{access_log, matcher, wire};
 use crate::pb::core::{self, data_source::Specifier};
 use crate::pb::route as pb;
 use crate::pb::route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 
 pub(super) fn direct_response(at: At<'_>, it: pb::DirectResponseAction) -> DirectResponse {
     let pb::DirectResponseAction { status, body, body_format } = it;
-    refuse!(at; body_format);
     let status = match u16::try_from(status) {
         Ok(status @ 200..=599) => status,
         _ => {
@@ -20,7 +19,16 @@ pub(super) fn direct_response(at: At<'_>, it: pb::DirectResponseAction) -> Direc
             500
         }
     };
-    DirectResponse { status, body: body.map(|it| text(at.field("body"), it)).unwrap_or_default() }
+    DirectResponse {
+        status,
+        body: body.map(|it| text(at.field("body"), it)).unwrap_or_default(),
+        format: body_format.map(|it| Box::new(self::body_format(at.field("body_format"), it))),
+    }
+}
+
+fn body_format(at: At<'_>, mut it: core::SubstitutionFormatString) -> BodyFormat {
+    let content_type = wire::optional_text(std::mem::take(&mut it.content_type));
+    BodyFormat { format: access_log::format(at, it), content_type }
 }
 
 pub(super) fn text(at: At<'_>, it: core::DataSource) -> Str {

@@ -8,7 +8,7 @@ use stdx::Str;
 
 use super::at::At;
 use super::strict::{harmless, refuse};
-use super::{action, cors, headers, metadata, overrides, respond, retry, route_match, wire};
+use super::{action, cors, headers, limit_actions, metadata, overrides, respond, retry, route_match, wire};
 use crate::pb::google;
 use crate::pb::route::{self as pb, virtual_host::TlsRequirementType};
 
@@ -101,7 +101,7 @@ pub(crate) fn virtual_host(at: At<'_>, it: pb::VirtualHost) -> VirtualHost {
         metadata: keys,
         route_specifiers,
     } = it;
-    refuse!(at; matcher, rate_limits, retry_policy_typed_config, hedge_policy, include_is_timeout_retry_header,
+    refuse!(at; matcher, retry_policy_typed_config, hedge_policy, include_is_timeout_retry_header,
         route_specifiers);
     harmless!(Statistics; virtual_clusters);
     let route_at = |(index, it)| route(at.index("routes", index), it);
@@ -129,6 +129,7 @@ pub(crate) fn virtual_host(at: At<'_>, it: pb::VirtualHost) -> VirtualHost {
         mirrors: action::mirrors(at, request_mirror_policies),
         request_body_buffer_limit: buffer_limit(per_request_buffer_limit_bytes, request_body_buffer_limit),
         headers: edits,
+        rate_limits: limit_actions::rate_limits(at, rate_limits).into(),
         filters: with_cors(
             overrides::overrides(at, typed_per_filter_config),
             cors.map(|it| cors::of_route(at.field("cors"), it)),

@@ -58,7 +58,7 @@ fn path(at: At<'_>, it: Option<PathSpecifier>) -> PathMatch {
     PathMatch::Prefix(Str::default())
 }
 
-fn query(at: At<'_>, it: pb::QueryParameterMatcher) -> QueryMatcher {
+pub(super) fn query(at: At<'_>, it: pb::QueryParameterMatcher) -> QueryMatcher {
     let pb::QueryParameterMatcher { name, query_parameter_match_specifier } = it;
     let matches = match query_parameter_match_specifier {
         None => QueryMatch::Present(true),

@@ -36,7 +36,7 @@ fn access_log(it: &AccessLog) -> accesslog::AccessLog {
     }
 }
 
-fn format(it: &LogFormat) -> core::SubstitutionFormatString {
+pub(super) fn format(it: &LogFormat) -> core::SubstitutionFormatString {
     use core::substitution_format_string::Format;
     let mut format = match &it.content {
         LogContent::Text(text) => wire::format_string(text.to_string()),

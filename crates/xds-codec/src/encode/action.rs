@@ -6,7 +6,7 @@ use ir::route::{
     WeightedCluster,
 };
 
-use super::{hash_policy, headers, matcher, overrides, respond, retry, wire};
+use super::{hash_policy, headers, limit_actions, matcher, overrides, respond, retry, wire};
 use crate::names;
 use crate::pb::allow_listed_routes::AllowListedRoutesConfig;
 use crate::pb::previous_routes::PreviousRoutesConfig;
@@ -35,6 +35,7 @@ fn forward(it: &Forward) -> pb::RouteAction {
         RouteClusters::Header(name) => ClusterSpecifier::ClusterHeader(name.to_string()),
     };
     pb::RouteAction {
+        rate_limits: limit_actions::rate_limits(&it.rate_limits),
         prefix_rewrite: wire::optional_text(&it.prefix_rewrite),
         timeout: wire::optional_duration(it.timeout),
         idle_timeout: wire::optional_duration(it.idle_timeout),

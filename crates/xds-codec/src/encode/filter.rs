@@ -5,7 +5,7 @@ use ir::{HttpFilter, NetworkFilter, Str};
 
 use super::{compressor, ext_authz, fault, header_mutation, jwt, listener, rate_limit, rbac, wire};
 use crate::names::APPLICATION_PROTOCOLS;
-use crate::pb::{cors, filter_state, grpc_stats, hcm, http_rbac, network_rbac, router, set_filter_state};
+use crate::pb::{cors, filter_state, grpc_stats, hcm, network_rbac, router, set_filter_state};
 use crate::{Any, istio, names};
 
 pub(super) fn network_filter(it: &NetworkFilter) -> crate::pb::listener::Filter {
@@ -28,16 +28,7 @@ pub(super) fn network_filter(it: &NetworkFilter) -> crate::pb::listener::Filter 
 
 pub(super) fn http_filter(it: &HttpFilter) -> hcm::HttpFilter {
     match it {
-        HttpFilter::Rbac(it) => {
-            let config = http_rbac::Rbac {
-                rules: it.rules.as_ref().map(rbac::rules),
-                shadow_rules: it.shadow_rules.as_ref().map(rbac::rules),
-                rules_stat_prefix: it.stat_prefix.to_string(),
-                shadow_rules_stat_prefix: it.shadow_stat_prefix.to_string(),
-                ..Default::default()
-            };
-            named(names::HTTP_RBAC, wire::pack(&config))
-        }
+        HttpFilter::Rbac(it) => named(names::HTTP_RBAC, wire::pack(&rbac::http(it))),
         HttpFilter::Fault(it) => named(names::FAULT, wire::pack(&fault::fault(it))),
         HttpFilter::UpstreamAlpn { protocols } => {
             named(names::SET_FILTER_STATE, wire::pack(&upstream_alpn(protocols)))

@@ -1,6 +1,6 @@
 //! Edits of headers.
 
-use ir::route::{AppendAction, HeaderEdits, HeaderValue};
+use ir::route::{AppendAction, HeaderEdits, HeaderText, HeaderValue};
 
 use super::wire;
 use crate::pb::core::{self, header_value_option::HeaderAppendAction};
@@ -28,15 +28,15 @@ pub(super) fn header_value(it: &HeaderValue) -> core::HeaderValueOption {
         AppendAction::OverwriteIfExistsOrAdd => HeaderAppendAction::OverwriteIfExistsOrAdd,
         AppendAction::OverwriteIfExists => HeaderAppendAction::OverwriteIfExists,
     };
-    core::HeaderValueOption {
-        header: Some(core::HeaderValue {
-            key: it.name.to_string(),
-            value: wire::literal(&it.value),
-            ..Default::default()
-        }),
-        append_action: action.into(),
+    let (value, keep_empty_value) = match &it.value {
         // Without it Envoy leaves a header with an empty value out.
-        keep_empty_value: it.value.is_empty(),
+        HeaderText::Literal(text) => (wire::literal(text), text.is_empty()),
+        HeaderText::Format { text, keep_empty } => (text.to_string(), *keep_empty),
+    };
+    core::HeaderValueOption {
+        header: Some(core::HeaderValue { key: it.name.to_string(), value, ..Default::default() }),
+        append_action: action.into(),
+        keep_empty_value,
         ..Default::default()
     }
 }

@@ -13,6 +13,13 @@ use crate::pb::hcm::{self as pb, http_connection_manager as nested};
 
 pub(super) fn connection_manager(it: &HttpConnectionManager) -> pb::HttpConnectionManager {
     let mut http_filters: Vec<_> = it.http_filters.iter().map(filter::http_filter).collect();
+    for (place, mark) in &it.filter_marks {
+        let Some(filter) = http_filters.get_mut(*place) else { continue };
+        filter.disabled = mark.disabled;
+        if let Some(name) = &mark.name {
+            filter.name = name.to_string();
+        }
+    }
     http_filters.push(filter::router());
     pb::HttpConnectionManager {
         codec_type: codec(it.codec).into(),

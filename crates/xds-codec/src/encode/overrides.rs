@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use ir::FilterOverrides;
 
-use super::{compressor, cors, ext_authz, fault, header_mutation, jwt, rate_limit, wire};
+use super::{compressor, cors, ext_authz, fault, header_mutation, jwt, rate_limit, rbac, wire};
+use crate::pb::route::FilterConfig;
 use crate::{Any, names};
 
 pub(super) fn overrides(it: &FilterOverrides) -> HashMap<String, Any> {
@@ -17,6 +18,8 @@ pub(super) fn overrides(it: &FilterOverrides) -> HashMap<String, Any> {
         header_mutation,
         buffer,
         compressor,
+        rbac,
+        off,
     } = it;
     let all = [
         (names::FAULT, fault.as_deref().map(|it| wire::pack(&fault::fault(it)))),
@@ -29,7 +32,12 @@ pub(super) fn overrides(it: &FilterOverrides) -> HashMap<String, Any> {
             header_mutation.as_deref().map(|it| wire::pack(&header_mutation::per_route(it))),
         ),
         (names::BUFFER, buffer.as_ref().map(|it| wire::pack(&compressor::buffer_per_route(*it)))),
+        (names::HTTP_RBAC, rbac.as_deref().map(|it| wire::pack(&rbac::per_route(it)))),
         (names::COMPRESSOR, compressor.as_ref().map(|it| wire::pack(&compressor::per_route(*it)))),
     ];
-    all.into_iter().filter_map(|(name, any)| Some((name.to_owned(), any?))).collect()
+    let configured = all.into_iter().filter_map(|(name, any)| Some((name.to_owned(), any?)));
+    let off = off
+        .iter()
+        .map(|name| (name.to_string(), wire::pack(&FilterConfig { disabled: true, ..Default::default() })));
+    configured.chain(off).collect()
 }

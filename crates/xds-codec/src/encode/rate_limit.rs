@@ -1,11 +1,13 @@
 //! Local rate limits.
 
 use ir::LocalRateLimit;
-use ir::rate_limit::TokenBucket;
+use ir::rate_limit::{RateLimitDescriptor, TokenBucket, VhostRateLimits};
 
-use super::{headers, matcher, wire};
-use crate::pb::common_ratelimit::XRateLimitHeadersRfcVersion;
-use crate::pb::{envoy_type, local_ratelimit as pb};
+use super::{headers, limit_actions, matcher, wire};
+use crate::pb::common_ratelimit::{
+    LocalRateLimitDescriptor, VhRateLimitsOptions, XRateLimitHeadersRfcVersion, rate_limit_descriptor,
+};
+use crate::pb::{envoy_type, google, local_ratelimit as pb};
 
 pub(super) fn local(it: &LocalRateLimit) -> pb::LocalRateLimit {
     let x_headers = match it.x_ratelimit_headers {
@@ -27,6 +29,29 @@ pub(super) fn local(it: &LocalRateLimit) -> pb::LocalRateLimit {
         local_rate_limit_per_downstream_connection: it.per_connection,
         enable_x_ratelimit_headers: x_headers.into(),
         rate_limited_as_resource_exhausted: it.as_resource_exhausted,
+        descriptors: it.descriptors.iter().map(descriptor).collect(),
+        rate_limits: limit_actions::rate_limits(&it.rate_limits),
+        stage: it.stage,
+        vh_rate_limits: match it.vhost_rate_limits {
+            VhostRateLimits::Override => VhRateLimitsOptions::Override,
+            VhostRateLimits::Include => VhRateLimitsOptions::Include,
+            VhostRateLimits::Ignore => VhRateLimitsOptions::Ignore,
+        }
+        .into(),
+        always_consume_default_token_bucket: (!it.always_consume_default)
+            .then_some(google::BoolValue { value: false }),
+        ..Default::default()
+    }
+}
+
+fn descriptor(it: &RateLimitDescriptor) -> LocalRateLimitDescriptor {
+    let entry = |(key, value): &(ir::Str, ir::Str)| rate_limit_descriptor::Entry {
+        key: key.to_string(),
+        value: value.to_string(),
+    };
+    LocalRateLimitDescriptor {
+        entries: it.entries.iter().map(entry).collect(),
+        token_bucket: Some(bucket(&it.bucket)),
         ..Default::default()
     }
 }

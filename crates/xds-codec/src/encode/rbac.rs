@@ -1,11 +1,29 @@
 //! Role based access control.
 
-use ir::Rbac;
+use ir::overrides::RbacOverride;
 use ir::rbac::{Permission, Policy, Principal, RbacAction};
+use ir::{Rbac, RbacFilter};
 
 use super::{address, matcher};
 use crate::pb::rbac::{self, permission::Rule, principal::Identifier};
-use crate::pb::{envoy_type, matcher as pb_matcher};
+use crate::pb::{envoy_type, http_rbac, matcher as pb_matcher};
+
+pub(super) fn http(it: &RbacFilter) -> http_rbac::Rbac {
+    http_rbac::Rbac {
+        rules: it.rules.as_ref().map(rules),
+        shadow_rules: it.shadow_rules.as_ref().map(rules),
+        rules_stat_prefix: it.stat_prefix.to_string(),
+        shadow_rules_stat_prefix: it.shadow_stat_prefix.to_string(),
+        ..Default::default()
+    }
+}
+
+pub(super) fn per_route(it: &RbacOverride) -> http_rbac::RbacPerRoute {
+    match it {
+        RbacOverride::Disabled => http_rbac::RbacPerRoute { rbac: None },
+        RbacOverride::Rules(it) => http_rbac::RbacPerRoute { rbac: Some(http(it)) },
+    }
+}
 
 pub(super) fn rules(it: &Rbac) -> rbac::Rbac {
     let action = match it.action {

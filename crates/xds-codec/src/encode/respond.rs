@@ -2,7 +2,7 @@
 
 use ir::route::{DirectResponse, Redirect};
 
-use super::{matcher, wire};
+use super::{access_log, matcher, wire};
 use crate::pb::core;
 use crate::pb::route as pb;
 use crate::pb::route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
@@ -12,7 +12,11 @@ pub(super) fn direct_response(it: &DirectResponse) -> pb::DirectResponseAction {
         specifier: Some(core::data_source::Specifier::InlineString(it.body.to_string())),
         ..Default::default()
     });
-    pb::DirectResponseAction { status: it.status.into(), body, body_format: None }
+    let body_format = it.format.as_ref().map(|it| core::SubstitutionFormatString {
+        content_type: wire::optional_text(&it.content_type),
+        ..access_log::format(&it.format)
+    });
+    pb::DirectResponseAction { status: it.status.into(), body, body_format }
 }
 
 pub(super) fn redirect(it: &Redirect) -> pb::RedirectAction {

@@ -4,7 +4,7 @@ use ir::route::{CookieMatcher, PathMatch, QueryMatch, QueryMatcher, RequireTls, 
 use ir::{Route, RouteAction, RouteConfig, VirtualHost};
 
 use super::metadata::Builder;
-use super::{action, headers, matcher, overrides, retry, wire};
+use super::{action, headers, limit_actions, matcher, overrides, retry, wire};
 use crate::names;
 use crate::pb::google;
 use crate::pb::route::query_parameter_matcher::QueryParameterMatchSpecifier;
@@ -51,6 +51,7 @@ fn body_limit(it: &RouteConfig) -> Option<u32> {
 pub(crate) fn virtual_host(it: &VirtualHost) -> pb::VirtualHost {
     let headers = headers::edits(&it.headers);
     pb::VirtualHost {
+        rate_limits: limit_actions::rate_limits(&it.rate_limits),
         name: it.name.to_string(),
         domains: wire::texts(&it.domains),
         routes: it.routes.iter().map(route).collect(),
@@ -119,7 +120,7 @@ pub(super) fn route_match(it: &RouteMatch) -> pb::RouteMatch {
     }
 }
 
-fn query(it: &QueryMatcher) -> pb::QueryParameterMatcher {
+pub(super) fn query(it: &QueryMatcher) -> pb::QueryParameterMatcher {
     let specifier = match &it.matches {
         QueryMatch::Present(present) => QueryParameterMatchSpecifier::PresentMatch(*present),
         QueryMatch::Value(it) => QueryParameterMatchSpecifier::StringMatch(matcher::text(it)),

@@ -296,11 +296,13 @@ fn routes_are_read_to_the_last_field() {
         &[".route.retry_policy.retry_on: \"often\" is not supported"],
     );
     one(
-        &format!(
-            "match: {{prefix: /}}, {to}, request_headers_to_add: [{{header: {{key: x, value: '%REQ(a)%'}}}}]"
-        ),
-        &[".request_headers_to_add[0].header.value: %COMMAND% operators are not supported here \
-         (write %% for a percent sign)"],
+        "match: {prefix: /}, route: {cluster: a, rate_limits: [{actions: [{metadata: {}}, \
+         {generic_key: {descriptor_value: '%REQ(a)%'}}]}]}",
+        &[
+            ".route.rate_limits[0].actions[0].metadata: is not supported",
+            ".route.rate_limits[0].actions[1].generic_key.descriptor_value: %COMMAND% operators are not \
+             supported here (write %% for a percent sign)",
+        ],
     );
     one(
         &format!("match: {{prefix: /}}, {to}, request_headers_to_remove: [host, ':path']"),

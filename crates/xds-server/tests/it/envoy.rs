@@ -209,7 +209,7 @@ async fn envoy_follows() {
 
     // A listener that Envoy cannot have (the address is taken) is named; the rest goes on.
     all.push(listener("taken", port, "80"));
-    let direct = RouteAction::Direct(DirectResponse { status: 418, body: "teapot".into() });
+    let direct = RouteAction::Direct(DirectResponse { status: 418, body: "teapot".into(), format: None });
     all[3] = routes("80", direct);
     world.set(&all);
     eventually(&server, port, "teapot", Duration::from_secs(5)).await;

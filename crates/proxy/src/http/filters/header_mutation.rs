@@ -1,34 +1,44 @@
 //! Edits of headers by a filter.
 
-use engine::headers::{Edit, mutations};
 use ir::HeaderMutation;
+use ir::header_mutation::Mutation;
 use upstream::ResponseHead;
 
-use crate::http::context::Context;
-use crate::http::headers;
+use crate::format::Values;
+use crate::http::context::{ChosenRoute, Context};
+use crate::http::edits::{self, Level};
 
 pub fn decode(ctx: &mut Context, of_filter: &HeaderMutation) {
-    let mut head = std::mem::replace(&mut ctx.head, upstream::RequestHead::new("GET", "http", "", "/"));
-    headers::apply_to_request(&mut head, edits(ctx, of_filter, |it| &it.request));
-    ctx.head = head;
+    let (hcm, route) = (ctx.hcm.clone(), ctx.route.take());
+    let levels = levels(of_filter, &hcm.values, route.as_ref(), ctx.weighted, |it| &it.request);
+    edits::apply_to_request(ctx, levels);
+    ctx.route = route;
 }
 
 pub fn encode(ctx: &mut Context, of_filter: &HeaderMutation, head: &mut ResponseHead) {
-    headers::apply_to_response(head, edits(ctx, of_filter, |it| &it.response));
+    let (hcm, route) = (ctx.hcm.clone(), ctx.route.take());
+    let levels = levels(of_filter, &hcm.values, route.as_ref(), ctx.weighted, |it| &it.response);
+    edits::apply_to_response(ctx, head, levels);
+    ctx.route = route;
 }
 
 /// The filter's own come first; of the route's levels the last that speaks wins.
-fn edits<'a>(
-    ctx: &'a Context,
+fn levels<'a>(
     of_filter: &'a HeaderMutation,
-    which: impl Fn(&'a HeaderMutation) -> &'a Vec<ir::header_mutation::Mutation>,
-) -> impl Iterator<Item = Edit<'a>> {
-    let mut levels: Vec<&HeaderMutation> =
-        ctx.overrides().filter_map(|it| it.config.header_mutation.as_deref()).collect();
+    values: &'a Values,
+    route: Option<&'a ChosenRoute>,
+    weighted: Option<usize>,
+    which: fn(&HeaderMutation) -> &Vec<Mutation>,
+) -> impl Iterator<Item = Level<'a>> {
+    let overrides = route.into_iter().flat_map(move |route| route.overrides(weighted));
+    let mut of_routes: Vec<&HeaderMutation> =
+        overrides.filter_map(|it| it.config.header_mutation.as_deref()).collect();
     if of_filter.most_specific_wins {
-        levels.reverse();
+        of_routes.reverse();
     }
-    let all: Vec<Edit<'a>> =
-        std::iter::once(of_filter).chain(levels).flat_map(|it| mutations(which(it))).collect();
-    all.into_iter()
+    let of_routes = route.into_iter().flat_map(move |route| {
+        let all = std::mem::take(&mut of_routes);
+        all.into_iter().flat_map(move |it| Level::mutations(which(it), &route.table.values))
+    });
+    Level::mutations(which(of_filter), values).chain(of_routes)
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use engine::overrides::RateLimit;
-use engine::rate_limit::Bucket;
+use engine::rate_limit::{Limit, RateLimit, Subject};
+use ir::rate_limit::VhostRateLimits;
 use upstream::ResponseHead;
 
 use crate::access_log::Flag;
+use crate::format::Values;
 use crate::http::context::Context;
-use crate::http::headers;
+use crate::http::edits::{self, Level};
 use crate::http::respond::{LocalReply, Stop};
 
 /// Since the process began to limit: buckets need a moment that they agree on.
@@ -21,44 +22,97 @@ fn now() -> Duration {
 
 /// Takes a token; without one the request is refused.
 pub fn decode(ctx: &mut Context, of_filter: &Arc<RateLimit>) -> Result<(), Stop> {
-    let limit = ctx.overrides().find_map(|it| it.local_rate_limit.as_ref()).unwrap_or(of_filter).clone();
+    let of_route = ctx.overrides().find_map(|it| it.local_rate_limit.as_ref());
+    let limit = of_route.unwrap_or(of_filter).clone();
+    let of_route = of_route.is_some();
     let config = &limit.config;
     let worker = ctx.conn.worker.clone();
     let happens = |share| worker.with_dice(|dice| engine::dice::happens(dice, share));
-    let Some(bucket) = limit.bucket.as_ref().filter(|_| happens(config.enabled)) else { return Ok(()) };
+    if !limit.limits() || !happens(config.enabled) {
+        return Ok(());
+    }
     let stats = worker.stats.rate_limit(&config.stat_prefix);
     stats.enabled.inc();
+    let found = descriptors(ctx, &limit);
     let taken = match config.per_connection {
-        true => ctx.conn.own_bucket(&limit).is_some_and(|bucket| bucket.take(now())),
-        false => bucket.take(now()),
+        true => limit.take(&ctx.conn.own_buckets(&limit), found, now()),
+        false => limit.take(&limit.buckets, found, now()),
     };
-    if config.x_ratelimit_headers {
-        ctx.filter_state().rate_limit = Some(limit.clone());
+    if let Some(from) = taken.from.filter(|_| config.x_ratelimit_headers) {
+        ctx.filter_state().rate_limit = Some((limit.clone(), from));
     }
-    if taken {
+    if taken.allowed {
         stats.ok.inc();
         return Ok(());
     }
     stats.rate_limited.inc();
-    if !happens(config.enforced) {
-        let edits = engine::headers::additions(&config.request_headers_when_not_enforced);
-        headers::apply_to_request(&mut ctx.head, edits);
-        return Ok(());
+    let (hcm, route) = (ctx.hcm.clone(), ctx.route.take());
+    let values = route.as_ref().filter(|_| of_route).map_or(&hcm.values, |route| &route.table.values);
+    let refused = match happens(config.enforced) {
+        true => Err(refusal(ctx, &limit, values)),
+        false => {
+            let add = &config.request_headers_when_not_enforced;
+            let level = Level { remove: &[], add, values: Some(values) };
+            edits::apply_to_request(ctx, std::iter::once(level));
+            Ok(())
+        }
+    };
+    ctx.route = route;
+    if refused.is_err() {
+        stats.enforced.inc();
     }
-    stats.enforced.inc();
+    refused
+}
+
+fn refusal(ctx: &mut Context, limit: &RateLimit, values: &Values) -> Stop {
+    let config = &limit.config;
     let reply =
         LocalReply::new(config.status, Some(Flag::RL), "local_rate_limited").body("local_rate_limited");
     // RESOURCE_EXHAUSTED, UNAVAILABLE
     let grpc_status = if config.as_resource_exhausted { 8 } else { 14 };
-    let edits = config.response_headers.clone();
-    Err(Stop::Local(Box::new(LocalReply { edits, grpc_status: Some(grpc_status), ..reply })))
+    let edits = edits::settled(ctx, &config.response_headers, values);
+    Stop::Local(Box::new(LocalReply { edits, grpc_status: Some(grpc_status), ..reply }))
+}
+
+/// The places of the request's descriptors. Without any in the configuration nothing is asked.
+fn descriptors(ctx: &Context, limit: &RateLimit) -> Vec<usize> {
+    if limit.config.descriptors.is_empty() {
+        return Vec::new();
+    }
+    let destination = ctx.record.cluster.as_deref().unwrap_or("");
+    let subject = Subject {
+        request: &ctx.head,
+        remote: ctx.record.remote.unwrap_or(ctx.conn.info.remote).ip(),
+        source_cluster: &ctx.conn.worker.shared.local.cluster,
+        destination_cluster: destination,
+    };
+    let of = |limits: &mut dyn Iterator<Item = &Limit>| -> Vec<usize> {
+        limits.filter_map(|it| limit.find(&it.descriptor(&subject)?)).collect()
+    };
+    if !limit.limits.is_empty() {
+        return of(&mut limit.limits.iter());
+    }
+    // Of a route that does not forward nothing counts, as in Envoy.
+    let Some(chosen) = &ctx.route else { return Vec::new() };
+    if !matches!(chosen.route().action, ir::RouteAction::Forward(_)) {
+        return Vec::new();
+    }
+    let [of_route, of_vhost] = chosen.table.rate_limits(chosen.vhost, chosen.route);
+    let stage = limit.config.stage;
+    let with_vhost = match limit.config.vhost_rate_limits {
+        VhostRateLimits::Include => true,
+        VhostRateLimits::Override => of_route.is_empty(),
+        VhostRateLimits::Ignore => false,
+    };
+    let of_vhost = of_vhost.iter().filter(|_| with_vhost);
+    of(&mut of_route.iter().chain(of_vhost).filter(|it| it.stage() == stage))
 }
 
 /// Says how much is left.
 pub fn encode(ctx: &mut Context, head: &mut ResponseHead) {
-    let Some(limit) = ctx.filters.as_mut().and_then(|state| state.rate_limit.take()) else { return };
-    let own = limit.config.per_connection.then(|| ctx.conn.own_bucket(&limit)).flatten();
-    let Some(bucket): Option<&Bucket> = own.as_deref().or(limit.bucket.as_ref()) else { return };
+    let Some((limit, which)) = ctx.filters.as_mut().and_then(|state| state.rate_limit.take()) else { return };
+    let own = limit.config.per_connection.then(|| ctx.conn.own_buckets(&limit));
+    let Some(bucket) = own.as_deref().unwrap_or(&limit.buckets).get(which) else { return };
     let now = now();
     head.set("x-ratelimit-limit", bucket.max_tokens().to_string());
     head.set("x-ratelimit-remaining", bucket.remaining(now).to_string());

@@ -15,20 +15,20 @@ mod rbac;
 
 use std::sync::Arc;
 
-use engine::overrides::RateLimit;
+use engine::rate_limit::{RateLimit, Which};
 use upstream::ResponseHead;
 
 use super::body::{BoxBody, RequestBody};
 use super::context::Context;
 use super::respond::Stop;
-use crate::config::snapshot::HttpFilter;
+use crate::config::snapshot::{Hcm, HttpFilter};
 
 /// What filters remember of a request until its response.
 #[derive(Default)]
 pub struct State {
     /// What the response has to tell an origin.
     cors: engine::cors::Told,
-    rate_limit: Option<Arc<RateLimit>>,
+    rate_limit: Option<(Arc<RateLimit>, Which)>,
     /// A fault under way, and how slow the response has to be.
     fault: Option<fault::Active>,
     kbps: Option<u64>,
@@ -50,7 +50,11 @@ pub struct State {
 /// One of them answers in the upstream's place.
 pub async fn decode(ctx: &mut Context, body: &RequestBody) -> Result<(), Stop> {
     let hcm = ctx.hcm.clone();
-    for filter in &hcm.filters {
+    let switched = is_switched(ctx, &hcm);
+    for (i, filter) in hcm.filters.iter().enumerate() {
+        if switched && hcm.is_off(i, ctx.overrides()) {
+            continue;
+        }
         match filter {
             HttpFilter::Rbac(filter) => rbac::decide(ctx, filter)?,
             HttpFilter::Fault(filter) => fault::inject(ctx, filter).await?,
@@ -75,7 +79,11 @@ pub fn encode(ctx: &mut Context, head: &mut ResponseHead, empty: bool) {
         return;
     }
     let hcm = ctx.hcm.clone();
-    for filter in hcm.filters.iter().rev() {
+    let switched = is_switched(ctx, &hcm);
+    for (i, filter) in hcm.filters.iter().enumerate().rev() {
+        if switched && hcm.is_off(i, ctx.overrides()) {
+            continue;
+        }
         match filter {
             HttpFilter::Cors => cors::encode(ctx, head),
             HttpFilter::Compressor(rules) => compressor::encode(ctx, rules, head, empty),
@@ -90,6 +98,11 @@ pub fn encode(ctx: &mut Context, head: &mut ResponseHead, empty: bool) {
             | HttpFilter::JwtAuthn(_) => {}
         }
     }
+}
+
+/// Whether some filter may be off.
+fn is_switched(ctx: &Context, hcm: &Hcm) -> bool {
+    hcm.some_off || ctx.overrides().any(|it| !it.config.off.is_empty())
 }
 
 /// What filters do to the body of a response.

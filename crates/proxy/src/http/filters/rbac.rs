@@ -7,13 +7,15 @@ use crate::http::context::Context;
 use crate::http::respond::Stop;
 
 /// Judges the request; who may not is answered 403. Shadow rules are only counted.
-pub fn decide(ctx: &mut Context, filter: &RbacFilter) -> Result<(), Stop> {
+pub fn decide(ctx: &Context, filter: &RbacFilter) -> Result<(), Stop> {
+    let of_route = ctx.overrides().find_map(|it| it.rbac.as_ref()).filter(|_| filter.overridable);
+    let filter = of_route.unwrap_or(&filter.rules);
     match filter.shadow.as_ref().map(|rules| judge(ctx, rules)) {
         Some(Verdict::Allowed) => ctx.conn.stats.rbac_shadow_allowed.inc(),
         Some(Verdict::Denied { .. }) => ctx.conn.stats.rbac_shadow_denied.inc(),
         None => {}
     }
-    let Some(rules) = &filter.rules else { return Ok(()) };
+    let Some(rules) = &filter.enforced else { return Ok(()) };
     match judge(ctx, rules) {
         Verdict::Allowed => {
             ctx.conn.stats.rbac_allowed.inc();

@@ -107,7 +107,7 @@ fn what_goes_wrong_is_told_and_flagged() {
         .route_with("/sleep", Forward { timeout: Some(Duration::from_millis(100)), ..Forward::to("b") });
     setup.routes.push(route(
         "/direct",
-        RouteAction::Direct(DirectResponse { status: 418, body: "short and stout".into() }),
+        RouteAction::Direct(DirectResponse { status: 418, body: "short and stout".into(), format: None }),
     ));
     let proxy = setup.start();
     let check = |path: &str, status: u16, body: &str, log: &str| {

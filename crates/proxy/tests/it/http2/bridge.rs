@@ -117,7 +117,7 @@ fn paths_are_normalised_before_routes_and_policies() {
     let admin = |action| Route { ..route("/admin", RouteAction::Direct(action)) };
     let proxy = |escaped_slashes| {
         let mut setup = Setup::new().cluster("b", &[backend.address]);
-        setup.routes.push(admin(ir::route::DirectResponse { status: 418, body: "".into() }));
+        setup.routes.push(admin(ir::route::DirectResponse { status: 418, body: "".into(), format: None }));
         let mut setup = setup.route("/", "b");
         (setup.hcm.normalize_path, setup.hcm.merge_slashes) = (true, true);
         setup.hcm.escaped_slashes = escaped_slashes;

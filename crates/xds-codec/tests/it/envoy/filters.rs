@@ -1,6 +1,6 @@
 //! Filters of every kind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ir::buffer::BufferOverride;
@@ -12,7 +12,8 @@ use ir::jwt::{
     ClaimToHeader, Jwks, JwtHeader, JwtOverride, JwtProvider, JwtRequirement, JwtRule, RemoteJwks,
 };
 use ir::matcher::HeaderMatch;
-use ir::rate_limit::TokenBucket;
+use ir::overrides::RbacOverride;
+use ir::rate_limit::{Action, RateLimitDescriptor, RouteRateLimit, TokenBucket, VhostRateLimits};
 use ir::route::{AppendAction, HeaderValue, RouteMatch};
 use ir::*;
 
@@ -77,6 +78,8 @@ pub fn overrides() -> FilterOverrides {
         header_mutation: Some(Box::new(mutation())),
         buffer: Some(BufferOverride::Limit(10)),
         compressor: Some(CompressorOverride::Enabled { remove_accept_encoding_header: Some(true) }),
+        rbac: Some(Box::new(RbacOverride::Disabled)),
+        off: BTreeSet::from(["envoy.filters.http.health_check".into()]),
     }
 }
 
@@ -93,6 +96,21 @@ fn rate_limit() -> LocalRateLimit {
         per_connection: false,
         x_ratelimit_headers: true,
         as_resource_exhausted: true,
+        descriptors: vec![RateLimitDescriptor {
+            entries: vec![("user".into(), "joe".into())],
+            bucket: TokenBucket { max_tokens: 1, tokens_per_fill: 1, fill_interval: Duration::from_secs(1) },
+        }],
+        rate_limits: vec![RouteRateLimit {
+            stage: 0,
+            actions: vec![Action::RequestHeader {
+                name: "x-user".into(),
+                key: "user".into(),
+                skip_if_absent: false,
+            }],
+        }],
+        stage: 0,
+        vhost_rate_limits: VhostRateLimits::Include,
+        always_consume_default: false,
     }
 }
 

@@ -200,7 +200,9 @@ pub fn all_routes() -> Vec<Route> {
         ..Redirect::default()
     };
     let prefix = Redirect { path: None, prefix_rewrite: Some("/q".into()), status: 301, ..redirect.clone() };
-    let direct = |status, body: String| RouteAction::Direct(DirectResponse { status, body: body.into() });
+    let direct = |status, body: String| {
+        RouteAction::Direct(DirectResponse { status, body: body.into(), format: None })
+    };
     let on = |path, action| Route { matches: RouteMatch::path(path), action, headers: edits(), ..route("a") };
     vec![
         Route {

@@ -9,7 +9,7 @@ use upstream::{RequestHead, ResponseHead};
 use xds_codec::authz::{Allowed, Header};
 
 use super::Context;
-use crate::http::headers::apply_to_response;
+use crate::http::edits::{Level, apply_to_response};
 
 /// Key of what the service said, in dynamic metadata.
 const NAME: &str = "envoy.filters.http.ext_authz";
@@ -44,7 +44,7 @@ pub fn metadata(ctx: &mut Context, it: BTreeMap<Str, Json>) {
 pub fn encode(ctx: &mut Context, head: &mut ResponseHead) {
     let Some(state) = ctx.filters.as_mut() else { return };
     let edits = std::mem::take(&mut state.authz);
-    apply_to_response(head, engine::headers::additions(&edits));
+    apply_to_response(ctx, head, std::iter::once(Level::literal(&edits)));
 }
 
 /// No pseudo-header, and not the host.
@@ -94,7 +94,7 @@ fn response(headers: Vec<Header>) -> Vec<HeaderValue> {
     plain
         .map(|it| HeaderValue {
             name: it.name.into(),
-            value: String::from_utf8_lossy(&it.value).into_owned().into(),
+            value: (&*String::from_utf8_lossy(&it.value)).into(),
             action: it.action,
         })
         .collect()

@@ -1,4 +1,4 @@
-//! Local rate limits: a bucket of tokens that all workers take from.
+//! A bucket of tokens that all workers take from.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -52,6 +52,11 @@ impl Bucket {
         let now = Self::now(now);
         let empty_at = self.empty_at.load(Ordering::Relaxed).max(self.floor(now));
         now.saturating_sub(empty_at) / self.per_token
+    }
+
+    /// Nanoseconds until there is one more, in an empty bucket.
+    pub(super) fn per_token(&self) -> u64 {
+        self.per_token
     }
 
     pub fn max_tokens(&self) -> u64 {

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use ir::bootstrap::Json;
 use stdx::Str;
 
-use super::Entry;
-use super::format::{Template, TemplateError};
+use super::{Entry, Template, TemplateError};
 
 /// A compiled value.
 #[derive(Debug)]

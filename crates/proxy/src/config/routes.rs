@@ -1,0 +1,142 @@
+//! A route configuration as workers use it: its table, and the formats in it.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use engine::Problem;
+use engine::route::RouteTable;
+use ir::route::{RouteClusters, WeightedCluster};
+use ir::{FilterOverrides, RouteAction, RouteConfig, VirtualHost};
+
+use crate::format::{Format, Values};
+
+/// A compiled [`RouteConfig`].
+pub struct Routes {
+    table: RouteTable,
+    /// Formats of all its levels.
+    pub values: Values,
+    /// Of direct responses, by virtual host and route.
+    bodies: HashMap<(usize, usize), Format>,
+}
+
+impl Routes {
+    /// Compiles a configuration.
+    ///
+    /// # Errors
+    /// What cannot be compiled, by field.
+    pub fn compile(config: &Arc<RouteConfig>) -> Result<Self, Problem> {
+        Self::compile_after(config, None)
+    }
+
+    /// As [`compile`](Self::compile), with what was compiled of the same virtual hosts before.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile).
+    pub fn compile_after(config: &Arc<RouteConfig>, before: Option<&Self>) -> Result<Self, Problem> {
+        let mut routes = Routes {
+            table: RouteTable::compile_after(config.clone(), before.map(|before| &before.table))?,
+            values: Values::default(),
+            bodies: HashMap::new(),
+        };
+        let values = &mut routes.values;
+        values.add_edits(&config.headers)?;
+        filters(values, &config.filters)?;
+        for (i, vhost) in config.virtual_hosts.iter().enumerate() {
+            routes.add(i, vhost).map_err(|p| p.inside(format!("virtual_hosts[{i}]")))?;
+        }
+        Ok(routes)
+    }
+
+    fn add(&mut self, host: usize, vhost: &VirtualHost) -> Result<(), Problem> {
+        self.values.add_edits(&vhost.headers)?;
+        filters(&mut self.values, &vhost.filters)?;
+        for (i, route) in vhost.routes.iter().enumerate() {
+            let inside = |p: Problem| p.inside(format!("routes[{i}]"));
+            self.values.add_edits(&route.headers).map_err(inside)?;
+            filters(&mut self.values, &route.filters).map_err(inside)?;
+            self.add_action((host, i), &route.action).map_err(inside)?;
+        }
+        Ok(())
+    }
+
+    fn add_action(&mut self, place: (usize, usize), action: &RouteAction) -> Result<(), Problem> {
+        match action {
+            RouteAction::Forward(forward) => {
+                let RouteClusters::Weighted(all) = &forward.clusters else { return Ok(()) };
+                for (i, cluster) in all.iter().enumerate() {
+                    let inside = |p: Problem| p.inside(format!("route.weighted_clusters.clusters[{i}]"));
+                    weighted(&mut self.values, cluster).map_err(inside)?;
+                }
+            }
+            RouteAction::Direct(direct) => {
+                let Some(body) = &direct.format else { return Ok(()) };
+                let format = Format::compile(&body.format)
+                    .map_err(|wrong| Problem::new("direct_response.body_format", wrong.to_string()))?;
+                self.bodies.insert(place, format);
+            }
+            RouteAction::Redirect(_) => {}
+        }
+        Ok(())
+    }
+
+    /// What becomes of a direct response's body, where that is said.
+    pub fn body_format(&self, vhost: usize, route: usize) -> Option<&Format> {
+        self.bodies.get(&(vhost, route))
+    }
+}
+
+impl Deref for Routes {
+    type Target = RouteTable;
+
+    fn deref(&self) -> &RouteTable {
+        &self.table
+    }
+}
+
+fn weighted(values: &mut Values, cluster: &WeightedCluster) -> Result<(), Problem> {
+    values.add_edits(&cluster.headers)?;
+    filters(values, &cluster.filters)
+}
+
+/// What a level says about filters.
+fn filters(values: &mut Values, it: &FilterOverrides) -> Result<(), Problem> {
+    let inside =
+        |name: &'static str| move |p: Problem| p.inside(format!("typed_per_filter_config[{name:?}]"));
+    if let Some(it) = &it.header_mutation {
+        values.add_mutations(it).map_err(inside("envoy.filters.http.header_mutation"))?;
+    }
+    if let Some(it) = &it.local_rate_limit {
+        rate_limit(values, it).map_err(inside("envoy.filters.http.local_ratelimit"))?;
+    }
+    Ok(())
+}
+
+/// Formats of a local rate limit.
+///
+/// # Errors
+/// As [`Values::add`].
+pub fn rate_limit(values: &mut Values, it: &ir::LocalRateLimit) -> Result<(), Problem> {
+    values.add("request_headers_to_add_when_not_enforced", &it.request_headers_when_not_enforced)?;
+    values.add("response_headers_to_add", &it.response_headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ir::route::{HeaderEdits, HeaderText, HeaderValue, RouteMatch};
+
+    #[test]
+    fn an_unknown_operator_is_refused_where_it_stands() {
+        let value = HeaderText::read("%NO_SUCH%".into(), false);
+        let value = HeaderValue { name: "x".into(), value, action: Default::default() };
+        let mut route = ir::Route::new(RouteMatch::prefix("/"), RouteAction::Redirect(Default::default()));
+        route.headers = HeaderEdits { response_add: vec![value], ..Default::default() };
+        let vhost = VirtualHost { domains: vec!["*".into()], routes: vec![route], ..Default::default() };
+        let config = RouteConfig { virtual_hosts: vec![Arc::new(vhost)], ..Default::default() };
+        let problem = Routes::compile(&Arc::new(config)).err().map(|problem| problem.to_string());
+        let expected = "virtual_hosts[0].routes[0].response_headers_to_add[0].header.value: \
+            the operator %NO_SUCH% is not supported at position 0";
+        assert_eq!(problem.as_deref(), Some(expected));
+    }
+}

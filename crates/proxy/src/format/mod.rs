@@ -1,0 +1,63 @@
+//! Envoy's format language: for access logs, for the values of headers, for the bodies of our own
+//! answers. Formats are compiled with the configuration.
+
+mod json;
+mod operator;
+mod template;
+pub mod time;
+pub mod values;
+mod whole;
+
+use std::borrow::Cow;
+
+use crate::access_log::Record;
+use crate::connection::ConnInfo;
+
+pub use template::{Template, TemplateError};
+pub use values::Values;
+pub use whole::Format;
+
+/// Header values as they are now.
+pub trait Headers {
+    /// The value of a request header or pseudo-header, by lower-case name.
+    fn request(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+    fn response(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+    fn trailer(&self, name: &str) -> Option<Cow<'_, [u8]>>;
+    /// What filters have said of the request.
+    fn metadata(&self) -> Option<&ir::Metadata> {
+        None
+    }
+    /// The body that an answer of our own has before it is formatted.
+    fn local_reply_body(&self) -> &[u8] {
+        b""
+    }
+    /// The request as filters judge it.
+    fn head(&self) -> Option<&upstream::RequestHead> {
+        None
+    }
+}
+
+/// A connection without requests has no headers.
+pub struct NoHeaders;
+
+impl Headers for NoHeaders {
+    fn request(&self, _: &str) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+    fn response(&self, _: &str) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+    fn trailer(&self, _: &str) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+}
+
+/// Everything that can be said of a request or a connection.
+pub struct Entry<'a> {
+    pub record: &'a Record,
+    pub conn: &'a ConnInfo,
+    pub headers: &'a dyn Headers,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+//! The operators of format strings.
+
+mod address;
+mod outcome;
+mod parse;
+mod request;
+mod tls;
+
+use std::collections::BTreeMap;
+
+use ir::metadata::Json;
+use stdx::Str;
+
+use super::Entry;
+use super::time::TimeFormat;
+use crate::text::{put_display, put_number};
+use address::{Part, Which};
+use outcome::Point;
+use request::{NameFrom, Of, Source};
+
+/// One `%OPERATOR%`.
+#[derive(Debug)]
+pub(super) enum Operator {
+    StartTime(TimeFormat),
+    EmitTime(TimeFormat),
+    Header {
+        of: Of,
+        name: String,
+        fallback: Option<String>,
+    },
+    Value(fn(&Entry<'_>, &mut Vec<u8>)),
+    Number(fn(&Entry<'_>) -> Option<u64>),
+    Address {
+        which: Which,
+        part: Part,
+    },
+    /// Between two points in time, in this many nanoseconds.
+    Between {
+        from: Point,
+        to: Point,
+        unit: u128,
+    },
+    /// The path of a request, as it is now or as it came.
+    Path {
+        query: bool,
+        source: Source,
+    },
+    /// The query, or the value of one parameter.
+    Query {
+        parameter: Option<String>,
+        source: Source,
+    },
+    ServerName {
+        first: NameFrom,
+        source: Source,
+    },
+    /// What a filter left behind, by its name and path.
+    Metadata(Vec<String>),
+    Fixed(Box<str>),
+    LocalReplyBody,
+}
+
+impl Operator {
+    /// Whether a `:length` may follow.
+    pub fn takes_length(&self) -> bool {
+        matches!(
+            self,
+            Operator::Header { .. }
+                | Operator::Path { .. }
+                | Operator::Query { .. }
+                | Operator::Metadata(_)
+                | Operator::ServerName { .. }
+                | Operator::Fixed(_)
+        )
+    }
+
+    /// Whether JSON shows it without quotes.
+    pub fn is_number(&self) -> bool {
+        match self {
+            Operator::Between { .. } | Operator::Number(_) => true,
+            Operator::Address { part, .. } => matches!(part, Part::Port),
+            _ => false,
+        }
+    }
+
+    /// In a log it is nothing, in Envoy, too: not even missing.
+    pub fn is_local_reply_body(&self) -> bool {
+        matches!(self, Operator::LocalReplyBody)
+    }
+
+    /// Names of the response headers that it reads.
+    pub fn response_headers(&self) -> impl Iterator<Item = &str> {
+        let (name, fallback) = match self {
+            Operator::Header { of: Of::Response, name, fallback } => {
+                (Some(name.as_str()), fallback.as_deref())
+            }
+            _ => (None, None),
+        };
+        name.into_iter().chain(fallback)
+    }
+
+    /// Appends the value; nothing if there is none.
+    pub fn write(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
+        match self {
+            Operator::StartTime(format) => format.write(entry.record.started_at, out),
+            Operator::EmitTime(format) => format.write(std::time::SystemTime::now(), out),
+            Operator::Header { of, name, fallback } => {
+                request::write_header(entry, *of, name, fallback.as_deref(), out)
+            }
+            Operator::Value(write) => write(entry, out),
+            Operator::Number(value) => number(out, value(entry)),
+            Operator::Between { from, to, unit } => outcome::between(entry, *from, *to, *unit, out),
+            Operator::Path { query, source } => {
+                if let Some(path) = request::path(entry, *source) {
+                    put_clean(out, if *query { &path } else { engine::request::path_only(&path) });
+                }
+            }
+            Operator::Query { parameter, source } => {
+                let Some(path) = request::path(entry, *source) else { return };
+                let query = engine::request::query(&path);
+                match parameter {
+                    None => put_clean(out, query),
+                    Some(name) => put_clean(
+                        out,
+                        &engine::request::percent_decoded(request::parameter_of(query, name).unwrap_or(b"")),
+                    ),
+                }
+            }
+            Operator::ServerName { first, source } => request::server_name(entry, *first, *source, out),
+            Operator::Metadata(path) => {
+                if let Some(value) = entry.headers.metadata().and_then(|all| of_filter(all, path)) {
+                    put_json(value, out);
+                }
+            }
+            Operator::Fixed(value) => text(out, Some(value)),
+            Operator::LocalReplyBody => out.extend_from_slice(entry.headers.local_reply_body()),
+            Operator::Address { which, part } => address::write_address(entry, *which, *part, out),
+        }
+    }
+}
+
+/// The value at a filter's name and the path below it.
+fn of_filter<'a>(all: &'a ir::Metadata, path: &[String]) -> Option<&'a Json> {
+    let (filter, path) = path.split_first()?;
+    found(all.get(filter.as_str())?, path)
+}
+
+/// The value at a path of metadata.
+fn found<'a>(all: &'a BTreeMap<Str, Json>, path: &[String]) -> Option<&'a Json> {
+    let (first, rest) = path.split_first()?;
+    let value = all.get(first.as_str())?;
+    match (rest.is_empty(), value) {
+        (true, value) => Some(value),
+        (false, Json::Map(fields)) => found(fields, rest),
+        (false, _) => None,
+    }
+}
+
+/// A text as it is, anything else as JSON.
+fn put_json(value: &Json, out: &mut Vec<u8>) {
+    match value {
+        Json::Text(value) => put_clean(out, value.as_bytes()),
+        other => super::json::put(other, out),
+    }
+}
+
+/// A line stays one line whatever a peer sends.
+fn put_clean(out: &mut Vec<u8>, value: &[u8]) {
+    // A tab is a part of many values, and ends no line.
+    let strange = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    if !value.iter().any(strange) {
+        return out.extend_from_slice(value);
+    }
+    for byte in value {
+        if strange(byte) {
+            put_display(out, format_args!("\\x{byte:02x}"));
+        } else {
+            out.push(*byte);
+        }
+    }
+}
+
+fn text(out: &mut Vec<u8>, value: Option<impl AsRef<str>>) {
+    if let Some(value) = value {
+        out.extend_from_slice(value.as_ref().as_bytes());
+    }
+}
+
+fn number(out: &mut Vec<u8>, value: Option<u64>) {
+    if let Some(value) = value {
+        put_number(out, value);
+    }
+}

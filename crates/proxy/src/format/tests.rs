@@ -1,0 +1,109 @@
+use super::*;
+use crate::access_log::{Flag, Record};
+use crate::connection::ConnInfo;
+use std::borrow::Cow;
+
+struct Fake;
+impl Headers for Fake {
+    fn request(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        let value: &[u8] = match name {
+            ":method" => b"GET",
+            ":authority" => b"h",
+            ":path" => b"/x?y=1",
+            "user-agent" => b"curl\n\"",
+            _ => return None,
+        };
+        Some(Cow::Borrowed(value))
+    }
+    fn response(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        (name == "server").then_some(Cow::Borrowed(b"envoy"))
+    }
+    fn trailer(&self, _: &str) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+}
+
+#[track_caller]
+fn check(format: &str, expected: &str) {
+    let mut record = Record::new();
+    record.status = 503;
+    record.flag(Flag::UF);
+    record.flag(Flag::URX);
+    record.details = "via_upstream".into();
+    record.bytes_sent = 7;
+    record.cluster = Some("outbound|80||a".into());
+    let mut conn = ConnInfo::for_test("10.0.0.1:1000", "10.0.0.2:80");
+    conn.sni = Some("a.example".into());
+    let mut out = Vec::new();
+    let entry = Entry { record: &record, conn: &conn, headers: &Fake };
+    Format::compile(&format.into()).unwrap().write(&entry, &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), expected, "{format}");
+}
+
+#[test]
+fn writes_operators() {
+    check("%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %REQ(X?Y)%", "GET /x?y=1 -");
+    check("%REQ(:PATH):2%|%RESP(Server):3%|%TRAILER(a)%", "/x|env|-");
+    check("%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%", "503 UF,URX via_upstream");
+    check("%BYTES_RECEIVED%/%BYTES_SENT% 100%%\n", "0/7 100%\n");
+    check("%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_LOCAL_PORT%", "10.0.0.1:1000 80");
+    check("%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "10.0.0.1");
+    check("%REQUESTED_SERVER_NAME% %UPSTREAM_CLUSTER% %UPSTREAM_HOST%", "a.example outbound|80||a -");
+    check("%PATH% %PATH(NQ)% %QUERY_PARAMS% %QUERY_PARAM(y)%", "/x?y=1 /x y=1 1");
+    check("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT(8)%", "10.0.0.0/8");
+    check("%REQUESTED_SERVER_NAME(HOST_FIRST)% %ENVIRONMENT(NO_SUCH_VARIABLE)%", "h -");
+    check("%ACCESS_LOG_TYPE% %TRACE_ID% %DYNAMIC_METADATA(a:b)%", "NotSet - -");
+    check("%REQ(USER-AGENT)%", "curl\\x0a\"");
+}
+
+#[test]
+fn json_keeps_types_and_may_leave_out_what_is_missing() {
+    use ir::access_log::{LogContent, LogFormat};
+    use ir::bootstrap::Json;
+    let text = |text: &str| Json::Text(text.into());
+    let nested =
+        [("y".into(), Json::List(vec![text("%RESPONSE_CODE%"), Json::Bool(true), text("%REQ(no)%")]))];
+    let fields = [
+        ("a".into(), text("%RESPONSE_CODE%")),
+        ("b".into(), text("%REQ(no)% x")),
+        ("c".into(), text("%REQ(no)%")),
+        ("d".into(), Json::Map([("e".into(), text("%REQ(no)%"))].into())),
+        ("e\"\n".into(), text("%REQ(:PATH)%\u{1}")),
+        ("z".into(), Json::Map(nested.into())),
+    ];
+    let check = |omit_empty_values, expected: &str| {
+        let content = LogContent::Json(fields.clone().into());
+        let format = Format::compile(&LogFormat { content, omit_empty_values }).unwrap();
+        let mut record = Record::new();
+        record.status = 200;
+        let conn = ConnInfo::for_test("10.0.0.1:1000", "10.0.0.2:80");
+        let mut out = Vec::new();
+        format.write(&Entry { record: &record, conn: &conn, headers: &Fake }, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{expected}\n"));
+    };
+    // Both as Envoy 1.40 writes them.
+    let whole = concat!(
+        r#"{"a":200,"b":"- x","c":null,"d":{"e":null},"e\"\n":"/x?y=1\u0001","#,
+        r#""z":{"y":[200,true,null]}}"#
+    );
+    check(false, whole);
+    check(true, r#"{"a":200,"b":" x","e\"\n":"/x?y=1\u0001","z":{"y":[200,true]}}"#);
+}
+
+#[test]
+fn refuses_what_it_does_not_know_by_name() {
+    let check = |format: &str, part: &str| {
+        let error = Template::parse(format).unwrap_err().to_string();
+        assert!(error.contains(part), "{format}: {error}");
+    };
+    check("%NO_SUCH%", "NO_SUCH");
+    check("ab %RESPONSE_CODE(1)%", "at position 3");
+    check("%PROTOCOL:3%", "length");
+    check("%GRPC_STATUS(X)%", "SNAKE_STRING");
+    check("%COMMON_DURATION(DS_RX_BEG:NO:ms)%", "NO");
+    check("%REQ%", "REQ");
+    check("%START_TIME", "closed");
+    check("%REQ(a", "bracket");
+    check("%REQ(a):x%", "length");
+    check("%PROTOCOL(a)%", "PROTOCOL");
+}
