@@ -35,6 +35,10 @@ pub struct LogFormat {
 pub enum LogContent {
     /// Text with operators, its newline included.
     Text(Str),
+    /// The same in a file, which is read when the configuration takes effect.
+    File(Str),
+    /// The same in a variable of the environment.
+    Environment(Str),
     /// An object whose texts have operators. A newline follows.
     Json(BTreeMap<Str, Json>),
 }

@@ -14,6 +14,7 @@ use stdx::Str;
 use tokio::sync::{Notify, mpsc};
 
 use crate::access_log::{LogBuffers, LogReopener, LogWriter};
+use crate::admin::histograms::Intervals;
 use crate::admin::{self, stats::Zero};
 use crate::config::Config;
 use crate::config::names::Lookup;
@@ -104,6 +105,8 @@ pub(crate) struct State {
     pub drain_time: Duration,
     /// What counters said when they were reset.
     pub zero: Mutex<Zero>,
+    /// What histograms said when the last interval began.
+    pub intervals: Intervals,
     pub reopen: LogReopener,
     pub overload: Option<ir::Overload>,
     pub pressure: Arc<Pressure>,
@@ -198,6 +201,7 @@ impl Proxy {
             health_failed: shared.health_failed.clone(),
             drain_time: config.drain_time,
             zero: Mutex::default(),
+            intervals: Intervals::default(),
             reopen: writer.reopener(),
             overload,
             pressure: shared.pressure.clone(),

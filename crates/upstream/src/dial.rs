@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::proxy_protocol;
 use identity::{TlsError, TlsInfo};
@@ -25,6 +25,8 @@ pub(crate) struct Dialed {
     pub(crate) tls: Option<Arc<TlsInfo>>,
     pub(crate) local: Option<SocketAddr>,
     pub(crate) counted: InFlight,
+    /// How long it took, in milliseconds.
+    pub connect_ms: u32,
 }
 
 /// Connects within the cluster's connect timeout, TLS included. The options' ALPN is offered instead
@@ -55,6 +57,8 @@ pub(crate) async fn dial_beyond(
         }
     };
     let timeout = to.config.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+    let begin = Instant::now();
+    let took = || u32::try_from(begin.elapsed().as_millis()).unwrap_or(u32::MAX);
     let connecting = async {
         let mut io = connect(to, timeout).await?;
         let local = io.local_addr();
@@ -63,12 +67,14 @@ pub(crate) async fn dial_beyond(
             io.write_all(&header).await.map_err(|error| broken(&error, local))?;
             io.flush().await.map_err(|error| broken(&error, local))?;
         }
-        let Some(tls) = &to.tls else { return Ok(Dialed { io, tls: None, local, counted }) };
+        let Some(tls) = &to.tls else {
+            return Ok(Dialed { io, tls: None, local, counted, connect_ms: took() });
+        };
         let configured = tls.alpn();
         let alpn = options.alpn.as_deref().or(if configured.is_empty() { Some(fallback) } else { None });
         let handshake = tls.connect(io, identity::ConnectOptions { alpn }).await;
         let (stream, info) = handshake.map_err(|error| tls_failed(&error, local))?;
-        Ok(Dialed { io: stream.into(), tls: Some(Arc::new(info)), local, counted })
+        Ok(Dialed { io: stream.into(), tls: Some(Arc::new(info)), local, counted, connect_ms: took() })
     };
     let result = tokio::time::timeout(timeout, connecting).await.unwrap_or_else(|_| Err(timed_out()));
     if result.is_err() {

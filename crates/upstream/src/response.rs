@@ -29,6 +29,8 @@ pub struct Facts {
     pub tls: Option<Arc<TlsInfo>>,
     /// It had served a request before.
     pub reused: bool,
+    /// How long making the connection took, TLS included, in milliseconds.
+    pub connect_ms: u32,
 }
 
 /// The response's body. While it is polled, the rest of the request's body goes out, too.

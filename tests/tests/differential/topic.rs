@@ -135,7 +135,7 @@ impl Topic {
             )
         };
         let text = format!(
-            "admin: {{address: {admin}}}\nstatic_resources:\n  listeners:\n  - name: l\n    address: {listen}\n    \
+            "admin: {{address: {admin}}}\nstats_flush_interval: 0.02s\nstatic_resources:\n  listeners:\n  - name: l\n    address: {listen}\n    \
              filter_chains:\n    - filters:\n      - name: hcm\n        typed_config:\n          '@type': {TYPE}\n          \
              stat_prefix: t\n{manager}          access_log:\n          - name: file\n            typed_config:\n              \
              '@type': type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog\n              \
@@ -323,15 +323,17 @@ fn text(reply: &Reply) -> String {
 }
 
 fn stats(admin: SocketAddr) -> BTreeMap<String, String> {
-    let mut stream = TcpStream::connect(admin).expect("the admin port");
-    let ask = b"GET /stats HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n";
-    stream.write_all(ask).expect("asking for statistics");
-    let reply = client::rest(&mut stream);
-    reply
-        .lines()
-        .filter_map(|line| line.split_once(": "))
-        .map(|(n, v)| (n.to_owned(), v.trim().to_owned()))
-        .collect()
+    let page = |path: &str| {
+        let mut stream = TcpStream::connect(admin).expect("the admin port");
+        let ask = format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        stream.write_all(ask.as_bytes()).expect("asking for statistics");
+        client::rest(&mut stream)
+    };
+    let (numbers, prometheus) = (page("/stats"), page("/stats/prometheus"));
+    let numbers = numbers.lines().filter_map(|line| line.split_once(": "));
+    // Labels may have blanks in them, values have none.
+    let prometheus = prometheus.lines().filter_map(|line| line.rsplit_once(' '));
+    numbers.chain(prometheus).map(|(n, v)| (n.to_owned(), v.trim().to_owned())).collect()
 }
 
 /// The lines that one of the two has alone.

@@ -31,7 +31,7 @@ pub fn compile(logs: &[ir::AccessLog]) -> Result<Arc<[AccessLog]>, engine::Probl
         let problem =
             |field: &str, message: String| engine::Problem::new(format!("access_log[{i}].{field}"), message);
         let format = match &log.format {
-            Some(format) => Format::compile(format).map_err(|wrong| problem("format", wrong.to_string()))?,
+            Some(format) => Format::compile(format).map_err(|wrong| problem("format", wrong))?,
             None => Format::envoy_default(),
         };
         let filter = match &log.filter {

@@ -91,7 +91,7 @@ pub const PAGES: &[Page] = &[
             INVERT,
             ("format", "text, json, prometheus"),
             ("type", "All, Counters, Gauges, Histograms, TextReadouts"),
-            ("histogram_buckets", "summary, cumulative, disjoint"),
+            ("histogram_buckets", "summary, cumulative, disjoint, detailed"),
         ],
     ),
     page("/stats/prometheus", "statistics in Prometheus' text format", &[USED_ONLY, FILTER, INVERT]),

@@ -7,9 +7,12 @@ use std::sync::{MutexGuard, PoisonError};
 use ::http::StatusCode;
 use serde_json::json;
 
+use super::histograms::{self, Mode};
 use super::{Answer, PROMETHEUS, Query, json_answer, process, text, typed};
 use crate::proxy::State;
-use crate::telemetry::{Kind, Sample, Scope, collect, export, istio_export};
+use crate::telemetry::{
+    HistogramSample, Kind, Sample, Scope, collect, collect_histograms, export, istio_export,
+};
 
 /// Every number, those of the server included.
 fn samples(state: &State) -> Vec<Sample> {
@@ -114,15 +117,35 @@ fn since_reset(state: &State) -> Vec<(Sample, bool)> {
     counted.collect()
 }
 
+/// The histograms that the query asks for.
+fn recorded(state: &State, query: &Query) -> Result<Vec<HistogramSample>, String> {
+    if !matches!(query.get("type"), None | Some("All" | "Histograms")) {
+        return Ok(Vec::new());
+    }
+    let filter = name_filter(query)?;
+    let used_only = query.get("usedonly").is_some();
+    let invert = query.get("invert_filter").is_some();
+    let mut all = collect_histograms(&state.stats);
+    all.retain(|sample| {
+        (!used_only || sample.counts.count() > 0)
+            && filter.as_ref().is_none_or(|it| it.is_match(sample.full_name().as_bytes()) != invert)
+    });
+    Ok(all)
+}
+
+fn name_filter(query: &Query) -> Result<Option<engine::regex::Regex>, String> {
+    let filter = query.get("filter").map(|f| engine::regex::Regex::new(&format!(".*(?:{f}).*")));
+    filter.transpose().map_err(|error| format!("Invalid re2 regex: {error}\n"))
+}
+
 /// What the query asks for.
 fn selected(state: &State, query: &Query) -> Result<Vec<Sample>, String> {
-    let filter = query.get("filter").map(|f| engine::regex::Regex::new(&format!(".*(?:{f}).*")));
-    let filter = filter.transpose().map_err(|error| format!("Invalid re2 regex: {error}\n"))?;
+    let filter = name_filter(query)?;
     let kind = match query.get("type") {
         None | Some("All") => None,
         Some("Counters") => Some(Some(Kind::Counter)),
         Some("Gauges") => Some(Some(Kind::Gauge)),
-        // There are none.
+        // Those are no samples.
         Some("Histograms" | "TextReadouts") => Some(None),
         Some(_) => return Err("invalid &type= param".to_owned()),
     };
@@ -138,27 +161,33 @@ fn selected(state: &State, query: &Query) -> Result<Vec<Sample>, String> {
 
 pub(super) fn answer(state: &State, query: &Query) -> Answer {
     let bad = |why: String| text(StatusCode::BAD_REQUEST, why);
-    let modes = ["cumulative", "disjoint", "detailed", "summary"];
-    if query.get("histogram_buckets").is_some_and(|mode| !modes.contains(&mode)) {
-        return bad(format!("usage: /stats?histogram_buckets=({})\n", modes.join("|")));
-    }
+    let Some(mode) = Mode::parse(query.get("histogram_buckets")) else {
+        return bad("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n".to_owned());
+    };
     match query.get("format") {
         Some("prometheus") => return prometheus_answer(state, query),
         None | Some("text" | "json") => {}
         Some(_) => return bad("usage: /stats?format=(json|prometheus|text)\n\n".to_owned()),
     }
-    let samples = match selected(state, query) {
-        Ok(samples) => samples,
-        Err(why) => return bad(why),
+    let (samples, histograms) = match (selected(state, query), recorded(state, query)) {
+        (Ok(samples), Ok(histograms)) => (samples, histograms),
+        (Err(why), _) | (_, Err(why)) => return bad(why),
     };
+    let histograms = state.intervals.show(histograms);
     if query.get("format") == Some("json") {
-        let stats: Vec<_> =
+        let mut stats: Vec<_> =
             samples.iter().map(|s| json!({ "name": s.full_name(), "value": s.value })).collect();
+        if !histograms.is_empty() {
+            stats.push(json!({ "histograms": histograms::to_json(&histograms, mode) }));
+        }
         return json_answer(&json!({ "stats": stats }));
     }
     let mut out = String::new();
     for sample in &samples {
         let _ = writeln!(out, "{}: {}", sample.full_name(), sample.value);
+    }
+    for histogram in &histograms {
+        histograms::text(histogram, mode, &mut out);
     }
     text(StatusCode::OK, out)
 }
@@ -166,16 +195,17 @@ pub(super) fn answer(state: &State, query: &Query) -> Answer {
 /// `/stats/prometheus`. Istio's own metrics come along where nothing is filtered.
 pub(super) fn prometheus_answer(state: &State, query: &Query) -> Answer {
     let narrowed = ["filter", "type"].iter().any(|name| query.get(name).is_some());
-    match selected(state, query) {
-        Ok(samples) => {
+    match (selected(state, query), recorded(state, query)) {
+        (Ok(samples), Ok(histograms)) => {
             let mut out = String::new();
             export::prometheus(&samples, &mut out);
+            export::prometheus_histograms(&histograms, &mut out);
             if !narrowed {
                 istio_export::prometheus(&state.stats, &mut out);
             }
             typed(PROMETHEUS, out)
         }
-        Err(why) => text(StatusCode::BAD_REQUEST, why),
+        (Err(why), _) | (_, Err(why)) => text(StatusCode::BAD_REQUEST, why),
     }
 }
 
@@ -184,6 +214,7 @@ pub(crate) fn prometheus(state: &State) -> String {
     let mut out = String::new();
     let samples: Vec<Sample> = since_reset(state).into_iter().map(|(sample, _)| sample).collect();
     export::prometheus(&samples, &mut out);
+    export::prometheus_histograms(&collect_histograms(&state.stats), &mut out);
     istio_export::prometheus(&state.stats, &mut out);
     out
 }

@@ -72,7 +72,7 @@ impl Routes {
             RouteAction::Direct(direct) => {
                 let Some(body) = &direct.format else { return Ok(()) };
                 let format = Format::compile(&body.format)
-                    .map_err(|wrong| Problem::new("direct_response.body_format", wrong.to_string()))?;
+                    .map_err(|wrong| Problem::new("direct_response.body_format", wrong))?;
                 self.bodies.insert(place, format);
             }
             RouteAction::Redirect(_) => {}

@@ -4,7 +4,7 @@ use ir::access_log::{LogContent, LogFormat};
 
 use super::json::Node;
 use super::operator::Operator;
-use super::{Entry, Template, TemplateError};
+use super::{Entry, Template};
 
 /// A compiled format of a log.
 #[derive(Debug)]
@@ -38,11 +38,24 @@ impl Format {
     /// Compiles a format.
     ///
     /// # Errors
-    /// Names the operator that is not known, or says what is wrong with its arguments.
-    pub fn compile(format: &LogFormat) -> Result<Self, TemplateError> {
+    /// Names the operator that is not known, or says what is wrong with its arguments; or the format
+    /// could not be read.
+    pub fn compile(format: &LogFormat) -> Result<Self, String> {
+        let parse = |text: &str| Template::parse(text).map(Content::Text).map_err(|wrong| wrong.to_string());
         let content = match &format.content {
-            LogContent::Text(text) => Content::Text(Template::parse(text)?),
-            LogContent::Json(fields) => Content::Json(Node::object(fields)?),
+            LogContent::Text(text) => parse(text)?,
+            LogContent::File(path) => {
+                let text =
+                    std::fs::read_to_string(path.as_str()).map_err(|error| format!("{path}: {error}"))?;
+                parse(&text)?
+            }
+            LogContent::Environment(name) => {
+                let text = std::env::var(name.as_str()).map_err(|error| format!("{name}: {error}"))?;
+                parse(&text)?
+            }
+            LogContent::Json(fields) => {
+                Content::Json(Node::object(fields).map_err(|wrong| wrong.to_string())?)
+            }
         };
         Ok(Self::of(content, format.omit_empty_values))
     }

@@ -91,6 +91,7 @@ fn count(plan: &Plan, at: &Traffic, result: &Result<Response<Attempt>, Ended>) {
             }
             if !response.facts.reused {
                 stats.cx_total.inc();
+                stats.cx_connect_ms.add(response.facts.connect_ms.into());
                 match response.facts.protocol {
                     "HTTP/2" => stats.cx_http2_total.inc(),
                     _ => stats.cx_http1_total.inc(),

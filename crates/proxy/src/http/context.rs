@@ -17,8 +17,8 @@ use crate::access_log::{self, Flag, Record};
 use crate::config::routes::Routes;
 use crate::config::snapshot::{AlpnOverride, Cluster, Hcm};
 use crate::format::{Entry, Headers};
-use crate::telemetry::istio;
 use crate::telemetry::peer::Peer;
+use crate::telemetry::{ClusterStats, istio};
 use crate::worker::Held;
 
 /// A request being served. Dropping it closes the record, whatever happened.
@@ -32,6 +32,8 @@ pub struct Context {
     pub route: Option<ChosenRoute>,
     /// The cluster that the route leads to; `None` also if there is none of its name.
     pub cluster: Option<Arc<Cluster>>,
+    /// Of the cluster whose response the client gets.
+    pub upstream_stats: Option<Arc<ClusterStats>>,
     /// ALPN for the upstream connection, from a filter.
     pub alpn: Option<AlpnOverride>,
     pub is_grpc: bool,
@@ -117,6 +119,7 @@ impl Context {
             progress: Rc::default(),
             route: None,
             cluster: None,
+            upstream_stats: None,
             alpn: None,
             is_http2,
             expectation: None,
@@ -245,13 +248,19 @@ impl Context {
         self.note_ending();
         self.measure();
         let record = &self.record;
+        let elapsed = record.started.elapsed();
+        self.conn.stats.rq_time.add_time(elapsed);
+        if let Some(of_cluster) = &self.upstream_stats {
+            // From the end of the request on, as Envoy counts it.
+            of_cluster.rq_time.add_time(elapsed.saturating_sub(record.request_end.unwrap_or_default()));
+        }
         let stats = &self.conn.stats;
         stats.rq_active.dec();
         stats.response(record.status);
         stats.cx_rx_bytes.add(record.bytes_received);
         stats.cx_tx_bytes.add(record.bytes_sent);
         if let Some(reporter) = self.hcm.istio_stats {
-            istio::report_request(self, reporter);
+            istio::report_request(self, reporter, elapsed);
         }
         self.write_line();
     }

@@ -290,6 +290,7 @@ fn settle(
 fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer {
     let Response { mut head, body, facts } = response;
     ctx.record.details = "via_upstream".into();
+    ctx.upstream_stats = Some(plan.stats.clone());
     ctx.record.upstream_local = facts.local;
     ctx.record.upstream_protocol = Some(facts.protocol);
     ctx.record.upstream_tls = facts.tls.clone();

@@ -249,6 +249,12 @@ async fn first_bytes(conn: &HttpConnection, io: &mut Io) -> std::io::Result<Http
     }
 }
 
+impl Drop for HttpConnection {
+    fn drop(&mut self) {
+        self.stats.cx_length_ms.add_time(self.started.elapsed());
+    }
+}
+
 /// Counts the end of a connection, however it comes.
 pub struct Closing(Arc<HttpStats>);
 

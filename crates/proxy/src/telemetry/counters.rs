@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::histogram::LazyHistogram;
+
 /// A number that one thread changes and others read. As a gauge it goes down as well: sums over
 /// workers are right because they wrap.
 #[derive(Debug, Default)]
@@ -38,6 +40,8 @@ pub enum Kind {
 pub trait Group: Default + Send + Sync + 'static {
     /// Every number with its name inside the scope.
     fn each(&self, see: &mut dyn FnMut(&'static str, Kind, u64));
+    /// Every histogram with its name inside the scope.
+    fn each_histogram(&self, see: &mut dyn FnMut(&'static str, &LazyHistogram));
 }
 
 macro_rules! kind {
@@ -50,14 +54,19 @@ macro_rules! kind {
 }
 
 macro_rules! group {
-    ($(#[$doc:meta])* $group:ident { $($kind:ident $field:ident $name:literal,)* }) => {
+    ($(#[$doc:meta])* $group:ident { $($kind:ident $field:ident $name:literal,)* }
+        $([$($histogram:ident $label:literal,)*])?) => {
         $(#[$doc])*
         #[derive(Debug, Default)]
-        pub struct $group { $(pub $field: Counter,)* }
+        pub struct $group { $(pub $field: Counter,)* $($(pub $histogram: LazyHistogram,)*)? }
 
         impl Group for $group {
             fn each(&self, see: &mut dyn FnMut(&'static str, Kind, u64)) {
                 $(see($name, kind!($kind), self.$field.get());)*
+            }
+
+            fn each_histogram(&self, _see: &mut dyn FnMut(&'static str, &LazyHistogram)) {
+                $($(_see($label, &self.$histogram);)*)?
             }
         }
     };
@@ -97,6 +106,10 @@ group! {
         counter rq_pending_overflow "upstream_rq_pending_overflow",
         counter lb_healthy_panic "lb_healthy_panic",
     }
+    [
+        rq_time "upstream_rq_time",
+        cx_connect_ms "upstream_cx_connect_ms",
+    ]
 }
 
 group! {
@@ -151,6 +164,10 @@ group! {
         counter delays_injected "fault.delays_injected",
         counter aborts_injected "fault.aborts_injected",
     }
+    [
+        rq_time "downstream_rq_time",
+        cx_length_ms "downstream_cx_length_ms",
+    ]
 }
 
 group! {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use stdx::Str;
 
+use super::histogram::{self, Counts};
 use super::{Group, Kind, Scopes, WorkerStats};
 
 /// Whose number it is.
@@ -31,6 +32,36 @@ pub struct Sample {
     pub name: &'static str,
     pub kind: Kind,
     pub value: u64,
+}
+
+/// A histogram of all workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistogramSample {
+    pub scope: Scope,
+    pub name: &'static str,
+    pub counts: Counts,
+}
+
+/// Every histogram, those without values included, in a fixed order.
+pub fn collect_histograms(workers: &[Arc<WorkerStats>]) -> Vec<HistogramSample> {
+    let mut sums = BTreeMap::new();
+    for worker in workers {
+        add_histograms(&mut sums, &worker.clusters, Scope::Cluster);
+        add_histograms(&mut sums, &worker.http, Scope::Http);
+    }
+    sums.into_iter().map(|((scope, name), counts)| HistogramSample { scope, name, counts }).collect()
+}
+
+fn add_histograms<G: Group>(
+    sums: &mut BTreeMap<(Scope, &'static str), Counts>,
+    scopes: &Scopes<G>,
+    scope: impl Fn(Str) -> Scope,
+) {
+    for (name, group) in &*lock(scopes) {
+        group.each_histogram(&mut |label, histogram| {
+            histogram.add_to(sums.entry((scope(name.clone()), label)).or_default());
+        });
+    }
 }
 
 /// Everything that was counted, in a fixed order.
@@ -69,18 +100,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Sample {
     /// `cluster.outbound|80||a.upstream_rq_total`
     pub fn full_name(&self) -> String {
-        let name = self.name;
-        match &self.scope {
-            Scope::Cluster(cluster) => format!("cluster.{cluster}.{name}"),
-            Scope::Http(prefix) => format!("http.{prefix}.{name}"),
-            Scope::Listener(address) => format!("listener.{address}.{name}"),
-            Scope::Tcp(prefix) => format!("tcp.{prefix}.{name}"),
-            Scope::RateLimit(prefix) => format!("{prefix}.http_local_rate_limit.{name}"),
-            Scope::Filter(scope) => format!("{scope}.{name}"),
-            Scope::Server => format!("server.{name}"),
-            Scope::ClusterManager => format!("cluster_manager.{name}"),
-            Scope::ListenerManager => format!("listener_manager.{name}"),
-        }
+        full_name(&self.scope, self.name)
     }
 
     /// Name and labels as Envoy's Prometheus output has them.
@@ -108,6 +128,46 @@ impl Sample {
                 (format!("envoy_{scope}_{stem}xx"), format!("envoy_response_code_class=\"{class}\",{label}"))
             }
             _ => (format!("envoy_{scope}_{name}"), label),
+        }
+    }
+}
+
+/// `cluster.outbound|80||a.upstream_rq_total`
+fn full_name(scope: &Scope, name: &str) -> String {
+    match scope {
+        Scope::Cluster(cluster) => format!("cluster.{cluster}.{name}"),
+        Scope::Http(prefix) => format!("http.{prefix}.{name}"),
+        Scope::Listener(address) => format!("listener.{address}.{name}"),
+        Scope::Tcp(prefix) => format!("tcp.{prefix}.{name}"),
+        Scope::RateLimit(prefix) => format!("{prefix}.http_local_rate_limit.{name}"),
+        Scope::Filter(scope) => format!("{scope}.{name}"),
+        Scope::Server => format!("server.{name}"),
+        Scope::ClusterManager => format!("cluster_manager.{name}"),
+        Scope::ListenerManager => format!("listener_manager.{name}"),
+    }
+}
+
+impl HistogramSample {
+    /// `cluster.outbound|80||a.upstream_rq_time`
+    pub fn full_name(&self) -> String {
+        full_name(&self.scope, self.name)
+    }
+}
+
+/// Appends histograms in Prometheus' text format.
+pub fn prometheus_histograms(samples: &[HistogramSample], out: &mut String) {
+    let mut families: BTreeMap<String, Vec<(String, &Counts)>> = BTreeMap::new();
+    for sample in samples {
+        let HistogramSample { scope, name, counts } = sample;
+        // The name and the labels of a number of this scope.
+        let number = Sample { scope: scope.clone(), name, kind: Kind::Counter, value: 0 };
+        let (name, labels) = number.prometheus();
+        families.entry(name).or_default().push((labels, counts));
+    }
+    for (name, series) in families {
+        let _ = writeln!(out, "# TYPE {name} histogram");
+        for (labels, counts) in series {
+            histogram::prometheus(&name, &labels, counts, out);
         }
     }
 }

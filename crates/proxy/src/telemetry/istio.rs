@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ir::bootstrap::BootstrapNode;
 use ir::cluster::ServiceRef;
@@ -13,6 +14,7 @@ use ir::filter::Reporter;
 use stdx::Str;
 
 use super::export::{escape, lock};
+use super::histogram::Histogram;
 use super::peer::{self, Peer};
 use super::{Counter, WorkerStats};
 use crate::access_log::record::Flags;
@@ -39,26 +41,6 @@ impl LocalLabels {
     pub fn new(node: &BootstrapNode) -> Self {
         let (id, cluster) = (node.id.clone(), node.cluster.clone());
         LocalLabels { peer: Peer::local(node), metadata: peer::encode(node), id, cluster }
-    }
-}
-
-/// Upper bounds of histogram buckets, Envoy's defaults.
-pub(super) const BUCKETS: [f64; 19] = [
-    0.5, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0, 30000.0, 60000.0,
-    300000.0, 600000.0, 1800000.0, 3600000.0,
-];
-
-#[derive(Debug, Default)]
-pub(super) struct Histogram {
-    pub(super) buckets: [Counter; BUCKETS.len() + 1],
-    pub(super) sum: Counter,
-}
-
-impl Histogram {
-    fn add(&self, value: u64) {
-        let at = BUCKETS.partition_point(|bound| *bound < value as f64);
-        self.buckets[at].inc();
-        self.sum.add(value);
     }
 }
 
@@ -161,7 +143,7 @@ impl IstioStats {
 }
 
 /// Counts a request that is over.
-pub fn report_request(ctx: &Context, reporter: Reporter) {
+pub fn report_request(ctx: &Context, reporter: Reporter, elapsed: Duration) {
     let worker = &ctx.conn.worker;
     let (peer, own) = ctx.conn.info.principals();
     let server = reporter == Reporter::Destination;
@@ -195,7 +177,7 @@ pub fn report_request(ctx: &Context, reporter: Reporter) {
     let series = worker.stats.istio.series(key, &worker.shared.local.peer);
     if let Some(http) = &series.http {
         http.requests.inc();
-        http.duration.add(u64::try_from(ctx.record.started.elapsed().as_millis()).unwrap_or(u64::MAX));
+        http.duration.add_time(elapsed);
         http.request_bytes.add(ctx.record.bytes_received);
         http.response_bytes.add(ctx.record.bytes_sent);
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::WorkerStats;
 use super::export::lock;
-use super::istio::{BUCKETS, Histogram, HttpSeries, Series};
+use super::histogram::{self, Counts, Histogram};
+use super::istio::{HttpSeries, Series};
 
 /// Appends all series in Prometheus' text format.
 pub fn prometheus(workers: &[Arc<WorkerStats>], out: &mut String) {
@@ -70,15 +71,8 @@ fn histogram<'a>(
             let _ = writeln!(out, "# TYPE {name} histogram");
         }
         let histograms: Vec<&Histogram> = series.iter().filter_map(|s| s.http.as_deref().map(of)).collect();
-        let bucket = |at: usize| -> u64 { histograms.iter().map(|h| h.buckets[at].get()).sum() };
-        let mut count = 0;
-        for (at, bound) in BUCKETS.iter().enumerate() {
-            count += bucket(at);
-            let _ = writeln!(out, "{name}_bucket{{{labels},le=\"{bound}\"}} {count}");
-        }
-        count += bucket(BUCKETS.len());
-        let _ = writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
-        let sum: u64 = histograms.iter().map(|h| h.sum.get()).sum();
-        let _ = writeln!(out, "{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {count}");
+        let mut sum = Counts::default();
+        histograms.iter().for_each(|histogram| histogram.add_to(&mut sum));
+        histogram::prometheus(name, labels, &sum, out);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod counters;
 pub mod export;
+pub mod histogram;
 pub mod istio;
 pub mod istio_export;
 pub mod peer;
@@ -17,7 +18,7 @@ pub use counters::{
     AuthzStats, ClusterStats, Counter, Group, HttpStats, JwtStats, Kind, ListenerStats, RateLimitStats,
     TcpStats,
 };
-pub use export::{Sample, Scope, collect};
+pub use export::{HistogramSample, Sample, Scope, collect, collect_histograms};
 pub use istio::{IstioStats, LocalLabels};
 
 /// The scopes of one kind that one worker has used, by name. The lock is the worker's own: it is

@@ -50,6 +50,48 @@ fn operators_find_what_they_know_from_envoy() {
 }
 
 #[test]
+fn times_are_told_as_histograms() {
+    let backend = Backend::start("b");
+    let proxy = Setup::new().cluster("b", &[backend.address]).route("/", "b").start();
+    let admin = proxy.handle.admin().unwrap();
+    let text = |path: &str| get(admin, path).text();
+    assert!(!text("/stats?filter=rq_time").contains("P0("), "nothing was asked for yet");
+    for _ in 0..3 {
+        assert_eq!(get(proxy.address, "/").status, 200);
+    }
+    let cumulative = || text("/stats?filter=upstream_rq_time&histogram_buckets=cumulative");
+    let begin = Instant::now();
+    // A request is counted when its connection knows that it is over.
+    while !cumulative().contains("B3.6e+06(3,3)") && begin.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let found = cumulative();
+    assert!(found.contains("B3.6e+06(3,3)"), "{found}");
+    assert!(found.starts_with("cluster.b.upstream_rq_time: B0.5("), "{found}");
+    let summary = text("/stats?filter=http.*downstream_rq_time");
+    assert!(summary.contains(".downstream_rq_time: P0(") && summary.contains(" P99.9("), "{summary}");
+    let connect = text("/stats?filter=upstream_cx_connect_ms&histogram_buckets=disjoint");
+    assert!(connect.starts_with("cluster.b.upstream_cx_connect_ms: B0.5("), "{connect}");
+    assert!(text("/stats?type=Counters&filter=rq_time").is_empty());
+    let json: serde_json::Value =
+        serde_json::from_str(&text("/stats?format=json&type=Histograms&filter=upstream_rq_time")).unwrap();
+    let histograms = &json["stats"][0]["histograms"];
+    assert_eq!(histograms["supported_quantiles"][7], 99.5);
+    assert_eq!(histograms["computed_quantiles"][0]["name"], "cluster.b.upstream_rq_time");
+    let lists =
+        text("/stats?format=json&histogram_buckets=cumulative&type=Histograms&filter=upstream_rq_time");
+    let lists: serde_json::Value = serde_json::from_str(&lists).unwrap();
+    let last = &lists["stats"][0]["histograms"][0]["buckets"][18];
+    assert_eq!((&last["upper_bound"], &last["cumulative"]), (&3_600_000.into(), &3.into()));
+    let prometheus = text("/stats/prometheus");
+    assert!(prometheus.contains("# TYPE envoy_cluster_upstream_rq_time histogram"), "{prometheus}");
+    let bucket = "envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=\"b\",le=\"+Inf\"} 3";
+    assert!(prometheus.contains(bucket), "{prometheus}");
+    assert!(prometheus.contains("envoy_cluster_upstream_rq_time_count{envoy_cluster_name=\"b\"} 3"));
+    assert_eq!(get(admin, "/stats?histogram_buckets=round").status, 400);
+}
+
+#[test]
 fn the_dump_has_envoys_shape() {
     let backend = Backend::start("b");
     let proxy = Setup::new().cluster("b", &[backend.address]).route("/", "b").start_dynamic();

@@ -161,7 +161,7 @@ impl<B: Body> Exchange<B> {
     pub(super) fn respond(mut self, head: http1::ResponseHead, reused: bool) -> Response<B> {
         let facts = match &self.conn {
             Some(conn) => Facts { reused, ..conn.facts.clone() },
-            None => Facts { protocol: "HTTP/1.1", local: None, tls: None, reused },
+            None => Facts { protocol: "HTTP/1.1", local: None, tls: None, reused, connect_ms: 0 },
         };
         let incoming = self.conn.as_ref().map(|conn| conn.conn.body());
         let kind = incoming.as_ref().map_or(BodyKind::None, Body::kind);

@@ -42,10 +42,10 @@ pub(crate) struct Idle {
 
 impl Idle {
     pub(crate) fn new(dialed: Dialed, call: &Call<'_>, in_queue: Counted) -> Self {
-        let Dialed { io, tls, local, counted } = dialed;
+        let Dialed { io, tls, local, counted, connect_ms } = dialed;
         Idle {
             conn: ClientConn::new(io, call.limits()),
-            facts: Facts { protocol: "HTTP/1.1", local, tls, reused: false },
+            facts: Facts { protocol: "HTTP/1.1", local, tls, reused: false, connect_ms },
             served: 0,
             max_requests: call.to.config.max_requests_per_connection.filter(|max| *max > 0),
             idle_timeout: call.idle_timeout(),

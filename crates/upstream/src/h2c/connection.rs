@@ -91,7 +91,7 @@ pub(crate) async fn open(
     dialed: Dialed,
     call: &Call<'_>,
 ) -> Result<Rc<Connection>, SendError> {
-    let Dialed { io, tls, local, counted } = dialed;
+    let Dialed { io, tls, local, counted, connect_ms } = dialed;
     let options = &call.to.config.http2;
     let max_streams = inner.h2.borrow().max_streams(&call.key);
     let (io, outbox) = Metered::new(io);
@@ -112,7 +112,7 @@ pub(crate) async fn open(
         known_limit: Cell::new(0),
         ping_after: options.keepalive.and_then(|keepalive| keepalive.idle_interval),
         ping,
-        facts: Facts { protocol: "HTTP/2", local, tls, reused: false },
+        facts: Facts { protocol: "HTTP/2", local, tls, reused: false, connect_ms },
         dead: Cell::new(false),
         settled: Cell::new(false),
         streams: Cell::new(0),

@@ -179,6 +179,8 @@ fn access_logs() -> BoxedStrategy<Vec<AccessLog>> {
     });
     let content = prop_oneof![
         text::any_text().prop_map(LogContent::Text),
+        text::path().prop_map(LogContent::File),
+        text::name().prop_map(LogContent::Environment),
         super::json_map().prop_map(LogContent::Json),
     ];
     let format = (content, any::<bool>())

@@ -70,7 +70,7 @@ pub(super) fn format(at: At<'_>, mut it: core::SubstitutionFormatString) -> LogF
     use core::substitution_format_string::Format;
     let omit_empty_values = std::mem::take(&mut it.omit_empty_values);
     let Some(Format::JsonFormat(fields)) = it.format else {
-        return LogFormat { omit_empty_values, ..wire::format_string(at, it).into() };
+        return LogFormat { content: wire::text_format(at, it), omit_empty_values };
     };
     let core::SubstitutionFormatString { content_type, formatters, json_format_options, .. } = it;
     refuse!(at; formatters);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ir::access_log::LogContent;
 use ir::bootstrap::AdsConfig;
 use ir::{ConfigSource, PathSource};
 use prost::{Message, Name};
@@ -209,9 +210,19 @@ pub(super) fn literal(at: At<'_>, text: String) -> Str {
     text.replace("%%", "%").into()
 }
 
-/// A text format, not JSON.
+/// A text format that stands where it is used, not JSON.
 pub(super) fn format_string(at: At<'_>, it: core::SubstitutionFormatString) -> Str {
-    use core::data_source::Specifier;
+    match text_format(at, it) {
+        LogContent::Text(text) => text,
+        _ => {
+            at.field("text_format_source").refuse("only inline_string is supported here");
+            Str::default()
+        }
+    }
+}
+
+/// A text format, not JSON.
+pub(super) fn text_format(at: At<'_>, it: core::SubstitutionFormatString) -> LogContent {
     use core::substitution_format_string::Format;
     let core::SubstitutionFormatString {
         omit_empty_values,
@@ -222,19 +233,31 @@ pub(super) fn format_string(at: At<'_>, it: core::SubstitutionFormatString) -> S
     } = it;
     refuse!(at; omit_empty_values, content_type, formatters, json_format_options);
     match format {
-        Some(Format::TextFormat(text)) => return text.into(),
-        Some(Format::TextFormatSource(core::DataSource { watched_directory, specifier })) => {
-            let at = at.field("text_format_source");
-            refuse!(at; watched_directory);
-            match specifier {
-                Some(Specifier::InlineString(text)) => return text.into(),
-                _ => at.refuse("only inline_string is supported"),
-            }
-        }
+        Some(Format::TextFormat(text)) => return LogContent::Text(text.into()),
+        Some(Format::TextFormatSource(it)) => return text_source(at.field("text_format_source"), it),
         Some(Format::JsonFormat(_)) => at.unsupported("json_format"),
         None => at.field("text_format_source").refuse("is required"),
     }
-    Str::default()
+    LogContent::Text(Str::default())
+}
+
+fn text_source(at: At<'_>, it: core::DataSource) -> LogContent {
+    use core::data_source::Specifier;
+    let core::DataSource { watched_directory, specifier } = it;
+    refuse!(at; watched_directory);
+    match specifier {
+        Some(Specifier::InlineString(text)) => return LogContent::Text(text.into()),
+        Some(Specifier::InlineBytes(bytes)) => match String::from_utf8(bytes) {
+            Ok(text) => return LogContent::Text(text.into()),
+            Err(_) => at.field("inline_bytes").refuse("only text is supported"),
+        },
+        Some(Specifier::Filename(path)) => return LogContent::File(required(at.field("filename"), path)),
+        Some(Specifier::EnvironmentVariable(name)) => {
+            return LogContent::Environment(required(at.field("environment_variable"), name));
+        }
+        None => at.refuse("is empty"),
+    }
+    LogContent::Text(Str::default())
 }
 
 /// How to reach a management server.

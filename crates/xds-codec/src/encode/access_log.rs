@@ -37,9 +37,14 @@ fn access_log(it: &AccessLog) -> accesslog::AccessLog {
 }
 
 pub(super) fn format(it: &LogFormat) -> core::SubstitutionFormatString {
+    use core::data_source::Specifier;
     use core::substitution_format_string::Format;
     let mut format = match &it.content {
         LogContent::Text(text) => wire::format_string(text.to_string()),
+        LogContent::File(path) => wire::format_source(Specifier::Filename(path.to_string())),
+        LogContent::Environment(name) => {
+            wire::format_source(Specifier::EnvironmentVariable(name.to_string()))
+        }
         LogContent::Json(fields) => core::SubstitutionFormatString {
             format: Some(Format::JsonFormat(wire::json_struct(fields))),
             // A line that is the same from one proxy to the next.

@@ -119,13 +119,16 @@ pub(super) fn api_config_source(it: &AdsConfig) -> core::ApiConfigSource {
     }
 }
 
-/// A literal text as a format string.
+/// A text as a format string.
 pub(super) fn format_string(text: String) -> core::SubstitutionFormatString {
+    format_source(core::data_source::Specifier::InlineString(text))
+}
+
+/// A format string from somewhere.
+pub(super) fn format_source(it: core::data_source::Specifier) -> core::SubstitutionFormatString {
+    let source = core::DataSource { specifier: Some(it), ..Default::default() };
     core::SubstitutionFormatString {
-        format: Some(core::substitution_format_string::Format::TextFormatSource(core::DataSource {
-            specifier: Some(core::data_source::Specifier::InlineString(text)),
-            ..Default::default()
-        })),
+        format: Some(core::substitution_format_string::Format::TextFormatSource(source)),
         ..Default::default()
     }
 }
