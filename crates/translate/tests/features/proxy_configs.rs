@@ -80,11 +80,11 @@ fn mesh(mesh: &str) -> Snapshot {
 
 fn manager(proxy: &Proxy, listener: &str) -> HttpConnectionManager {
     let chains = &proxy.listener(listener).filter_chains;
-    let managers = chains.iter().filter_map(|chain| match &chain.terminal {
+    let mut managers = chains.iter().filter_map(|chain| match &chain.terminal {
         Terminal::Http(manager) => Some((**manager).clone()),
         _ => None,
     });
-    managers.last().expect("a connection manager")
+    managers.next_back().expect("a connection manager")
 }
 
 fn gateway(snapshot: &Snapshot, proxy_config: &str) -> Proxy {
