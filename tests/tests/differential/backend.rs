@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use crate::tls;
 
 /// Starts one; it says `name` in its answers.
 pub fn start(name: &'static str) -> SocketAddr {
@@ -14,7 +16,34 @@ pub fn start(name: &'static str) -> SocketAddr {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let attempts = attempts.clone();
-            std::thread::spawn(move || serve(name, stream, &attempts));
+            std::thread::spawn(move || {
+                let _ = stream.set_nodelay(true);
+                serve(name, stream, "", &attempts);
+            });
+        }
+    });
+    address
+}
+
+/// Starts one that speaks TLS, and says what was asked of it: the server's name, and by whom.
+pub fn start_tls(name: &'static str, config: Arc<rustls::ServerConfig>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let attempts: Attempts = Arc::default();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (attempts, config) = (attempts.clone(), config.clone());
+            std::thread::spawn(move || {
+                let _ = stream.set_nodelay(true);
+                let mut server = rustls::ServerConnection::new(config).expect("a server");
+                while server.is_handshaking() {
+                    if server.complete_io(&mut stream).is_err() {
+                        return;
+                    }
+                }
+                let via = tls::asked(&server);
+                serve(name, rustls::StreamOwned::new(server, stream), &via, &attempts);
+            });
         }
     });
     address
@@ -37,7 +66,7 @@ impl Request {
     }
 
     /// What it said, with headers in a fixed order.
-    fn told(&self, backend: &str) -> String {
+    fn told(&self, backend: &str, via: &str) -> String {
         // A client of the same machine: Envoy writes the machine's address, we the client's.
         let own = |name: &str, value: &str| match name {
             "x-forwarded-for" => value.replace(&local_address(), "127.0.0.1"),
@@ -47,12 +76,12 @@ impl Request {
             self.headers.iter().map(|(n, v)| format!("{n}: {}", own(n, v))).collect();
         lines.sort();
         let body = String::from_utf8_lossy(&self.body);
-        format!("backend {backend}\n{}\n{}\n\n{body}", self.line, lines.join("\n"))
+        format!("backend {backend}{via}\n{}\n{}\n\n{body}", self.line, lines.join("\n"))
     }
 }
 
 /// The address that this machine has towards others. Nothing is sent.
-fn local_address() -> String {
+pub fn local_address() -> String {
     let found = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
         socket.connect("192.0.2.1:9")?;
         socket.local_addr()
@@ -60,8 +89,7 @@ fn local_address() -> String {
     found.map_or_else(|_| "127.0.0.1".to_owned(), |address| address.ip().to_string())
 }
 
-fn serve(name: &str, mut stream: TcpStream, attempts: &Attempts) {
-    let _ = stream.set_nodelay(true);
+fn serve(name: &str, mut stream: impl Read + Write, via: &str, attempts: &Attempts) {
     let mut unread = Vec::new();
     while let Some(request) = read(&mut stream, &mut unread) {
         let seen = {
@@ -70,17 +98,17 @@ fn serve(name: &str, mut stream: TcpStream, attempts: &Attempts) {
             *count += 1;
             *count
         };
-        if !answer(name, &mut stream, &request, seen) {
+        if !answer(name, via, &mut stream, &request, seen) {
             return;
         }
     }
 }
 
 /// Whether the connection goes on.
-fn answer(name: &str, stream: &mut TcpStream, request: &Request, seen: u32) -> bool {
+fn answer(name: &str, via: &str, stream: &mut (impl Read + Write), request: &Request, seen: u32) -> bool {
     let mut status = "200".to_owned();
     let mut headers = Vec::new();
-    let mut body = request.told(name).into_bytes();
+    let mut body = request.told(name, via).into_bytes();
     let (mut chunked, mut close, mut half, mut trailer) = (false, false, false, None);
     for step in request.get("x-do").split(' ').filter(|step| !step.is_empty()) {
         let (what, value) = step.split_once('=').unwrap_or((step, ""));
@@ -147,11 +175,11 @@ fn answer(name: &str, stream: &mut TcpStream, request: &Request, seen: u32) -> b
             out.extend_from_slice(&body);
         }
     }
-    stream.write_all(&out).is_ok() && !close && !half
+    stream.write_all(&out).is_ok() && stream.flush().is_ok() && !close && !half
 }
 
 /// The next request; `None`: there is none, or it is no HTTP.
-fn read(stream: &mut TcpStream, unread: &mut Vec<u8>) -> Option<Request> {
+fn read(stream: &mut (impl Read + Write), unread: &mut Vec<u8>) -> Option<Request> {
     let mut room = [0; 16384];
     let end = loop {
         if let Some(end) = unread.windows(4).position(|w| w == b"\r\n\r\n") {

@@ -4,8 +4,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::tls::{self, Ask, Certificates};
+
 /// Longer than any case takes.
-const PATIENCE: Duration = Duration::from_secs(4);
+pub const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What came back for one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,19 +25,49 @@ impl Reply {
     }
 }
 
-/// Sends `bytes` and reads `count` final answers, on one connection.
-pub fn exchange(to: SocketAddr, bytes: &[u8], methods: &[String]) -> Vec<Reply> {
+/// Sends `bytes` and reads as many final answers as there are methods, on one connection.
+pub fn exchange(
+    to: SocketAddr,
+    by: Option<(&Ask, &Certificates)>,
+    bytes: &[u8],
+    methods: &[String],
+) -> Vec<Reply> {
     let mut stream = match TcpStream::connect(to) {
         Ok(stream) => stream,
         Err(error) => return vec![Reply::failed(&error.to_string())],
     };
     stream.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
     stream.set_nodelay(true).expect("no delay");
+    let Some((ask, certificates)) = by else {
+        let replies = converse(&mut stream, bytes, methods);
+        let _ = stream.shutdown(Shutdown::Both);
+        return replies;
+    };
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut client = tls::client(ask, certificates);
+    while client.is_handshaking() {
+        if let Err(error) = client.complete_io(&mut stream) {
+            return vec![Reply::failed(&tls::reason(&error))];
+        }
+    }
+    let how = tls::spoken(&client);
+    stream.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
+    let mut over = rustls::StreamOwned::new(client, stream);
+    let mut replies = converse(&mut over, bytes, methods);
+    let _ = over.sock.shutdown(Shutdown::Both);
+    if let Some(first) = replies.first_mut() {
+        first.head.insert(0, how);
+    }
+    replies
+}
+
+fn converse(stream: &mut (impl Read + Write), bytes: &[u8], methods: &[String]) -> Vec<Reply> {
     let _ = stream.write_all(bytes);
+    let _ = stream.flush();
     let mut unread = Vec::new();
     let mut replies = Vec::new();
     for method in methods {
-        let reply = read(&mut stream, &mut unread, method);
+        let reply = read(stream, &mut unread, method);
         let over = reply.end != "kept";
         replies.push(reply);
         if over {
@@ -44,22 +76,21 @@ pub fn exchange(to: SocketAddr, bytes: &[u8], methods: &[String]) -> Vec<Reply> 
     }
     let announced = |reply: &Reply| reply.head.iter().any(|line| line == "connection: close");
     if let Some(last) = replies.last_mut()
-        && (announced(last) || closes(&mut stream))
+        && (announced(last) || closes(stream))
     {
         last.end = "closed".into();
     }
-    let _ = stream.shutdown(Shutdown::Both);
     replies
 }
 
 /// Whether the other side ends the connection by itself, soon.
-fn closes(stream: &mut TcpStream) -> bool {
+fn closes(stream: &mut impl Read) -> bool {
     let mut room = [0; 1];
     matches!(stream.read(&mut room), Ok(0))
         || matches!(stream.read(&mut room), Err(error) if error.kind() == ErrorKind::ConnectionReset)
 }
 
-fn read(stream: &mut TcpStream, unread: &mut Vec<u8>, method: &str) -> Reply {
+fn read(stream: &mut impl Read, unread: &mut Vec<u8>, method: &str) -> Reply {
     let begin = Instant::now();
     // Interim answers are shown, too.
     let mut interim = Vec::new();
@@ -70,7 +101,7 @@ fn read(stream: &mut TcpStream, unread: &mut Vec<u8>, method: &str) -> Reply {
             }
             if let Some(why) = more(stream, unread, begin) {
                 let rest = String::from_utf8_lossy(unread).into_owned();
-                return Reply { body: rest, head: interim, ..Reply::failed(why) };
+                return Reply { body: rest, head: interim, ..Reply::failed(&why) };
             }
         };
         let text = String::from_utf8_lossy(&unread[..end]).into_owned();
@@ -91,26 +122,26 @@ fn read(stream: &mut TcpStream, unread: &mut Vec<u8>, method: &str) -> Reply {
 }
 
 /// `None`: there is more; else why there is not.
-fn more(stream: &mut TcpStream, unread: &mut Vec<u8>, begin: Instant) -> Option<&'static str> {
+fn more(stream: &mut impl Read, unread: &mut Vec<u8>, begin: Instant) -> Option<String> {
     let mut room = [0; 65536];
     loop {
         match stream.read(&mut room) {
-            Ok(0) => return Some("closed early"),
+            Ok(0) => return Some("closed early".into()),
             Ok(len) => {
                 unread.extend_from_slice(&room[..len]);
                 return None;
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 if begin.elapsed() > PATIENCE {
-                    return Some("no answer");
+                    return Some("no answer".into());
                 }
             }
-            Err(_) => return Some("closed early"),
+            Err(error) => return Some(tls::reason(&error)),
         }
     }
 }
 
-fn body(stream: &mut TcpStream, unread: &mut Vec<u8>, head: &str, reply: &mut Reply, begin: Instant) {
+fn body(stream: &mut impl Read, unread: &mut Vec<u8>, head: &str, reply: &mut Reply, begin: Instant) {
     let header = |name: &str| {
         let lower = head.to_ascii_lowercase();
         lower.split("\r\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(": ").map(str::to_owned))
@@ -120,7 +151,7 @@ fn body(stream: &mut TcpStream, unread: &mut Vec<u8>, head: &str, reply: &mut Re
         loop {
             let Some(end) = unread.windows(2).position(|w| w == b"\r\n") else {
                 if let Some(why) = more(stream, unread, begin) {
-                    reply.end = why.into();
+                    reply.end = why;
                     break;
                 }
                 continue;
@@ -142,7 +173,7 @@ fn body(stream: &mut TcpStream, unread: &mut Vec<u8>, head: &str, reply: &mut Re
             }
             if unread.len() < end + size + 4 {
                 if let Some(why) = more(stream, unread, begin) {
-                    reply.end = why.into();
+                    reply.end = why;
                     break;
                 }
                 continue;
@@ -153,7 +184,7 @@ fn body(stream: &mut TcpStream, unread: &mut Vec<u8>, head: &str, reply: &mut Re
     } else if let Some(length) = header("content-length").and_then(|it| it.parse::<usize>().ok()) {
         while unread.len() < length {
             if let Some(why) = more(stream, unread, begin) {
-                reply.end = why.into();
+                reply.end = why;
                 break;
             }
         }
@@ -162,6 +193,13 @@ fn body(stream: &mut TcpStream, unread: &mut Vec<u8>, head: &str, reply: &mut Re
         while more(stream, unread, begin).is_none() {}
         content = std::mem::take(unread);
         reply.end = "closed".into();
+    }
+    if header("content-encoding").is_some_and(|coding| coding == "gzip") {
+        let mut plain = b"gzip: ".to_vec();
+        if let Err(error) = flate2::read::GzDecoder::new(content.as_slice()).read_to_end(&mut plain) {
+            plain.extend_from_slice(error.to_string().as_bytes());
+        }
+        content = plain;
     }
     reply.body = String::from_utf8_lossy(&content).lines().map(normal).collect::<Vec<_>>().join("\n");
 }
@@ -177,7 +215,7 @@ fn head(text: &str) -> Vec<String> {
 }
 
 /// Without what differs from run to run.
-fn normal(line: &str) -> String {
+pub fn normal(line: &str) -> String {
     let Some((name, _)) = line.split_once(": ") else { return line.to_owned() };
     let name = name.to_ascii_lowercase();
     match name.as_str() {

@@ -6,7 +6,12 @@
 //! the connection, and the access log's line. Statistics are cases as well: a name, and the same number.
 
 mod backend;
+mod case;
 mod client;
+mod http2;
+mod servers;
+mod tls;
+mod tokens;
 mod topic;
 
 use std::collections::BTreeMap;

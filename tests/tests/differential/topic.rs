@@ -2,60 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use crate::backend;
-use crate::client::{self, Reply};
+use crate::case::{Act, Case};
+use crate::servers::{Servers, free, socket};
+use crate::tls::Certificates;
+use crate::{client, http2, tokens};
 
 /// One file: sections that begin with `--- name`.
 pub struct Topic {
-    pub name: &'static str,
+    pub name: String,
     sections: BTreeMap<String, String>,
     cases: Vec<Case>,
     stats: Vec<String>,
 }
-
-/// `name | METHOD host /path | header: value | body=…`, or `name | raw | bytes`. `x3` before the method
-/// sends the request three times, `body*9` has nine bytes, `chunked*9` nine chunks of 1000.
-struct Case {
-    name: String,
-    /// The methods of the requests, in order: the number of answers to wait for.
-    methods: Vec<String>,
-    /// `@case@` stands for the case's own number.
-    bytes: String,
-}
-
-macro_rules! topics {
-    ($($name:literal),* $(,)?) => {
-        const FILES: &[(&str, &str)] = &[$(($name, include_str!(concat!("topics/", $name, ".txt")))),*];
-    };
-}
-
-topics!(
-    "authz",
-    "authz_grpc",
-    "authz_open",
-    "basics",
-    "cors",
-    "faults",
-    "filters",
-    "formats",
-    "switches",
-    "headers",
-    "limits",
-    "limits_by",
-    "logs",
-    "messages",
-    "redirects",
-    "retries",
-    "rewrites",
-    "routing",
-    "servers",
-    "upstreams"
-);
 
 /// Whether somebody listens. A client may get the very port that it asks for as its own, and then it has
 /// connected to itself.
@@ -82,15 +45,25 @@ fn settled(log: &Path, expected: usize) -> String {
 }
 
 impl Topic {
+    /// Every file of `topics/`.
     pub fn all() -> Vec<Topic> {
-        FILES.iter().map(|(name, text)| Topic::parse(name, text)).collect()
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential/topics");
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder).expect("topics").flatten().map(|it| it.path()).collect();
+        files.sort();
+        let read = |file: &Path| {
+            let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
+            Topic::parse(name, &std::fs::read_to_string(file).expect("a topic"))
+        };
+        files.iter().map(|file| read(file)).collect()
     }
 
     pub fn len(&self) -> usize {
         self.cases.len() + self.stats.len()
     }
 
-    fn parse(name: &'static str, text: &str) -> Topic {
+    fn parse(name: String, text: &str) -> Topic {
+        let text = tokens::fill(text);
         let mut sections: BTreeMap<String, String> = BTreeMap::new();
         let mut here = String::new();
         for line in text.lines() {
@@ -104,7 +77,7 @@ impl Topic {
             let lines: Vec<String> = text.lines().map(str::to_owned).collect();
             lines.into_iter().filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
         };
-        let cases: Vec<Case> = lines("cases").map(|line| Case::parse(name, &line)).collect();
+        let cases: Vec<Case> = lines("cases").map(|line| Case::parse(&name, &line)).collect();
         let stats: Vec<String> = lines("stats").collect();
         for (i, case) in cases.iter().enumerate() {
             assert!(cases[..i].iter().all(|other| other.name != case.name), "{name}/{} twice", case.name);
@@ -119,14 +92,7 @@ impl Topic {
     }
 
     /// The bootstrap, for a listener and an admin address of its own.
-    fn bootstrap(
-        &self,
-        listen: SocketAddr,
-        admin: SocketAddr,
-        log: &Path,
-        backends: &[SocketAddr; 4],
-    ) -> String {
-        let dead = backends[3];
+    fn bootstrap(&self, listen: SocketAddr, admin: SocketAddr, log: &Path, servers: &Servers) -> String {
         let cluster = |name: &str, to: SocketAddr| {
             format!(
                 "  - name: {name}\n    type: STATIC\n    connect_timeout: 1s\n    load_assignment:\n      \
@@ -134,41 +100,54 @@ impl Topic {
                 socket(to)
             )
         };
+        let [a, b, c] = servers.plain;
         let text = format!(
-            "admin: {{address: {admin}}}\nstats_flush_interval: 0.02s\nstatic_resources:\n  listeners:\n  - name: l\n    address: {listen}\n    \
-             filter_chains:\n    - filters:\n      - name: hcm\n        typed_config:\n          '@type': {TYPE}\n          \
+            "{top}admin: {{address: {admin}}}\nstats_flush_interval: 0.02s\nstatic_resources:\n  listeners:\n  - name: l\n    address: {listen}\n\
+             {listener}    filter_chains:\n{chains}  clusters:\n{a}{b}{c}{down}{empty}{more}",
+            top = self.section("bootstrap", 0),
+            admin = socket(admin),
+            listen = socket(listen),
+            listener = self.section("listener", 4),
+            chains = self.chains(log),
+            a = cluster("a", a),
+            b = cluster("b", b),
+            c = cluster("c", c),
+            down = cluster("down", servers.dead),
+            empty = "  - {name: empty, type: STATIC, load_assignment: {cluster_name: empty}}\n",
+            more = self.section("clusters", 2),
+        );
+        servers.fill(&text)
+    }
+
+    /// A filter chain for each part of the section `chains`, which `==` divides; they differ in nothing
+    /// else.
+    fn chains(&self, log: &Path) -> String {
+        let manager = format!(
+            "    - filters:\n      - name: hcm\n        typed_config:\n          '@type': {TYPE}\n          \
              stat_prefix: t\n{manager}          access_log:\n          - name: file\n            typed_config:\n              \
              '@type': type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog\n              \
              path: {log}\n              log_format: {{text_format_source: {{inline_string: \"{format}\\n\"}}}}\n          \
              http_filters:\n{filters}          - {{name: router, typed_config: {{'@type': {ROUTER}}}}}\n          \
-             route_config:\n            name: routes\n{config}            virtual_hosts:\n{hosts}  clusters:\n{a}{b}{c}{down}\
-             {empty}{more}",
-            admin = socket(admin),
-            listen = socket(listen),
+             route_config:\n            name: routes\n{config}            virtual_hosts:\n{hosts}",
             log = log.display(),
             manager = self.section("manager", 10),
             format = format!("%REQ(X-CASE)% {}", self.section("log", 0).trim()).replace('"', "\\\""),
             filters = self.section("filters", 10),
             config = self.section("config", 12),
             hosts = self.section("hosts", 12),
-            a = cluster("a", backends[0]),
-            b = cluster("b", backends[1]),
-            c = cluster("c", backends[2]),
-            down = cluster("down", dead),
-            empty = "  - {name: empty, type: STATIC, load_assignment: {cluster_name: empty}}\n",
-            more = self.section("clusters", 2),
         );
-        text.replace("@a@", &socket(backends[0])).replace("@dead@", &socket(dead))
+        let parts = self.section("chains", 6);
+        parts.split("      ==\n").map(|part| format!("{manager}{part}")).collect()
     }
 
     /// Runs all cases against both, and tells what differs.
     pub fn compare(&self, lateen: &Path, envoy: &Path) -> BTreeMap<String, String> {
         let folder = tempfile::tempdir().expect("a folder");
-        let backends = [backend::start("a"), backend::start("b"), backend::start("c"), free()];
+        let servers = Servers::start(folder.path());
         let run = |tag: &str, binary: &Path, args: &[&str]| {
             let (listen, admin, log) = (free(), free(), folder.path().join(format!("{tag}.log")));
             let config = folder.path().join(format!("{tag}.yaml"));
-            std::fs::write(&config, self.bootstrap(listen, admin, &log, &backends))
+            std::fs::write(&config, self.bootstrap(listen, admin, &log, &servers))
                 .expect("writing a bootstrap");
             let output = std::fs::File::create(folder.path().join(format!("{tag}.out"))).expect("a file");
             let mut process = Process(
@@ -189,7 +168,7 @@ impl Topic {
                 }
                 listens(listen)
             });
-            self.outcomes(tag, listen, admin, &log)
+            self.outcomes(tag, listen, admin, &log, &servers.certificates)
         };
         let (ours, theirs) = std::thread::scope(|scope| {
             let ours = scope.spawn(|| run("l", lateen, &["proxy", "--concurrency", "1", "-c"]));
@@ -217,17 +196,30 @@ impl Topic {
     }
 
     /// Every case's outcome as text.
-    fn outcomes(&self, tag: &str, to: SocketAddr, admin: SocketAddr, log: &Path) -> BTreeMap<String, String> {
+    fn outcomes(
+        &self,
+        tag: &str,
+        to: SocketAddr,
+        admin: SocketAddr,
+        log: &Path,
+        certificates: &Certificates,
+    ) -> BTreeMap<String, String> {
         let mut all = BTreeMap::new();
+        let mut held = Vec::new();
+        // Envoy takes a second to close a connection, so these go side by side.
+        std::thread::scope(|scope| {
+            let frames = self.cases.iter().filter_map(|case| match &case.act {
+                Act::Frames(script) => Some((case.name.clone(), scope.spawn(|| http2::frames(to, script)))),
+                _ => None,
+            });
+            let running: Vec<_> = frames.collect();
+            all.extend(running.into_iter().map(|(name, told)| (name, told.join().expect("no panic"))));
+        });
         for (number, case) in self.cases.iter().enumerate() {
-            let bytes = case.bytes.replace("@case@", &format!("{tag}{number}"));
-            let replies = client::exchange(to, bytes.as_bytes(), &case.methods);
-            let text: Vec<String> = replies.iter().map(text).collect();
-            all.insert(case.name.clone(), text.join("\n---\n"));
+            let told = case.act.run(&format!("{tag}{number}"), to, admin, certificates, &mut held);
+            all.entry(case.name.clone()).or_insert(told);
         }
-        let marked = self.cases.iter().filter(|case| case.bytes.contains("@case@"));
-        let expected: usize = marked.map(|case| case.methods.len()).sum();
-        let lines = settled(log, expected);
+        let lines = settled(log, self.cases.iter().map(|case| case.act.logged()).sum());
         for (number, case) in self.cases.iter().enumerate() {
             let mark = format!("{tag}{number} ");
             let of_case = lines.lines().filter_map(|line| line.strip_prefix(&mark));
@@ -253,51 +245,6 @@ const TYPE: &str =
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const ROUTER: &str = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
 
-impl Case {
-    fn parse(topic: &str, line: &str) -> Case {
-        let mut cells = line.split(" | ").map(str::trim);
-        let name = cells.next().expect("a name").to_owned();
-        let what = cells.next().unwrap_or_else(|| panic!("{topic}/{name}: no request"));
-        if what == "raw" || what.starts_with("raw ") {
-            let methods = what.split(' ').skip(1).map(str::to_owned).collect::<Vec<_>>();
-            let methods = if methods.is_empty() { vec!["GET".to_owned()] } else { methods };
-            let bytes = cells.collect::<Vec<_>>().join(" | ").replace("\\r", "\r").replace("\\n", "\n");
-            return Case { name, methods, bytes };
-        }
-        let (times, what) = match what.split_once(' ') {
-            Some((times, rest)) if times.starts_with('x') => {
-                (times[1..].parse().unwrap_or_else(|_| panic!("{topic}/{name}: {times}")), rest)
-            }
-            _ => (1, what),
-        };
-        let parts: Vec<&str> = what.split(' ').collect();
-        let [method, host, path] = parts.as_slice() else { panic!("{topic}/{name}: {what}") };
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nx-case: @case@\r\n");
-        let mut body = String::new();
-        for cell in cells {
-            if let Some(text) = cell.strip_prefix("body=") {
-                head.push_str(&format!("Content-Length: {}\r\n", text.len()));
-                body = text.to_owned();
-            } else if let Some(size) = cell.strip_prefix("body*") {
-                body = "x".repeat(size.parse().expect("a size"));
-                head.push_str(&format!("Content-Length: {}\r\n", body.len()));
-            } else if let Some(size) = cell.strip_prefix("chunked*") {
-                let part = "x".repeat(1000);
-                let parts = size.parse::<usize>().expect("a number of parts");
-                head.push_str("Transfer-Encoding: chunked\r\n");
-                body = format!("3e8\r\n{part}\r\n").repeat(parts) + "0\r\n\r\n";
-            } else if let Some(text) = cell.strip_prefix("chunked=") {
-                head.push_str("Transfer-Encoding: chunked\r\n");
-                body = format!("{:x}\r\n{text}\r\n0\r\n\r\n", text.len());
-            } else {
-                head.push_str(&format!("{cell}\r\n"));
-            }
-        }
-        let one = format!("{head}\r\n{body}");
-        Case { name, methods: vec![(*method).to_owned(); times], bytes: one.repeat(times) }
-    }
-}
-
 /// A process that ends with the topic.
 struct Process(Child);
 
@@ -306,20 +253,6 @@ impl Drop for Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// A port that is free now.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
-}
-
-fn socket(address: SocketAddr) -> String {
-    format!("{{socket_address: {{address: {}, port_value: {}}}}}", address.ip(), address.port())
-}
-
-fn text(reply: &Reply) -> String {
-    let Reply { head, body, end } = reply;
-    format!("{}\n\n{body}\n[{end}]", head.join("\n"))
 }
 
 fn stats(admin: SocketAddr) -> BTreeMap<String, String> {

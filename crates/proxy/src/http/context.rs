@@ -21,6 +21,9 @@ use crate::telemetry::peer::Peer;
 use crate::telemetry::{ClusterStats, istio};
 use crate::worker::Held;
 
+/// The code of HTTP/2 for a stream that was not looked at (RFC 9113, section 7).
+const REFUSED_STREAM: u32 = 7;
+
 /// A request being served. Dropping it closes the record, whatever happened.
 pub struct Context {
     pub conn: Rc<HttpConnection>,
@@ -162,10 +165,11 @@ impl Context {
                 }
             }
         }
-        if self.is_grpc
-            && let Some(status) = head.get("grpc-status").and_then(super::body::number)
-        {
-            self.progress.grpc_status.set(Some(status));
+        if self.is_grpc {
+            let said = head.get("grpc-status").and_then(super::body::number);
+            // What is no gRPC has a status in its terms nevertheless; trailers may have another one.
+            let meant = || (head.status() != 200).then(|| engine::grpc::status_of_http(head.status()));
+            self.progress.grpc_status.set(said.or_else(meant));
         }
     }
 
@@ -210,8 +214,11 @@ impl Context {
             }
             End::Reset(code) => {
                 self.record.flag(Flag::UR);
-                self.record.details =
-                    format!("upstream_reset_after_response_started{{remote_reset|{code}}}").into();
+                self.record.details = match code {
+                    REFUSED_STREAM => "upstream_reset_after_response_started{remote_refused_stream_reset}",
+                    _ => "upstream_reset_after_response_started{remote_reset}",
+                }
+                .into();
             }
         }
     }

@@ -22,6 +22,19 @@ pub(super) fn mark_unique(map: &mut HeaderMap) {
     }
 }
 
+/// Pieces of a cookie become one again (RFC 9113, section 8.2.3), as Envoy makes it: servers that are
+/// not used to pieces see the first one.
+fn join_cookies(map: &mut HeaderMap) {
+    if map.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let all: Vec<&[u8]> = map.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(mut joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+        joined.set_sensitive(true);
+        map.insert(header::COOKIE, joined);
+    }
+}
+
 /// Of TE `trailers` stays.
 fn strip_te(map: &mut HeaderMap) {
     let te = map.remove(header::TE);
@@ -55,6 +68,7 @@ impl RequestHead {
                 *request.method_mut() = head.parts.method.clone();
                 // Nothing in it is of a connection: `h2` takes no such head, and we add none.
                 *request.headers_mut() = head.parts.headers.clone();
+                join_cookies(request.headers_mut());
             }
             RequestForm::H1(head) => {
                 *request.method_mut() = Method::from_bytes(head.method()).map_err(|_| "method")?;

@@ -55,7 +55,7 @@ pub fn decode(ctx: &mut Context, filter: &HealthCheck) -> Result<(), Stop> {
     if !filter.headers.iter().all(|header| header.matches(&ctx.head)) {
         return Ok(());
     }
-    ctx.filter_state().health_check = true;
+    ctx.filter_state().health_checks.push(id(filter));
     let failed = ctx.conn.worker.shared.health_failed.load(Ordering::Relaxed);
     let (status, details) = match (filter.config.pass_through, filter.config.cache_time) {
         // Somebody asked for it (`/healthcheck/fail`): that goes before what the upstream would say.
@@ -74,7 +74,9 @@ pub fn decode(ctx: &mut Context, filter: &HealthCheck) -> Result<(), Stop> {
 /// Whether enough endpoints of each cluster are well.
 fn clusters(ctx: &Context, config: &HealthCheckFilter) -> (u16, &'static str) {
     for (name, least) in &config.cluster_min_healthy {
-        let Some(cluster) = ctx.snapshot.cluster(name) else { return (503, "health_check_no_cluster_found") };
+        let Some(cluster) = ctx.snapshot.cluster(name) else {
+            return (503, "health_check_failed_no_cluster_found");
+        };
         let total = cluster.destinations.len() as u64;
         let well = cluster.destinations.iter().enumerate().filter(|(index, to)| {
             let configured = cluster.endpoints.configured(*index).availability;
@@ -82,18 +84,30 @@ fn clusters(ctx: &Context, config: &HealthCheckFilter) -> (u16, &'static str) {
         });
         let least = u64::from(least.parts_per_million);
         if total == 0 && least > 0 {
-            return (503, "health_check_no_healthy_hosts");
+            return (503, "health_check_failed_cluster_empty");
         }
         if (well.count() as u64) * 1_000_000 < total * least {
-            return (503, "health_check_cluster_unhealthy");
+            return (503, "health_check_failed_cluster_unhealthy");
         }
     }
-    (200, "health_check_ok")
+    match config.cluster_min_healthy.is_empty() {
+        true => (200, "health_check_ok"),
+        false => (200, "health_check_ok_cluster_healthy"),
+    }
 }
 
-/// Says whose health it is, and remembers the upstream's answer.
+/// Which of the filters it is: there may be several, for different questions.
+fn id(filter: &HealthCheck) -> usize {
+    std::ptr::from_ref(filter).addr()
+}
+
+/// Says whose health it is, and remembers the upstream's answer. Whoever asked something else is told
+/// not to come back while health checks are to fail, as Envoy does.
 pub fn encode(ctx: &mut Context, filter: &HealthCheck, head: &mut ResponseHead) {
-    if !ctx.filters.as_ref().is_some_and(|state| state.health_check) {
+    if !ctx.filters.as_ref().is_some_and(|state| state.health_checks.contains(&id(filter))) {
+        if ctx.conn.worker.shared.health_failed.load(Ordering::Relaxed) {
+            head.set("x-envoy-immediate-health-check-fail", "true");
+        }
         return;
     }
     if let (true, Some(limit), None) = (filter.config.pass_through, filter.config.cache_time, filter.cached())

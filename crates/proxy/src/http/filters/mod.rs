@@ -37,8 +37,8 @@ pub struct State {
     /// What the response has to carry because the authorization service said so.
     authz: Vec<ir::route::HeaderValue>,
     gzip: Option<compressor::Wish>,
-    /// Somebody asks whether we are well.
-    health_check: bool,
+    /// The filters that somebody asks whether we are well.
+    health_checks: Vec<usize>,
     /// How many redirects were followed, and routes taken before.
     pub redirects: u32,
     pub routes: Vec<(usize, usize)>,

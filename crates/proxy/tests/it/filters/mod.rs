@@ -100,14 +100,14 @@ fn questions_about_health_are_answered() {
     let well = check(&["b"]);
     assert_eq!(get(well.address, "/healthz", "").status, 200);
     assert_eq!((backend.seen(), get(well.address, "/status/204", "").status), (0, 204));
-    assert!(well.logged("GET /healthz").contains("200 - health_check_ok"));
+    assert!(well.logged("GET /healthz").contains("200 - health_check_ok_cluster_healthy"));
     assert_eq!(post(well.handle.admin().unwrap(), "/healthcheck/fail").0, 200);
     assert_eq!(get(well.address, "/healthz", "").status, 503);
     assert_eq!(post(well.handle.admin().unwrap(), "/healthcheck/ok").0, 200);
     assert_eq!(get(well.address, "/healthz", "").status, 200);
     let sick = check(&["none"]);
     assert_eq!(get(sick.address, "/healthz", "").status, 503);
-    assert!(sick.logged("GET /healthz").contains("503 LH health_check_no_cluster_found"));
+    assert!(sick.logged("GET /healthz").contains("503 LH health_check_failed_no_cluster_found"));
 }
 
 #[test]

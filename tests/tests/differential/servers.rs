@@ -1,0 +1,65 @@
+//! What stands behind the proxies.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::tls::Certificates;
+use crate::{backend, http2};
+
+/// All of it, and what topics call it.
+pub struct Servers {
+    pub plain: [SocketAddr; 3],
+    pub dead: SocketAddr,
+    /// `@name@`, with HTTP/2 or TLS.
+    others: Vec<(&'static str, SocketAddr)>,
+    pub certificates: Certificates,
+}
+
+impl Servers {
+    pub fn start(folder: &Path) -> Servers {
+        let certificates = Certificates::new(folder);
+        let tls = |name, who, mutual| (name, backend::start_tls(name, certificates.server(who, mutual)));
+        let others = vec![
+            ("h2", http2::start("h2")),
+            tls("tls-good", "good", false),
+            tls("tls-other", "b", false),
+            tls("tls-expired", "expired", false),
+            tls("tls-stranger", "stranger", false),
+            tls("tls-mutual", "good", true),
+        ];
+        let plain = [backend::start("a"), backend::start("b"), backend::start("c")];
+        Servers { plain, dead: free(), others, certificates }
+    }
+
+    /// Puts addresses and paths for their names.
+    pub fn fill(&self, text: &str) -> String {
+        let text = text.replace("@a@", &socket(self.plain[0])).replace("@dead@", &socket(self.dead));
+        let text = text.replace("@certs@", &self.certificates.folder.display().to_string());
+        let fill =
+            |text: String, (name, to): &(&str, SocketAddr)| text.replace(&format!("@{name}@"), &socket(*to));
+        self.others.iter().fold(text, fill)
+    }
+}
+
+/// A port that is free now, and that the kernel gives to nobody by itself: below those of outgoing
+/// connections, of which the cases open many.
+pub fn free() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    // Test binaries that run side by side begin at different places.
+    let begin = std::process::id().wrapping_mul(613);
+    loop {
+        let offset = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        let address = SocketAddr::from(([127, 0, 0, 1], (FIRST + offset) as u16));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+/// An address as a bootstrap has it.
+pub fn socket(address: SocketAddr) -> String {
+    format!("{{socket_address: {{address: {}, port_value: {}}}}}", address.ip(), address.port())
+}
