@@ -110,10 +110,8 @@ mod tests {
             error(&FILE.replace("name: b", "nam: b")),
             "resources[1].nam: is no field of envoy.config.cluster.v3.Cluster"
         );
-        assert_eq!(
-            error("resources: ["),
-            "line 1 column 13: while parsing a node, did not find expected node content"
-        );
+        let open = error("resources: [");
+        assert!(open.starts_with("line ") && open.contains("expected node content"), "{open}");
         assert!(response_from_json("{\"resources\": [").is_err());
         assert!(response_from_json("{\"version_info\": \"1\"}").is_ok_and(|it| it.resources.is_empty()));
         assert!(response_from_bytes(&[0xff]).is_err());
