@@ -72,7 +72,7 @@ fn times_are_told_as_histograms() {
     assert!(summary.contains(".downstream_rq_time: P0(") && summary.contains(" P99.9("), "{summary}");
     let connect = text("/stats?filter=upstream_cx_connect_ms&histogram_buckets=disjoint");
     assert!(connect.starts_with("cluster.b.upstream_cx_connect_ms: B0.5("), "{connect}");
-    assert!(text("/stats?type=Counters&filter=rq_time").is_empty());
+    assert!(text("/stats?type=Counters&filter=rq_time$").is_empty());
     let json: serde_json::Value =
         serde_json::from_str(&text("/stats?format=json&type=Histograms&filter=upstream_rq_time")).unwrap();
     let histograms = &json["stats"][0]["histograms"];
