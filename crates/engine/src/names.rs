@@ -33,9 +33,11 @@ pub fn of_family(family: DnsFamily, all: &[IpAddr]) -> Vec<IpAddr> {
     }
 }
 
-/// Until a name is asked for again, after so many failures in a row.
-pub fn next_query(config: &Dns, failures: u32, dice: &mut dyn Dice) -> Duration {
-    let refresh = config.refresh_rate.unwrap_or(REFRESH_RATE);
+/// Until a name is asked for again, after so many failures in a row. `lifetime`: of the answer, if
+/// somebody knows; it counts with `respect_dns_ttl`, unless it is 0.
+pub fn next_query(config: &Dns, failures: u32, lifetime: Option<Duration>, dice: &mut dyn Dice) -> Duration {
+    let lifetime = lifetime.filter(|it| config.respect_ttl && failures == 0 && !it.is_zero());
+    let refresh = lifetime.or(config.refresh_rate).unwrap_or(REFRESH_RATE);
     let jitter = u64::try_from(config.jitter.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX);
     match config.failure_refresh {
         Some((base, max)) if failures > 0 => retry::back_off(base, max, failures, dice).max(MIN_WAIT),
@@ -125,18 +127,22 @@ mod tests {
     #[test]
     fn when_to_ask_again() {
         let mut dice = SplitMix(1);
-        assert_eq!(next_query(&Dns::default(), 0, &mut dice), S(5));
-        assert_eq!(next_query(&Dns::default(), 3, &mut dice), S(5), "failures make no difference");
+        assert_eq!(next_query(&Dns::default(), 0, Some(S(1)), &mut dice), S(5));
+        assert_eq!(next_query(&Dns::default(), 3, None, &mut dice), S(5), "failures make no difference");
         let config = Dns {
             refresh_rate: Some(S(30)),
             jitter: Some(S(10)),
             failure_refresh: Some((S(1), Some(S(4)))),
             ..Dns::default()
         };
-        let waits: Vec<Duration> = (0..100).map(|_| next_query(&config, 0, &mut dice)).collect();
+        let waits: Vec<Duration> = (0..100).map(|_| next_query(&config, 0, None, &mut dice)).collect();
         assert!(waits.iter().all(|it| (S(30)..S(40)).contains(it)) && waits.iter().any(|it| *it > S(35)));
-        let waits: Vec<Duration> = (0..100).map(|_| next_query(&config, 9, &mut dice)).collect();
+        let waits: Vec<Duration> = (0..100).map(|_| next_query(&config, 9, None, &mut dice)).collect();
         assert!(waits.iter().all(|it| *it < S(4)) && waits.iter().any(|it| *it > S(2)));
+        let config = Dns { respect_ttl: true, refresh_rate: Some(S(30)), ..Dns::default() };
+        let mut wait = |failures, lifetime| next_query(&config, failures, lifetime, &mut dice);
+        assert_eq!((wait(0, Some(S(7))), wait(0, Some(S(0))), wait(0, None)), (S(7), S(30), S(30)));
+        assert_eq!(wait(1, Some(S(7))), S(30));
     }
 
     #[test]

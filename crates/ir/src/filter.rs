@@ -116,6 +116,20 @@ pub enum Reporter {
 pub enum NetworkFilter {
     /// `envoy.filters.network.rbac`.
     Rbac(RbacFilter),
+    /// `envoy.filters.network.connection_limit`.
+    ConnectionLimit(ConnectionLimit),
     /// `istio.stats` on TCP. Lateen only.
     IstioStats { reporter: Reporter },
+}
+
+/// `envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionLimit {
+    pub stat_prefix: Str,
+    /// How many connections may be open at once. Those that are refused count while they are open.
+    pub max_connections: u64,
+    /// How long a connection that is refused stays open.
+    pub delay: Option<Duration>,
+    /// `runtime_enabled`.
+    pub enabled: bool,
 }

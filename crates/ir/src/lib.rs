@@ -49,7 +49,7 @@ pub use dns::Dns;
 pub use endpoint::{Address, Endpoint, Health, LoadAssignment, LocalityEndpoints};
 pub use ext_authz::ExtAuthz;
 pub use fault::Fault;
-pub use filter::{HttpFilter, NetworkFilter, RbacFilter};
+pub use filter::{ConnectionLimit, HttpFilter, NetworkFilter, RbacFilter};
 pub use hash_policy::HashPolicy;
 pub use header_mutation::HeaderMutation;
 pub use health_check::HealthCheck;

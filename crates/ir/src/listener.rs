@@ -5,6 +5,7 @@ use std::time::Duration;
 use model::Origin;
 use stdx::Str;
 
+use crate::tls::DataSource;
 use crate::{AccessLog, Address, Cidr, DownstreamTls, HttpConnectionManager, NetworkFilter, TcpProxy};
 
 /// `envoy.config.core.v3.TrafficDirection`.
@@ -81,6 +82,8 @@ pub struct FilterChain {
 pub enum Terminal {
     Http(Box<HttpConnectionManager>),
     Tcp(TcpProxy),
+    /// `envoy.filters.network.direct_response`: these bytes, then the end.
+    Direct(DataSource),
 }
 
 /// Which connections a chain serves, as Envoy's sieve: criteria are tried in the order of the

@@ -1,8 +1,11 @@
 //! One accepted connection: from its first byte to the code that owns it.
 
+mod direct;
 mod info;
+mod limit;
 
 pub use info::ConnInfo;
+pub use limit::ConnectionLimit;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -91,6 +94,7 @@ struct Addresses {
 /// A connection that its chain takes.
 struct Open {
     chain: Arc<Chain>,
+    listener: Arc<Listener>,
     info: Rc<ConnInfo>,
     io: Io,
     protocol: Option<Http>,
@@ -99,12 +103,16 @@ struct Open {
 
 /// Hands the connection to the last filter of its chain.
 fn owned(worker: Rc<Worker>, open: Open) -> Serving {
-    let Open { chain, info, io, protocol, record } = open;
+    let Open { chain, listener, info, io, protocol, record } = open;
     match &chain.terminal {
         Terminal::Tcp(tcp) => Box::pin(crate::tcp::serve(worker, tcp.clone(), info, io, record)),
         Terminal::Http(hcm) => {
             let conn = crate::http::HttpConnection::new(worker, hcm.clone(), info, &io, protocol);
             crate::http::serve(conn, io)
+        }
+        Terminal::Direct(response) => {
+            let logs = listener.access_log.clone();
+            Box::pin(direct::serve(worker, io, response.clone(), logs, info, record))
         }
     }
 }
@@ -138,6 +146,11 @@ async fn open(
         return None;
     };
     info.chain = chain.name.clone();
+    if let Err(delay) = limit::admit(worker, &chain, &mut io) {
+        Box::pin(limit::leave_open(worker, delay)).await;
+        log_refused(worker, &listener, &chain, &record, &info);
+        return None;
+    }
     if let Some(tls) = &chain.tls {
         match handshake(tls, io, chain.handshake_timeout).await {
             Ok((stream, facts)) => {
@@ -164,7 +177,15 @@ async fn open(
         }
         return None;
     }
-    Some(Open { chain, info: Rc::new(info), io, protocol: sniffed.protocol, record })
+    Some(Open { chain, listener, info: Rc::new(info), io, protocol: sniffed.protocol, record })
+}
+
+/// What came of a connection before anything else did.
+fn log_refused(worker: &Worker, listener: &Listener, chain: &Chain, record: &Record, info: &ConnInfo) {
+    log(worker, &listener.access_log, record, info);
+    if let Terminal::Tcp(tcp) = &chain.terminal {
+        log(worker, &tcp.access_log, record, info);
+    }
 }
 
 /// Network RBAC. The error is the policy that denied, or `none`.

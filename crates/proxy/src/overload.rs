@@ -1,6 +1,7 @@
 //! The overload manager: what is done when memory or connections run out.
 //! See <https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/operations/overload_manager/overload_manager>.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -76,9 +77,11 @@ const SHRINK_INTERVAL: Duration = Duration::from_secs(10);
 pub async fn watch(state: Arc<State>) {
     let Some(config) = state.overload.clone().filter(|it| it.max_heap_bytes.is_some()) else { return };
     let interval = config.refresh_interval.unwrap_or(REFRESH_INTERVAL).max(Duration::from_millis(1));
-    let mut next_shrink = Instant::now();
+    let (mut scales, mut next_shrink) = (Scales::default(), Instant::now());
     loop {
-        state.pressure.weigh(&config, process::anonymous());
+        if let Some(bytes) = scales.read(Path::new(process::STATUS), &mut |said| tracing::error!("{said}")) {
+            state.pressure.weigh(&config, bytes);
+        }
         let now = Instant::now();
         if state.pressure.is_active(OverloadAction::ShrinkHeap) && now >= next_shrink {
             next_shrink = now + SHRINK_INTERVAL;
@@ -86,6 +89,30 @@ pub async fn watch(state: Arc<State>) {
             state.manager.lock().tell(|| Command::Shrink);
         }
         tokio::time::sleep(interval).await;
+    }
+}
+
+/// Reads how much memory there is in use.
+#[derive(Default)]
+struct Scales {
+    broken: bool,
+}
+
+impl Scales {
+    /// `None`: it cannot be read, which is said once. What was on before stays on.
+    fn read(&mut self, status: &Path, say: &mut dyn FnMut(String)) -> Option<u64> {
+        let read = process::anonymous(status);
+        let was_broken = std::mem::replace(&mut self.broken, read.is_err());
+        if let Err(error) = &read
+            && !was_broken
+        {
+            say(format!(
+                "overload_manager: max_heap_size_bytes is WITHOUT EFFECT, nothing limits the memory of this process: \
+                 {}: {error}. Mount /proc where the proxy runs, or limit it from outside (a cgroup's memory.max).",
+                status.display()
+            ));
+        }
+        read.ok()
     }
 }
 
@@ -134,5 +161,20 @@ mod tests {
         check(u64::MAX, true, true);
         check(100, false, false);
         assert_eq!(pressure.heap_percent.load(Ordering::Relaxed), 10);
+    }
+
+    #[test]
+    fn memory_that_cannot_be_read_is_said_once() {
+        let mut said = Vec::new();
+        let mut scales = Scales::default();
+        let mut read = |path: &str| scales.read(Path::new(path), &mut |text| said.push(text));
+        assert_eq!((read("/nowhere/status"), read("/nowhere/status")), (None, None));
+        assert!(read(process::STATUS).is_some());
+        assert_eq!(read("/nowhere/status"), None);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(
+            said[0].contains("WITHOUT EFFECT") && said[0].contains("/nowhere/status: No such file"),
+            "{said:?}"
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! Resolves the host names of clusters, once for all workers, with the system's resolver: whatever
 //! `/etc/resolv.conf`, `/etc/hosts` and `/etc/nsswitch.conf` say holds.
 
+mod ttl;
+
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use ir::Dns;
 use stdx::Str;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::config::names::Lookup;
 use crate::manager::Shared;
@@ -64,8 +67,10 @@ async fn resolve(manager: Shared, room: Arc<Semaphore>, cluster: Str, host: Str,
                 failures += 1;
             }
         }
+        let (at, ask) = (Instant::now(), dns.respect_ttl && found.is_ok());
         manager.resolved(&cluster, &host, found.ok());
-        tokio::time::sleep(names::next_query(&dns, failures, &mut dice)).await;
+        let lifetime = if ask { ttl::of(&host, dns.family, &ttl::servers()).await } else { None };
+        tokio::time::sleep_until(at + names::next_query(&dns, failures, lifetime, &mut dice)).await;
     }
 }
 

@@ -3,6 +3,8 @@
 pub const HTTP_CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_manager";
 pub const TCP_PROXY: &str = "envoy.filters.network.tcp_proxy";
 pub const NETWORK_RBAC: &str = "envoy.filters.network.rbac";
+pub const CONNECTION_LIMIT: &str = "envoy.filters.network.connection_limit";
+pub const NETWORK_DIRECT_RESPONSE: &str = "envoy.filters.network.direct_response";
 
 pub const ROUTER: &str = "envoy.filters.http.router";
 pub const HTTP_RBAC: &str = "envoy.filters.http.rbac";

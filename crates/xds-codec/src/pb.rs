@@ -34,6 +34,8 @@ pub use envoy_types::pb::envoy::extensions::filters::listener::http_inspector::v
 pub use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3 as original_dst;
 pub use envoy_types::pb::envoy::extensions::filters::listener::proxy_protocol::v3 as listener_proxy_protocol;
 pub use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3 as tls_inspector;
+pub use envoy_types::pb::envoy::extensions::filters::network::connection_limit::v3 as connection_limit;
+pub use envoy_types::pb::envoy::extensions::filters::network::direct_response::v3 as network_direct_response;
 pub use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 pub use envoy_types::pb::envoy::extensions::filters::network::rbac::v3 as network_rbac;
 pub use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;

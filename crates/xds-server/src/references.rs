@@ -59,6 +59,7 @@ fn of_listener(listener: &Listener, found: &mut Vec<Reference>) {
                 RouteSource::RdsFrom(..) => {}
                 RouteSource::Inline(route) => of_route(route, found),
             },
+            Terminal::Direct(_) => {}
             Terminal::Tcp(proxy) => match &proxy.clusters {
                 TcpClusters::Single(name) => cluster(name, found),
                 TcpClusters::Weighted(list) => list.iter().for_each(|(name, _)| cluster(name, found)),

@@ -55,6 +55,7 @@ fn steps(configuration: &Configuration, call: &Call, found: &mut Followed) -> Re
             found.cluster = connection::cluster(&tcp.clusters, &mut dice);
             Ok(())
         }
+        Terminal::Direct(_) => Ok(()),
         Terminal::Http(_) if encrypted || call.spoken == Spoken::Bytes => Err(Refusal::Protocol),
         Terminal::Http(manager) => {
             found.routes = Some(manager.routes.name().clone());

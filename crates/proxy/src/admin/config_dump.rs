@@ -244,11 +244,11 @@ fn inline_routes(active: &crate::config::Snapshot, names: &Names) -> Vec<Receive
             crate::config::snapshot::Terminal::Http(hcm) => {
                 hcm.inline_routes.as_ref().is_some_and(|table| names.include(&table.config().name))
             }
-            crate::config::snapshot::Terminal::Tcp(_) => false,
+            crate::config::snapshot::Terminal::Tcp(_) | crate::config::snapshot::Terminal::Direct(_) => false,
         })
         .filter_map(|chain| match &chain.terminal {
             crate::config::snapshot::Terminal::Http(hcm) => hcm.inline_routes.as_ref(),
-            crate::config::snapshot::Terminal::Tcp(_) => None,
+            crate::config::snapshot::Terminal::Tcp(_) | crate::config::snapshot::Terminal::Direct(_) => None,
         })
         .map(|table| Received {
             name: table.config().name.clone(),

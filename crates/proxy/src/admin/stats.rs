@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 
 use ::http::StatusCode;
@@ -56,7 +57,11 @@ fn samples(state: &State) -> Vec<Sample> {
     all.push(server("state", Kind::Gauge, phase));
     all.push(server("uptime", Kind::Gauge, state.started.elapsed().as_secs()));
     all.push(server("total_connections", Kind::Gauge, connections));
-    all.push(server("memory_allocated", Kind::Gauge, process::anonymous()));
+    all.push(server(
+        "memory_allocated",
+        Kind::Gauge,
+        process::anonymous(Path::new(process::STATUS)).unwrap_or(0),
+    ));
     if let Some(days) = days_until_first_expiry(state) {
         all.push(server("days_until_first_cert_expiring", Kind::Gauge, days));
     }

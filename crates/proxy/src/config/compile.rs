@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use bytes::Bytes;
 use engine::Problem;
 use engine::balance::EndpointSet;
 use engine::names::Answers;
@@ -18,6 +19,7 @@ use ir::filter::Reporter;
 use ir::http::RouteSource;
 use ir::jwt::Jwks;
 use ir::listener::ListenerFilter;
+use ir::tls::DataSource;
 use ir::{Address, Direction, FilterChain, HttpConnectionManager, LoadAssignment, UpstreamTls};
 use stdx::Str;
 use upstream::{Destination, Named};
@@ -30,6 +32,7 @@ use super::snapshot::{
 };
 use crate::access_log;
 use crate::balance::Balance;
+use crate::connection::ConnectionLimit;
 use crate::format::Values;
 use crate::http::filters::ext_authz::ExtAuthz;
 use crate::http::filters::health_check::HealthCheck;
@@ -110,6 +113,9 @@ fn chain(
             ir::NetworkFilter::Rbac(it) => {
                 NetworkFilter::Rbac(rbac(it).map_err(|p| p.inside(format!("filters[{i}]")))?)
             }
+            ir::NetworkFilter::ConnectionLimit(it) => {
+                NetworkFilter::ConnectionLimit(Arc::new(ConnectionLimit::new(it.clone())))
+            }
             ir::NetworkFilter::IstioStats { reporter } => {
                 istio_stats = Some(*reporter);
                 NetworkFilter::IstioStats(*reporter)
@@ -124,6 +130,10 @@ fn chain(
             istio_stats,
             direction,
         })),
+        ir::Terminal::Direct(source) => {
+            let field = || format!("filters[{}].response", config.filters.len());
+            Terminal::Direct(bytes_of(source).map_err(|problem| problem.inside(field()))?)
+        }
     };
     Ok(Arc::new(Chain {
         name: chain_name(config, index),
@@ -132,6 +142,17 @@ fn chain(
         filters,
         terminal,
     }))
+}
+
+/// A file is read once, as Envoy does.
+fn bytes_of(source: &DataSource) -> Result<Bytes, Problem> {
+    match source {
+        DataSource::Inline(bytes) => Ok(bytes.clone().into()),
+        DataSource::File(path) => match std::fs::read(path.as_str()) {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(error) => Err(Problem::new("filename", format!("{path}: {error}"))),
+        },
+    }
 }
 
 fn rbac(it: &ir::RbacFilter) -> Result<RbacFilter, Problem> {
@@ -389,6 +410,7 @@ pub fn names_of(config: &ir::Listener) -> (Vec<Str>, Vec<Str>) {
                     }
                 }
             }
+            ir::Terminal::Direct(_) => {}
         }
     }
     (clusters, routes)
@@ -399,7 +421,7 @@ pub fn route_sources(config: &ir::Listener) -> impl Iterator<Item = &RouteSource
     let chains = config.filter_chains.iter().chain(&config.default_filter_chain);
     chains.filter_map(|chain| match &chain.terminal {
         ir::Terminal::Http(http) => Some(&http.routes),
-        ir::Terminal::Tcp(_) => None,
+        ir::Terminal::Tcp(_) | ir::Terminal::Direct(_) => None,
     })
 }
 

@@ -149,7 +149,6 @@ impl Checked {
         } else {
             Some(Arc::new(compile::cluster(config, &context.secrets, &context.registry)?))
         };
-        refuse::report_names(config);
         refuse::report_checks(config);
         let needs = Needs::of(config);
         let needs = if needs == **like { like.clone() } else { Arc::new(needs) };

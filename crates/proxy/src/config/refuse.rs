@@ -31,14 +31,3 @@ pub fn report_checks(it: &ir::Cluster) {
         tracing::info!(cluster = %it.name, "ignore_health_on_host_removal: false is without effect");
     }
 }
-
-/// Says of a cluster of names which of its settings do nothing: the system's resolver does not tell how
-/// long an answer is good for.
-pub fn report_names(it: &ir::Cluster) {
-    if !matches!(it.discovery, ir::ClusterDiscovery::StrictDns(_) | ir::ClusterDiscovery::LogicalDns(_)) {
-        return;
-    }
-    if it.dns.respect_ttl {
-        tracing::info!(cluster = %it.name, "respect_dns_ttl is without effect: dns_refresh_rate holds");
-    }
-}

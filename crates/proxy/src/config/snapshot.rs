@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use bytes::Bytes;
 use engine::balance::EndpointSet;
 use engine::overrides::{Overrides, RbacRules};
 use engine::rate_limit::RateLimit;
@@ -20,6 +21,7 @@ use super::lazy::LazyCluster;
 use super::routes::Routes;
 use crate::access_log::AccessLog;
 use crate::balance::Balance;
+use crate::connection::ConnectionLimit;
 use crate::format::Values;
 use crate::http::filters::ext_authz::ExtAuthz;
 use crate::http::filters::health_check::HealthCheck;
@@ -124,12 +126,15 @@ pub struct Chain {
 
 pub enum NetworkFilter {
     Rbac(RbacFilter),
+    ConnectionLimit(Arc<ConnectionLimit>),
     IstioStats(Reporter),
 }
 
 pub enum Terminal {
     Http(Arc<Hcm>),
     Tcp(Arc<Tcp>),
+    /// These bytes, then the end.
+    Direct(Bytes),
 }
 
 /// A compiled [`HttpConnectionManager`].

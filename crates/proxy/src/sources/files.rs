@@ -153,6 +153,7 @@ impl Files {
         for resource in response.resources {
             match resource {
                 Ok(resource) if resource.ty() != *ty => {
+                    nameless = true;
                     let message = format!("is of type {} in a file of {ty}", resource.ty());
                     update.problems.push(Reject { name: resource.name(), message });
                 }
@@ -173,7 +174,8 @@ impl Files {
             }
         }
         match names {
-            // One without a name may be any of those that seem to be missing.
+            // One without a name may be any of those that seem to be missing; another type's file is none of
+            // ours.
             Names::All if nameless => {}
             Names::All => update.removed = self.manager.discovered(*ty).difference(&named).cloned().collect(),
             Names::These(wanted) => {

@@ -206,6 +206,14 @@ group! {
 }
 
 group! {
+    /// `connection_limit.<stat prefix>.…`
+    ConnectionLimitStats {
+        gauge active "active_connections",
+        counter limited "limited_connections",
+    }
+}
+
+group! {
     /// `<stat prefix>.http_local_rate_limit.…`
     RateLimitStats {
         counter enabled "enabled",

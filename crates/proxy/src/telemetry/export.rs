@@ -16,6 +16,7 @@ pub enum Scope {
     Http(Str),
     Listener(Str),
     Tcp(Str),
+    ConnectionLimit(Str),
     /// `<stat prefix>.http_local_rate_limit`.
     RateLimit(Str),
     /// Of a filter: `http.<prefix>.ext_authz`.
@@ -72,6 +73,7 @@ pub fn collect(workers: &[Arc<WorkerStats>]) -> Vec<Sample> {
         add(&mut sums, &worker.http, Scope::Http);
         add(&mut sums, &worker.listeners, Scope::Listener);
         add(&mut sums, &worker.tcp, Scope::Tcp);
+        add(&mut sums, &worker.connection_limits, Scope::ConnectionLimit);
         add(&mut sums, &worker.rate_limits, Scope::RateLimit);
         add(&mut sums, &worker.authz, Scope::Filter);
         add(&mut sums, &worker.jwt, Scope::Filter);
@@ -113,6 +115,9 @@ impl Sample {
             Scope::Http(name) => ("http", format!("envoy_http_conn_manager_prefix=\"{}\"", escape(name))),
             Scope::Listener(name) => ("listener", format!("envoy_listener_address=\"{}\"", escape(name))),
             Scope::Tcp(name) => ("tcp", format!("envoy_tcp_prefix=\"{}\"", escape(name))),
+            Scope::ConnectionLimit(name) => {
+                ("connection_limit", format!("envoy_connection_limit_prefix=\"{}\"", escape(name)))
+            }
             Scope::RateLimit(name) => {
                 ("http_local_rate_limit", format!("envoy_local_http_ratelimit_prefix=\"{}\"", escape(name)))
             }
@@ -139,6 +144,7 @@ fn full_name(scope: &Scope, name: &str) -> String {
         Scope::Http(prefix) => format!("http.{prefix}.{name}"),
         Scope::Listener(address) => format!("listener.{address}.{name}"),
         Scope::Tcp(prefix) => format!("tcp.{prefix}.{name}"),
+        Scope::ConnectionLimit(prefix) => format!("connection_limit.{prefix}.{name}"),
         Scope::RateLimit(prefix) => format!("{prefix}.http_local_rate_limit.{name}"),
         Scope::Filter(scope) => format!("{scope}.{name}"),
         Scope::Server => format!("server.{name}"),

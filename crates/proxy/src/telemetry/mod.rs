@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use stdx::Str;
 
 pub use counters::{
-    AuthzStats, ClusterStats, Counter, Group, HttpStats, JwtStats, Kind, ListenerStats, RateLimitStats,
-    TcpStats,
+    AuthzStats, ClusterStats, ConnectionLimitStats, Counter, Group, HttpStats, JwtStats, Kind, ListenerStats,
+    RateLimitStats, TcpStats,
 };
 pub use export::{HistogramSample, Sample, Scope, collect, collect_histograms};
 pub use istio::{IstioStats, LocalLabels};
@@ -32,6 +32,7 @@ pub struct WorkerStats {
     pub(crate) http: Scopes<HttpStats>,
     pub(crate) listeners: Scopes<ListenerStats>,
     pub(crate) tcp: Scopes<TcpStats>,
+    pub(crate) connection_limits: Scopes<ConnectionLimitStats>,
     pub(crate) rate_limits: Scopes<RateLimitStats>,
     pub(crate) authz: Scopes<AuthzStats>,
     pub(crate) jwt: Scopes<JwtStats>,
@@ -45,6 +46,7 @@ pub struct Stats {
     http: Local<HttpStats>,
     listeners: Local<ListenerStats>,
     tcp: Local<TcpStats>,
+    connection_limits: Local<ConnectionLimitStats>,
     rate_limits: Local<RateLimitStats>,
     authz: Local<AuthzStats>,
     jwt: Local<JwtStats>,
@@ -62,6 +64,7 @@ impl Stats {
             http: Local::default(),
             listeners: Local::default(),
             tcp: Local::default(),
+            connection_limits: Local::default(),
             rate_limits: Local::default(),
             authz: Local::default(),
             jwt: Local::default(),
@@ -82,6 +85,10 @@ impl Stats {
 
     pub fn tcp(&self, prefix: &Str) -> Arc<TcpStats> {
         scope(&self.tcp, &self.shared.tcp, prefix)
+    }
+
+    pub fn connection_limit(&self, prefix: &Str) -> Arc<ConnectionLimitStats> {
+        scope(&self.connection_limits, &self.shared.connection_limits, prefix)
     }
 
     pub fn rate_limit(&self, prefix: &Str) -> Arc<RateLimitStats> {

@@ -7,6 +7,7 @@ mod filters;
 mod http1;
 mod http2;
 mod mesh;
+mod network_filters;
 mod overload;
 mod push;
 mod retry;

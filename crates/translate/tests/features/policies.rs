@@ -27,7 +27,7 @@ fn check(policies: &str, principal: &str, request: Option<(&str, &str)>, expecte
     let chain = chains.iter().find(|c| c.matches.destination_port == Some(80)).expect("a chain");
     let rules: Vec<&ir::Rbac> = match &chain.terminal {
         Terminal::Http(manager) => manager.http_filters.iter().filter_map(http_rules).collect(),
-        Terminal::Tcp(_) => chain.filters.iter().filter_map(tcp_rules).collect(),
+        Terminal::Tcp(_) | Terminal::Direct(_) => chain.filters.iter().filter_map(tcp_rules).collect(),
     };
     let certificate = Certificate { uri_sans: vec![principal.into()], ..Certificate::default() };
     let peer = Peer {
@@ -60,7 +60,7 @@ fn http_rules(filter: &HttpFilter) -> Option<&ir::Rbac> {
 fn tcp_rules(filter: &NetworkFilter) -> Option<&ir::Rbac> {
     match filter {
         NetworkFilter::Rbac(filter) => filter.rules.as_ref(),
-        NetworkFilter::IstioStats { .. } => None,
+        NetworkFilter::ConnectionLimit(_) | NetworkFilter::IstioStats { .. } => None,
     }
 }
 

@@ -9,8 +9,9 @@ use ir::http::{
 use ir::listener::{ListenerFilter, TransportProtocol};
 use ir::tcp::TcpClusters;
 use ir::{
-    AccessLog, AccessLogSink, ConfigSource, Direction, FilterChain, FilterChainMatch, HeaderMutation,
-    HttpConnectionManager, HttpFilter, Listener, NetworkFilter, RbacFilter, TcpProxy, Terminal,
+    AccessLog, AccessLogSink, ConfigSource, ConnectionLimit, Direction, FilterChain, FilterChainMatch,
+    HeaderMutation, HttpConnectionManager, HttpFilter, Listener, NetworkFilter, RbacFilter, TcpProxy,
+    Terminal,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -62,6 +63,7 @@ fn filter_chain() -> BoxedStrategy<FilterChain> {
     let terminal = prop_oneof![
         connection_manager().prop_map(|it| Terminal::Http(Box::new(it))),
         tcp_proxy().prop_map(Terminal::Tcp),
+        tls::data_source().prop_map(Terminal::Direct),
     ];
     let security = (option::of(tls::downstream()), option::of(text::duration()));
     (text::maybe_empty(), chain_match(), security, vec(network_filter(), 0..2), terminal, text::origin())
@@ -103,9 +105,20 @@ fn reporter() -> impl Strategy<Value = Reporter> {
 fn network_filter() -> BoxedStrategy<NetworkFilter> {
     prop_oneof![
         rbac_filter().prop_map(NetworkFilter::Rbac),
+        connection_limit().prop_map(NetworkFilter::ConnectionLimit),
         reporter().prop_map(|reporter| NetworkFilter::IstioStats { reporter }),
     ]
     .boxed()
+}
+
+fn connection_limit() -> impl Strategy<Value = ConnectionLimit> {
+    let limit = (text::name(), 1..=u64::MAX, option::of(text::duration()), any::<bool>());
+    limit.prop_map(|(stat_prefix, max_connections, delay, enabled)| ConnectionLimit {
+        stat_prefix,
+        max_connections,
+        delay,
+        enabled,
+    })
 }
 
 pub(super) fn rbac_filter() -> impl Strategy<Value = RbacFilter> {

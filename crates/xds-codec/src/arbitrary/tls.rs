@@ -96,7 +96,7 @@ fn certificate() -> BoxedStrategy<TlsCertificate> {
     (data_source(), data_source()).prop_map(|(chain, key)| TlsCertificate { chain, key }).boxed()
 }
 
-fn data_source() -> impl Strategy<Value = DataSource> {
+pub(super) fn data_source() -> impl Strategy<Value = DataSource> {
     prop_oneof![
         text::path().prop_map(DataSource::File),
         text::any_text().prop_map(|it| DataSource::Inline(it.as_bytes().to_vec())),

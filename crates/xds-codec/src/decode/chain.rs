@@ -1,16 +1,16 @@
 //! Filter chains of a listener.
 
 use ir::listener::TransportProtocol;
+use ir::tls::DataSource;
 use ir::{Direction, FilterChain, FilterChainMatch, NetworkFilter, Terminal};
 use stdx::Str;
 
 use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
-use super::{address, filter, http, metadata, tcp, tls, wire};
+use super::{address, filter, http, metadata, secret, tcp, tls, wire};
 use crate::Any;
-use crate::pb::hcm;
 use crate::pb::listener::{self as pb, filter::ConfigType};
-use crate::pb::tcp_proxy;
+use crate::pb::{hcm, network_direct_response, tcp_proxy};
 
 pub(super) fn filter_chain(at: At<'_>, direction: Direction, it: pb::FilterChain) -> FilterChain {
     let pb::FilterChain {
@@ -107,7 +107,8 @@ fn filters(at: At<'_>, direction: Direction, mut all: Vec<pb::Filter>) -> (Vec<N
         }
     }
     let Some(last) = last else {
-        at.field("filters").refuse("a terminal filter is needed: HTTP connection manager or TCP proxy");
+        at.field("filters")
+            .refuse("a terminal filter is needed: HTTP connection manager, TCP proxy or direct response");
         return (filters, placeholder());
     };
     let at = at.index("filters", last_index);
@@ -132,6 +133,10 @@ fn terminal(at: At<'_>, direction: Direction, any: &Any) -> Option<Terminal> {
         Some(Terminal::Http(Box::new(manager)))
     } else if wire::is::<tcp_proxy::TcpProxy>(any) {
         Some(Terminal::Tcp(tcp::tcp_proxy(at, wire::unpack(at, any))))
+    } else if wire::is::<network_direct_response::Config>(any) {
+        let network_direct_response::Config { response } = wire::unpack(at, any);
+        let nothing = DataSource::Inline(Vec::new());
+        Some(Terminal::Direct(response.map_or(nothing, |it| secret::data_source(at.field("response"), it))))
     } else {
         at.refuse(format!("{} is not supported as the last filter", wire::type_name(any)));
         None

@@ -1,7 +1,7 @@
 //! Filters before the terminal one, on connections and on requests.
 
 use ir::filter::Reporter;
-use ir::{Direction, HttpFilter, NetworkFilter, Str};
+use ir::{ConnectionLimit, Direction, HttpFilter, NetworkFilter, Str};
 
 use super::at::At;
 use super::strict::{harmless, refuse};
@@ -15,13 +15,16 @@ use crate::pb::health_check::HealthCheck;
 use crate::pb::jwt_authn::JwtAuthentication;
 use crate::pb::local_ratelimit::LocalRateLimit;
 use crate::pb::{
-    cors, fault as pb_fault, filter_state, grpc_stats, http_rbac, network_rbac, set_filter_state,
+    connection_limit as pb_limit, core, cors, fault as pb_fault, filter_state, grpc_stats, http_rbac,
+    network_rbac, set_filter_state,
 };
 use crate::{Any, istio};
 
 pub(super) fn network_filter(at: At<'_>, direction: Direction, any: &Any) -> Option<NetworkFilter> {
     if wire::is::<network_rbac::Rbac>(any) {
         Some(network_rbac(at, wire::unpack(at, any)))
+    } else if wire::is::<pb_limit::ConnectionLimit>(any) {
+        Some(NetworkFilter::ConnectionLimit(connection_limit(at, wire::unpack(at, any))))
     } else if wire::is::<istio::PluginConfig>(any) {
         Some(NetworkFilter::IstioStats { reporter: reporter(at, direction, wire::unpack(at, any)) })
     } else {
@@ -43,6 +46,23 @@ fn network_rbac(at: At<'_>, it: network_rbac::Rbac) -> NetworkFilter {
     } = it;
     refuse!(at; matcher, shadow_matcher, enforcement_type, delay_deny);
     NetworkFilter::Rbac(rbac::filter(at, stat_prefix, rules, shadow_rules, shadow_rules_stat_prefix))
+}
+
+fn connection_limit(at: At<'_>, it: pb_limit::ConnectionLimit) -> ConnectionLimit {
+    let pb_limit::ConnectionLimit { stat_prefix, max_connections, delay, runtime_enabled } = it;
+    let max_connections = max_connections.map_or(0, |it| it.value);
+    if max_connections == 0 {
+        at.field("max_connections").refuse("1 or more are needed");
+    }
+    ConnectionLimit {
+        stat_prefix: wire::required(at.field("stat_prefix"), stat_prefix),
+        max_connections,
+        delay: wire::optional_duration(at.field("delay"), delay),
+        enabled: runtime_enabled.is_none_or(|core::RuntimeFeatureFlag { default_value, runtime_key }| {
+            harmless!(Runtime; runtime_key);
+            wire::flag(default_value, true)
+        }),
+    }
 }
 
 /// `name` matters for filters that routes configure: they do it by that name.

@@ -1,11 +1,14 @@
 //! Filters before the terminal one, on connections and on requests.
 
 use ir::filter::Reporter;
-use ir::{HttpFilter, NetworkFilter, Str};
+use ir::{ConnectionLimit, HttpFilter, NetworkFilter, Str};
 
 use super::{compressor, ext_authz, fault, header_mutation, jwt, listener, rate_limit, rbac, wire};
 use crate::names::APPLICATION_PROTOCOLS;
-use crate::pb::{cors, filter_state, grpc_stats, hcm, network_rbac, router, set_filter_state};
+use crate::pb::{
+    connection_limit as pb_limit, core, cors, filter_state, google, grpc_stats, hcm, network_rbac, router,
+    set_filter_state,
+};
 use crate::{Any, istio, names};
 
 pub(super) fn network_filter(it: &NetworkFilter) -> crate::pb::listener::Filter {
@@ -20,9 +23,26 @@ pub(super) fn network_filter(it: &NetworkFilter) -> crate::pb::listener::Filter 
             };
             listener::filter(names::NETWORK_RBAC, wire::pack(&config))
         }
+        NetworkFilter::ConnectionLimit(it) => {
+            listener::filter(names::CONNECTION_LIMIT, wire::pack(&connection_limit(it)))
+        }
         NetworkFilter::IstioStats { reporter } => {
             listener::filter(names::ISTIO_STATS, wire::pack(&stats(*reporter)))
         }
+    }
+}
+
+fn connection_limit(it: &ConnectionLimit) -> pb_limit::ConnectionLimit {
+    // Enabled is what it is when nothing is said.
+    let disabled = core::RuntimeFeatureFlag {
+        default_value: Some(google::BoolValue { value: false }),
+        runtime_key: "connection_limit.enabled".to_owned(),
+    };
+    pb_limit::ConnectionLimit {
+        stat_prefix: it.stat_prefix.to_string(),
+        max_connections: Some(google::UInt64Value { value: it.max_connections }),
+        delay: wire::optional_duration(it.delay),
+        runtime_enabled: (!it.enabled).then_some(disabled),
     }
 }
 

@@ -6,7 +6,10 @@ use ir::{Direction, FilterChain, FilterChainMatch, Listener, Terminal};
 use super::metadata::Builder;
 use super::{access_log, address, filter, http, tcp, tls, wire};
 use crate::pb::listener::{self as pb, listener_filter_chain_match_predicate as predicate};
-use crate::pb::{core, envoy_type, http_inspector, listener_proxy_protocol, original_dst, tls_inspector};
+use crate::pb::{
+    core, envoy_type, http_inspector, listener_proxy_protocol, network_direct_response, original_dst,
+    tls_inspector,
+};
 use crate::{Any, names};
 
 /// Encodes a listener.
@@ -111,6 +114,10 @@ fn terminal(it: &Terminal) -> pb::Filter {
             filter(names::HTTP_CONNECTION_MANAGER, wire::pack(&http::connection_manager(manager)))
         }
         Terminal::Tcp(proxy) => filter(names::TCP_PROXY, wire::pack(&tcp::tcp_proxy(proxy))),
+        Terminal::Direct(response) => {
+            let config = network_direct_response::Config { response: Some(tls::data_source(response)) };
+            filter(names::NETWORK_DIRECT_RESPONSE, wire::pack(&config))
+        }
     }
 }
 

@@ -197,7 +197,7 @@ fn certificate(it: &TlsCertificate) -> pb::TlsCertificate {
     }
 }
 
-fn data_source(it: &DataSource) -> core::DataSource {
+pub(super) fn data_source(it: &DataSource) -> core::DataSource {
     use core::data_source::Specifier;
     let specifier = match it {
         DataSource::File(path) => Specifier::Filename(path.to_string()),

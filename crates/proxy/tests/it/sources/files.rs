@@ -153,6 +153,9 @@ fn a_bad_file_leaves_what_was_there() {
     eventually("no YAML", || rejected("listener_manager.lds.update_rejected") == 1);
     place(at, "lds.yaml", &listeners(at, address, "one").replace("stat_prefix", "stat_prefixx"));
     eventually("an unknown field", || rejected("listener_manager.lds.update_rejected") == 2);
+    place(at, "lds.yaml", &routes("c"));
+    eventually("another type", || rejected("listener_manager.lds.update_rejected") == 3);
+    assert_eq!(answers(address), "a\n");
     place(
         at,
         "cds.yaml",
