@@ -28,7 +28,7 @@ enum Phase {
     /// It answers 503.
     Failing,
     Well,
-    /// The process has ended, with its connections.
+    /// The process ends: it answers what has reached it, and nothing more.
     Gone,
 }
 
@@ -58,14 +58,18 @@ impl Instance {
                 let listener = socket.listen(128).unwrap();
                 loop {
                     tokio::select! {
-                        // Its connections end with the runtime.
-                        _ = seen.wait_for(|phase| *phase == Phase::Gone) => return,
+                        // Who is connected already is served first.
+                        biased;
                         accepted = listener.accept() => {
                             let (stream, _) = accepted.unwrap();
                             tokio::spawn(serve(stream, phases.clone(), counts.clone()));
                         }
+                        _ = seen.wait_for(|phase| *phase == Phase::Gone) => break,
                     }
                 }
+                drop(listener);
+                // What is on its way arrives; idle connections end with the runtime.
+                tokio::time::sleep(Duration::from_millis(20)).await;
             });
         });
         Instance { address: address.recv().unwrap(), phase, refused }
@@ -81,13 +85,13 @@ async fn serve(mut stream: TcpStream, phase: watch::Receiver<Phase>, refused: Ar
     while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
         let answer = match *phase.borrow() {
             Phase::Well => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
-            Phase::Gone => return,
+            Phase::Gone => "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
             Phase::Starting | Phase::Failing => {
                 refused.fetch_add(1, Ordering::SeqCst);
                 "HTTP/1.1 503 Not yet\r\ncontent-length: 0\r\n\r\n"
             }
         };
-        if stream.write_all(answer.as_bytes()).await.is_err() {
+        if stream.write_all(answer.as_bytes()).await.is_err() || answer.contains("close") {
             return;
         }
     }
