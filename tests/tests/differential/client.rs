@@ -219,10 +219,14 @@ pub fn normal(line: &str) -> String {
     let Some((name, _)) = line.split_once(": ") else { return line.to_owned() };
     let name = name.to_ascii_lowercase();
     match name.as_str() {
-        // What a retry has left, give or take what the machine was busy with.
+        // What is left of a time, give or take what the machine was busy with.
         "x-envoy-expected-rq-timeout-ms" => {
             let millis: u64 = line[name.len() + 2..].parse().unwrap_or(0);
             format!("{name}: {}", millis.div_ceil(500) * 500)
+        }
+        "x-ratelimit-reset" => {
+            let seconds: u64 = line[name.len() + 2..].parse().unwrap_or(0);
+            format!("{name}: {}", seconds.div_ceil(60) * 60)
         }
         "date" | "x-request-id" | "x-case" | "x-envoy-upstream-service-time" => format!("{name}: *"),
         _ => format!("{name}{}", &line[name.len()..]),
