@@ -1,11 +1,13 @@
 //! Two hundred changes under load: each takes effect, none costs a request or a WebSocket.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use lateen_tests::{Sidecar, apply_text, delete, echo, get};
-use testkit::client::{Ask, Socket, block_on};
-use testkit::{Load, Mesh, eventually, root};
+use testkit::client::{Ask, Socket, block_on, http1};
+use testkit::{Load, Mesh, eventually, in_network_of, root};
+
+use crate::security::ask_resolver;
 
 const PUSHES: usize = 200;
 const SOCKETS: usize = 200;
@@ -39,6 +41,10 @@ fn run(sidecar: &Sidecar, sockets: usize) {
 
     let through = Ask::get(&mesh.gateway.to_string(), "/load");
     let load = Load::start(mesh.gateway, through, 100, None);
+    // And through a sidecar, past a virtual host of the table in which others change all the time.
+    let (client, echo) = (mesh.pod("client").pid, ask_resolver_of(&mesh, "echo.default.svc.cluster.local"));
+    let past = Ask::get("echo:8080", "/load");
+    let within = in_network_of(client, || Load::start(SocketAddr::new(echo, 8080), past, 100, None));
     let (stop, keeper) = keep_sockets(mesh.gateway, sockets);
 
     let start = Instant::now();
@@ -47,6 +53,7 @@ fn run(sidecar: &Sidecar, sockets: usize) {
     }
     println!("{PUSHES} pushes, each seen, in {:?}", start.elapsed());
     load.stop().assert_clean("through the gateway");
+    within.stop().assert_clean("through a sidecar");
     stop.send(()).ok();
     let alive = keeper.join().expect("the sockets' thread");
     println!("{alive} of {sockets} WebSockets open");
@@ -71,6 +78,7 @@ fn step(mesh: &Mesh, push: usize) {
             apply_text(mesh, &rules);
             let version = if (push / 5).is_multiple_of(2) { "subset-2" } else { "subset-1" };
             probe(mesh, "/", &[], "subsets", |_, body| body["served_by"] == swapped(version, there));
+            change_neighbour(mesh, there);
         }
         2 => {
             let version = if there { "v2" } else { "v1" };
@@ -101,6 +109,32 @@ fn step(mesh: &Mesh, push: usize) {
             }
         }
     }
+}
+
+/// Changes one virtual host of the sidecars' table, beside the one that the load goes past.
+fn change_neighbour(mesh: &Mesh, there: bool) {
+    let status = if there { 418 } else { 200 };
+    apply_text(
+        mesh,
+        &format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: neighbour\nspec:\n  \
+             hosts: [client]\n  http:\n  - directResponse: {{status: {status}}}\n"
+        ),
+    );
+    let to = SocketAddr::new(ask_resolver_of(mesh, "client.default.svc.cluster.local"), 8080);
+    let ask = Ask::get("client:8080", "/");
+    eventually("a virtual host of a sidecar", Duration::from_secs(10), || {
+        let reply = in_network_of(mesh.pod("client").pid, || block_on(http1(to, &ask)));
+        match reply {
+            Ok(reply) if reply.status == status => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+}
+
+/// The address of a name, as the pod `client` learns it.
+fn ask_resolver_of(mesh: &Mesh, name: &str) -> IpAddr {
+    in_network_of(mesh.pod("client").pid, || ask_resolver(&mesh.resolver(), name))
 }
 
 /// Weights point at a subset; which version that is depends on the subsets of the moment.
