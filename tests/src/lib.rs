@@ -36,7 +36,7 @@ pub fn example(path: &str) -> PathBuf {
 pub fn bookinfo(sidecar: &Sidecar, more: &[&str]) -> Mesh {
     let mut args = sidecar.args();
     args.extend(more.iter().map(|arg| arg.to_string()));
-    Mesh::start(MeshOptions { files: vec![example("bookinfo/bookinfo.yaml")], args })
+    Mesh::start(MeshOptions { files: vec![example("bookinfo/bookinfo.yaml")], args, ..Default::default() })
 }
 
 /// Applies a file as `kubectl apply` does: each object by itself, replacing the one of its name.
@@ -120,7 +120,7 @@ pub fn echo(sidecar: &Sidecar, more: &[&str]) -> Mesh {
     let mut args = sidecar.args();
     args.extend(more.iter().map(|arg| arg.to_string()));
     let file = tempfile_with("echo.yaml", &echo_yaml());
-    let mesh = Mesh::start(MeshOptions { files: vec![file], args });
+    let mesh = Mesh::start(MeshOptions { files: vec![file], args, ..Default::default() });
     apply_text(&mesh, FRONT);
     testkit::eventually("the gateway leads to echo", std::time::Duration::from_secs(10), || {
         match get(&mesh, "/", &[]).status {

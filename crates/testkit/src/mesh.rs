@@ -22,6 +22,19 @@ pub struct MeshOptions {
     pub files: Vec<PathBuf>,
     /// More arguments of `lateen up`.
     pub args: Vec<String>,
+    /// A file in the place of the machine's `/etc/resolv.conf`, for the mesh alone.
+    pub resolv_conf: Option<PathBuf>,
+}
+
+impl MeshOptions {
+    /// The binary; with a `resolv.conf` of its own in a mount namespace of its own.
+    fn command(&self) -> Command {
+        let Some(file) = &self.resolv_conf else { return Command::new(binary()) };
+        let mut command = Command::new("unshare");
+        let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+        command.args(["--mount", "sh", "-c", script]).arg(file).arg(binary());
+        command
+    }
 }
 
 /// A pod as `lateen status` shows it.
@@ -59,7 +72,8 @@ impl Mesh {
         std::fs::create_dir(&yaml).expect("a folder");
         let port = free_port();
         let start = Instant::now();
-        let mut child = Command::new(binary())
+        let mut child = options
+            .command()
             .arg("up")
             .args(&options.files)
             .arg(&yaml)

@@ -13,7 +13,11 @@ fn certificates_of_twenty_seconds_cost_nothing() {
     if !root("faults: short certificates") {
         return;
     }
-    let options = MeshOptions { files: vec![example("bookinfo")], args: vec!["--cert-ttl=20s".into()] };
+    let options = MeshOptions {
+        files: vec![example("bookinfo")],
+        args: vec!["--cert-ttl=20s".into()],
+        ..Default::default()
+    };
     let mesh = Mesh::start(options);
     let load = page_load(&mesh);
     std::thread::sleep(Duration::from_secs(180));

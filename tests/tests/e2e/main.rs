@@ -3,6 +3,7 @@
 
 mod bookinfo;
 mod faults;
+mod outside;
 mod pushes;
 mod reporting;
 mod samples;

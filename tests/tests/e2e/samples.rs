@@ -4,12 +4,14 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lateen_tests::{Sidecar, apply, delete};
 use testkit::client::{Ask, Socket, block_on, http1};
 use testkit::{Mesh, MeshOptions, conformance, eventually, in_network_of, root};
 
+use crate::outside::Outside;
 use crate::security::ask_resolver;
 
 /// Files that are applied, then what is asked while they hold. `gateway` asks the ingress gateway, `curl`
@@ -40,7 +42,30 @@ const TABLE: &[(&[&str], &[&str])] = &[
         &["websockets/route.yaml"],
         &["gateway GET / => 200", "gateway SOCKET / => 101", "curl SOCKET tornado:8888 / => 101"],
     ),
+    (
+        &[],
+        &[
+            "curl GET deb.debian.org:80 / => 502",
+            "curl TLS pypi.org:443 / => closed",
+            "curl BYTES github.com:22 => closed",
+        ],
+    ),
+    (
+        &["external/aptget.yaml", "external/pypi.yaml", "external/github.yaml"],
+        &[
+            "curl GET deb.debian.org:80 / => 200",
+            "curl GET security.ubuntu.com:80 / => 200",
+            "curl GET example.com:80 / => 502",
+            "curl TLS pypi.org:443 / => 200",
+            "curl TLS github.com:443 / => 200",
+            "curl TLS example.com:443 / => closed",
+            "curl BYTES github.com:22 => SSH-2.0-outside",
+        ],
+    ),
 ];
+
+/// Hosts that are there, outside of the mesh.
+const OUTSIDE: &[&str] = &["deb.debian.org", "security.ubuntu.com", "pypi.org", "github.com", "example.com"];
 
 /// As the sample's server: every line comes back with a word before it.
 const TCP_ECHO: &str = "
@@ -77,12 +102,14 @@ fn run(test: &str, sidecar: &Sidecar) {
     let Some(data) = conformance(test) else { return };
     let samples = data.join("samples");
     let folder = tempfile::tempdir().expect("a folder");
-    let mesh = start(sidecar, &samples, folder.path());
+    let outside = Outside::start(OUTSIDE);
+    let mesh = start(sidecar, &samples, folder.path(), &outside);
     let places = Places {
         gateway: mesh.gateway,
         edge: mesh.pod("istio-ingressgateway").address,
         curl: mesh.pod("curl").pid,
         resolver: mesh.resolver(),
+        tls: outside.tls.clone(),
     };
     for (files, rows) in TABLE {
         let names: Vec<String> = files.iter().flat_map(|file| apply(&mesh, &samples.join(file))).collect();
@@ -104,9 +131,10 @@ struct Places {
     /// A process in the pod of the sample `curl`.
     curl: u32,
     resolver: String,
+    tls: Arc<rustls::ClientConfig>,
 }
 
-fn start(sidecar: &Sidecar, samples: &Path, folder: &Path) -> Mesh {
+fn start(sidecar: &Sidecar, samples: &Path, folder: &Path, outside: &Outside) -> Mesh {
     let file = |name: &str, text: &str| {
         let path = folder.join(name);
         std::fs::write(&path, text).expect("writing a file");
@@ -130,7 +158,7 @@ fn start(sidecar: &Sidecar, samples: &Path, folder: &Path) -> Mesh {
     let files = ["helloworld/helloworld.yaml", "httpbin/httpbin.yaml", "tcp-echo/tcp-echo-services.yaml"];
     let more = ["websockets/app.yaml", "curl/curl.yaml"];
     let files: Vec<PathBuf> = files.iter().chain(&more).map(|name| samples.join(name)).collect();
-    Mesh::start(MeshOptions { files, args })
+    Mesh::start(MeshOptions { files, args, resolv_conf: Some(outside.resolv_conf()) })
 }
 
 /// Asks until it is as expected: files take their moment.
@@ -163,6 +191,7 @@ fn ask(places: &Places, asked: &str) -> String {
                 match *what {
                     "GET" => get(to, place, rest[0]),
                     "SOCKET" => socket(to, place, rest[0]),
+                    "TLS" => tls(to, host, rest[0], &places.tls),
                     _ => bytes(to),
                 }
             })
@@ -175,6 +204,7 @@ fn ask(places: &Places, asked: &str) -> String {
 fn resolve(resolver: &str, host: &str) -> IpAddr {
     match host {
         "nobody" => [198, 51, 100, 99].into(),
+        host if host.contains('.') => ask_resolver(resolver, host),
         host => ask_resolver(resolver, &format!("{host}.default.svc.cluster.local")),
     }
 }
@@ -204,4 +234,21 @@ fn bytes(to: SocketAddr) -> String {
     };
     let line = exchange().unwrap_or_default();
     line.split_whitespace().next().unwrap_or("closed").to_owned()
+}
+
+/// The status behind TLS that ends outside of the mesh.
+fn tls(to: SocketAddr, host: &str, path: &str, config: &Arc<rustls::ClientConfig>) -> String {
+    let exchange = || {
+        let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(3))?;
+        stream.set_read_timeout(Some(Duration::from_secs(3)))?;
+        let name = host.to_owned().try_into().expect("a name");
+        let mut session = rustls::ClientConnection::new(config.clone(), name).expect("a session");
+        let mut stream = rustls::Stream::new(&mut session, &mut stream);
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        Ok::<_, std::io::Error>(line)
+    };
+    let line = exchange().unwrap_or_default();
+    line.split(' ').nth(1).unwrap_or("closed").to_owned()
 }

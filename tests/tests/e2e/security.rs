@@ -120,6 +120,9 @@ fn lookup(mesh: &Mesh, name: &str) -> std::net::IpAddr {
     in_network_of(mesh.pod("client").pid, || ask_resolver(&mesh.resolver(), name))
 }
 
+/// RFC 1035, section 4.1.1.
+const SERVFAIL: u8 = 2;
+
 pub fn ask_resolver(resolver: &str, name: &str) -> std::net::IpAddr {
     let mut query = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.') {
@@ -129,13 +132,23 @@ pub fn ask_resolver(resolver: &str, name: &str) -> std::net::IpAddr {
     query.extend([0, 0, 1, 0, 1]);
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("a socket");
     socket.set_read_timeout(Some(Duration::from_secs(3))).expect("a timeout");
-    // What is sent to the pod's resolver is led to the agent by the capture rules.
-    socket.send_to(&query, (resolver, 53)).expect("sending a query");
     let mut answer = [0; 512];
-    let length = socket.recv(&mut answer).expect("an answer from the agent");
-    let answer = &answer[..length];
+    // What is sent to the pod's resolver is led to the agent by the capture rules. A server that fails is
+    // asked again, as the C library does.
+    let mut exchange = || {
+        socket.send_to(&query, (resolver, 53)).expect("sending a query");
+        let length = socket.recv(&mut answer).expect("an answer from the agent");
+        answer[..length].to_vec()
+    };
+    let mut answer = exchange();
+    for _ in 0..5 {
+        if answer[3] & 0x0f == SERVFAIL {
+            std::thread::sleep(Duration::from_millis(200));
+            answer = exchange();
+        }
+    }
     assert_eq!(answer[3] & 0x0f, 0, "{name}: response code in {answer:?}");
-    let octets: [u8; 4] = answer[length - 4..].try_into().expect("an A record");
+    let octets: [u8; 4] = answer[answer.len() - 4..].try_into().expect("an A record");
     std::net::IpAddr::from(octets)
 }
 
