@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use identity::{SecretStore, TRUST_BUNDLE, TlsError, WORKLOAD_CERTIFICATE};
 use lifecycle::{Drain, DrainGuard, DrainWatch, Tasks};
+use net::ResolvConf;
 
 use crate::authority::ControlAuthority;
 use crate::bootstrap::{bootstrap, sds_socket};
-use crate::dns::{DnsConfig, DnsServer, NameTableHandle, ResolvConf, SearchContext};
+use crate::dns::{DnsConfig, DnsServer, NameTableHandle, SearchContext};
 use crate::metrics::Metrics;
 use crate::proxy::{ProxyRunner, ProxyStart};
 use crate::renewal::{Renewal, TrustFile};

@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod listener;
 pub mod memory;
 pub mod original_dst;
+mod resolv_conf;
 pub mod stream;
 
 pub use client_hello::{ClientHello, TlsVerdict};
@@ -21,4 +22,5 @@ pub use detect::{HttpVerdict, detect_http};
 pub use inspect::{Inspected, inspect};
 pub use listener::{ListenOptions, listen_tcp, listen_unix};
 pub use original_dst::{OriginalDst, original_dst};
+pub use resolv_conf::ResolvConf;
 pub use stream::Io;

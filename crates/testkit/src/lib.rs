@@ -7,6 +7,7 @@ pub mod environment;
 pub mod load;
 pub mod mesh;
 pub mod namespace;
+pub mod ports;
 pub mod system;
 pub mod wait;
 
@@ -14,4 +15,5 @@ pub use environment::{binary, conformance, envoy, root, skip};
 pub use load::{Load, Report};
 pub use mesh::{Mesh, MeshOptions, Pod};
 pub use namespace::{in_namespace, in_network_of};
+pub use ports::free_port;
 pub use wait::eventually;

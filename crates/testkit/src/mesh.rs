@@ -70,7 +70,7 @@ impl Mesh {
         let folder = tempfile::tempdir().expect("a folder");
         let yaml = folder.path().join("yaml");
         std::fs::create_dir(&yaml).expect("a folder");
-        let port = free_port();
+        let port = crate::free_port().port();
         let start = Instant::now();
         let mut child = options
             .command()
@@ -269,9 +269,4 @@ fn collect(stream: impl std::io::Read + Send + 'static, output: Arc<Mutex<Vec<St
             output.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         }
     });
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }

@@ -4,10 +4,12 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use testkit::eventually;
+use testkit::{eventually, free_port};
+
+use crate::servers::{Process, socket};
 
 const FILTERS: &str = "type.googleapis.com/envoy.extensions.filters.network";
 const SOON: Duration = Duration::from_secs(20);
@@ -23,16 +25,6 @@ fn filters_on_connections_agree() {
     });
     assert_eq!(ours, theirs, "Lateen's first, then Envoy's");
     assert!(ours.len() > 12 && ours.iter().any(|line| line.contains("late")), "{ours:?}");
-}
-
-/// A process that ends with its test.
-pub struct Process(pub Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Listeners: at most two connections to an echo, at most one with the runtime saying no, a response from
@@ -99,7 +91,8 @@ fn bootstrap(ports: &[SocketAddr; 6], folder: &Path, tag: &str) -> String {
 fn told(tag: &str, binary: &Path, args: &[&str]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("said"), "x".repeat(200_000)).expect("a file");
-    let ports @ [admin, _, limited, off, said, nothing] = [free(), echo(), free(), free(), free(), free()];
+    let ports @ [admin, _, limited, off, said, nothing] =
+        [free_port(), echo(), free_port(), free_port(), free_port(), free_port()];
     let config = folder.path().join("config.yaml");
     std::fs::write(&config, bootstrap(&ports, folder.path(), tag)).expect("writing a bootstrap");
     let output = std::fs::File::create(folder.path().join("out")).expect("a file");
@@ -203,15 +196,6 @@ pub fn stat(admin: SocketAddr, name: &str) -> u64 {
     let reply = crate::client::rest(&mut stream);
     let mut lines = reply.lines().filter_map(|line| line.split_once(": "));
     lines.find(|(it, _)| *it == name).and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(0)
-}
-
-/// A port that is free now.
-pub fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port")
-}
-
-pub fn socket(it: SocketAddr) -> String {
-    format!("{{socket_address: {{address: {}, port_value: {}}}}}", it.ip(), it.port())
 }
 
 fn count(admin: SocketAddr, name: &str, wanted: u64) -> Result<(), String> {

@@ -1,8 +1,10 @@
 //! What stands behind the proxies.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Child;
+
+use testkit::free_port;
 
 use crate::tls::Certificates;
 use crate::{backend, http2};
@@ -29,7 +31,7 @@ impl Servers {
             tls("tls-mutual", "good", true),
         ];
         let plain = [backend::start("a"), backend::start("b"), backend::start("c")];
-        Servers { plain, dead: free(), others, certificates }
+        Servers { plain, dead: free_port(), others, certificates }
     }
 
     /// Puts addresses and paths for their names.
@@ -42,24 +44,17 @@ impl Servers {
     }
 }
 
-/// A port that is free now, and that the kernel gives to nobody by itself: below those of outgoing
-/// connections, of which the cases open many.
-pub fn free() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    const FIRST: u32 = 12_000;
-    const COUNT: u32 = 20_000;
-    // Test binaries that run side by side begin at different places.
-    let begin = std::process::id().wrapping_mul(613);
-    loop {
-        let offset = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-        let address = SocketAddr::from(([127, 0, 0, 1], (FIRST + offset) as u16));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
-}
-
 /// An address as a bootstrap has it.
 pub fn socket(address: SocketAddr) -> String {
     format!("{{socket_address: {{address: {}, port_value: {}}}}}", address.ip(), address.port())
+}
+
+/// A process that ends with its owner.
+pub struct Process(pub Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

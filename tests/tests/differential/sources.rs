@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use testkit::eventually;
+use testkit::{eventually, free_port};
 
-use crate::network::{Process, free, socket, stat};
+use crate::network::stat;
+use crate::servers::{Process, socket};
 
 const TYPE: &str = "type.googleapis.com/envoy";
 const SOON: Duration = Duration::from_secs(20);
@@ -29,7 +30,7 @@ fn the_same_files_do_the_same() {
 fn told(binary: &Path, args: &[&str]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    let (admin, listen, a, b) = (free(), free(), server("a"), server("b"));
+    let (admin, listen, a, b) = (free_port(), free_port(), server("a"), server("b"));
     place(at, "lds.yaml", &listeners(at, listen));
     place(at, "cds.json", &clusters(at));
     place(at, "rds.yaml", &routes("prefix: /"));

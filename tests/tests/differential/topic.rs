@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::Duration;
 
+use testkit::free_port;
+
 use crate::case::{Act, Case};
-use crate::servers::{Servers, free, socket};
+use crate::servers::{Process, Servers, socket};
 use crate::tls::Certificates;
 use crate::{client, http2, tokens};
 
@@ -145,7 +147,7 @@ impl Topic {
         let folder = tempfile::tempdir().expect("a folder");
         let servers = Servers::start(folder.path());
         let run = |tag: &str, binary: &Path, args: &[&str]| {
-            let (listen, admin, log) = (free(), free(), folder.path().join(format!("{tag}.log")));
+            let (listen, admin, log) = (free_port(), free_port(), folder.path().join(format!("{tag}.log")));
             let config = folder.path().join(format!("{tag}.yaml"));
             std::fs::write(&config, self.bootstrap(listen, admin, &log, &servers))
                 .expect("writing a bootstrap");
@@ -244,16 +246,6 @@ impl Topic {
 const TYPE: &str =
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 const ROUTER: &str = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
-
-/// A process that ends with the topic.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn stats(admin: SocketAddr) -> BTreeMap<String, String> {
     let page = |path: &str| {

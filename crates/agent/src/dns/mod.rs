@@ -3,10 +3,8 @@
 
 mod answer;
 mod forward;
-mod resolv_conf;
 mod server;
 mod table;
 
-pub use resolv_conf::ResolvConf;
 pub use server::{DnsConfig, DnsCounters, DnsServer, NameTableHandle};
 pub use table::{Lookup, Names, SearchContext};

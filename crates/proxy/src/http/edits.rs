@@ -77,6 +77,34 @@ fn settle<'a>(
     })
 }
 
+enum Edit {
+    Append,
+    Set,
+    Nothing,
+}
+
+/// What an action comes to; `exists` is asked only where that matters.
+fn edit(action: AppendAction, exists: impl FnOnce() -> bool) -> Edit {
+    match action {
+        AppendAction::AppendIfExistsOrAdd => Edit::Append,
+        AppendAction::OverwriteIfExistsOrAdd => Edit::Set,
+        AppendAction::OverwriteIfExists => {
+            if exists() {
+                Edit::Set
+            } else {
+                Edit::Nothing
+            }
+        }
+        AppendAction::AddIfAbsent => {
+            if exists() {
+                Edit::Nothing
+            } else {
+                Edit::Set
+            }
+        }
+    }
+}
+
 /// Edits the request.
 pub fn apply_to_request<'a>(ctx: &mut Context, levels: impl Iterator<Item = Level<'a>>) {
     for level in levels {
@@ -91,23 +119,20 @@ pub fn apply_to_request<'a>(ctx: &mut Context, levels: impl Iterator<Item = Leve
 }
 
 fn add_to_request(head: &mut RequestHead, name: &Str, value: &[u8], action: AppendAction) {
-    use AppendAction::{AddIfAbsent, AppendIfExistsOrAdd, OverwriteIfExists, OverwriteIfExistsOrAdd};
     // The host is no header like others.
     if matches!(name.as_str(), "host" | ":authority") {
-        if action != AddIfAbsent {
+        if action != AppendAction::AddIfAbsent {
             head.set_authority(value);
         }
         return;
     }
-    if name.as_str() == ":path" && action == OverwriteIfExistsOrAdd {
+    if name.as_str() == ":path" && action == AppendAction::OverwriteIfExistsOrAdd {
         return head.set_path(value);
     }
-    match action {
-        AppendIfExistsOrAdd => head.append(name, value),
-        OverwriteIfExistsOrAdd => head.set(name, value),
-        OverwriteIfExists if head.get(name).is_some() => head.set(name, value),
-        AddIfAbsent if head.get(name).is_none() => head.set(name, value),
-        OverwriteIfExists | AddIfAbsent => {}
+    match edit(action, || head.get(name).is_some()) {
+        Edit::Append => head.append(name, value),
+        Edit::Set => head.set(name, value),
+        Edit::Nothing => {}
     }
 }
 
@@ -117,19 +142,16 @@ pub fn apply_to_response<'a>(
     head: &mut ResponseHead,
     levels: impl Iterator<Item = Level<'a>>,
 ) {
-    use AppendAction::{AddIfAbsent, AppendIfExistsOrAdd, OverwriteIfExists, OverwriteIfExistsOrAdd};
     for level in levels {
         for name in level.remove {
             head.remove(name);
         }
         let formatted = level.formatted(ctx, Some(head));
         for (name, value, action) in settle(level.add, formatted) {
-            match action {
-                AppendIfExistsOrAdd => head.append(name, value),
-                OverwriteIfExistsOrAdd => head.set(name, value),
-                OverwriteIfExists if head.get(name).is_some() => head.set(name, value),
-                AddIfAbsent if head.get(name).is_none() => head.set(name, value),
-                OverwriteIfExists | AddIfAbsent => {}
+            match edit(action, || head.get(name).is_some()) {
+                Edit::Append => head.append(name, value),
+                Edit::Set => head.set(name, value),
+                Edit::Nothing => {}
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};
 use ir::dns::DnsFamily;
+use net::ResolvConf;
 use tokio::net::UdpSocket;
 
 /// The patience with each server.
@@ -22,9 +23,7 @@ pub fn servers() -> Vec<SocketAddr> {
 }
 
 fn parse(text: &str) -> Vec<SocketAddr> {
-    let lines = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
-    let addresses = lines.filter_map(|rest| rest.split_whitespace().next()?.parse::<IpAddr>().ok());
-    addresses.map(|ip| SocketAddr::new(ip, 53)).take(MAX_SERVERS).collect()
+    ResolvConf::parse(text).nameservers.into_iter().take(MAX_SERVERS).collect()
 }
 
 /// The least of the lifetimes of what `host` has. `None`: nobody says, as for names of `/etc/hosts`.

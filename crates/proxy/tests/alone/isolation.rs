@@ -15,13 +15,8 @@ use ir::HttpProtocol;
 use crate::alone;
 use crate::support::backend::{self, Backend};
 use crate::support::client::Client;
+use crate::support::raw::{self, Raw};
 use crate::support::{Running, Setup};
-
-#[path = "../it/http2/raw.rs"]
-#[allow(dead_code)]
-mod raw;
-
-use raw::Raw;
 
 const CLIENTS: usize = 4;
 const WINDOW: Duration = Duration::from_millis(250);

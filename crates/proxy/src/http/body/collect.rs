@@ -7,6 +7,7 @@ use std::rc::Rc;
 use upstream::{BodyKind, Frame};
 
 use super::RequestBody;
+use super::request::Inner;
 
 /// The first bytes of a body.
 #[derive(Debug, Default)]
@@ -36,20 +37,15 @@ impl RequestBody {
     pub async fn collect(&self, limit: usize) -> Whole {
         {
             let mut inner = self.0.borrow_mut();
-            if inner.kept.is_none() && inner.progress.request_bytes.get() == 0 {
-                inner.kept = Some(VecDeque::new());
-            }
+            inner.keep_from_here();
             inner.limit = limit;
         }
         loop {
             let frame = std::future::poll_fn(|cx| self.0.borrow_mut().source.poll_frame(cx)).await;
             let mut inner = self.0.borrow_mut();
             if let Ok(Some(Frame::Data(bytes))) = &frame {
-                // The buffer has room for it: the next may come.
-                let len = bytes.len();
-                inner.released += len as u64;
-                inner.source.release(len);
-                if inner.progress.request_bytes.get() + len as u64 > limit as u64 {
+                inner.has_room_for(bytes);
+                if inner.progress.request_bytes.get() + bytes.len() as u64 > limit as u64 {
                     inner.note(&frame);
                     return Whole::TooLong;
                 }
@@ -77,9 +73,7 @@ impl RequestBody {
         let mut part = Part::default();
         {
             let mut inner = self.0.borrow_mut();
-            if inner.kept.is_none() && inner.progress.request_bytes.get() == 0 {
-                inner.kept = Some(VecDeque::new());
-            }
+            inner.keep_from_here();
             for frame in inner.kept.iter().flatten() {
                 if let Frame::Data(bytes) = frame {
                     part.add(bytes, limit);
@@ -90,10 +84,7 @@ impl RequestBody {
             let frame = std::future::poll_fn(|cx| self.0.borrow_mut().source.poll_frame(cx)).await;
             let mut inner = self.0.borrow_mut();
             if let Ok(Some(Frame::Data(bytes))) = &frame {
-                // The buffer has room for it: the next may come.
-                let len = bytes.len();
-                inner.released += len as u64;
-                inner.source.release(len);
+                inner.has_room_for(bytes);
                 part.add(bytes, limit);
             }
             inner.note(&frame);
@@ -109,5 +100,20 @@ impl RequestBody {
             inner.kept_together = Some(together.clone());
         }
         Ok(part)
+    }
+}
+
+impl Inner {
+    /// Keeps what is read from here on, if nothing was read yet.
+    fn keep_from_here(&mut self) {
+        if self.kept.is_none() && self.progress.request_bytes.get() == 0 {
+            self.kept = Some(VecDeque::new());
+        }
+    }
+
+    /// The buffer takes these bytes: as many more may come.
+    fn has_room_for(&mut self, bytes: &[u8]) {
+        self.released += bytes.len() as u64;
+        self.source.release(bytes.len());
     }
 }

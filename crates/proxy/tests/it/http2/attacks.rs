@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use ir::http::Http2Options;
 use ir::{HttpConnectionManager, HttpProtocol};
 
-use super::raw::*;
 use crate::support::backend::Backend;
 use crate::support::client::Client;
+use crate::support::raw::*;
 use crate::support::{Running, Setup};
 
 /// One worker, so that others would notice.

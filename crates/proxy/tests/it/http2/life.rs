@@ -8,11 +8,11 @@ use ir::HttpProtocol;
 use ir::http::{Http2Keepalive, Http2Options};
 use ir::route::{Forward, MaxStreamDuration};
 
-use super::raw::*;
 use super::{connect, run};
 use crate::support::Setup;
 use crate::support::backend::Backend;
 use crate::support::client::Client;
+use crate::support::raw::*;
 
 const MS: fn(u64) -> Option<Duration> = |ms| Some(Duration::from_millis(ms));
 
@@ -26,12 +26,12 @@ fn setup(backend: &Backend) -> Setup {
 fn goaways(raw: &mut Raw) -> [u32; 2] {
     let mut last = Vec::new();
     while last.len() < 2 {
-        let frame = raw.next().expect("a GOAWAY");
-        match frame.kind {
-            PING => raw.send(&super::raw::frame(PING, ACK, 0, &frame.payload)),
+        let got = raw.next().expect("a GOAWAY");
+        match got.kind {
+            PING => raw.send(&frame(PING, ACK, 0, &got.payload)),
             GOAWAY => {
-                assert_eq!(frame.code(), 0);
-                last.push(u32::from_be_bytes(frame.payload[..4].try_into().unwrap()));
+                assert_eq!(got.code(), 0);
+                last.push(u32::from_be_bytes(got.payload[..4].try_into().unwrap()));
             }
             _ => {}
         }

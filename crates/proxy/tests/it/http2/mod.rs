@@ -3,7 +3,6 @@
 mod attacks;
 mod bridge;
 mod life;
-mod raw;
 
 use crate::support::Setup;
 use crate::support::backend::Backend;

@@ -3,11 +3,11 @@
 
 pub mod backend;
 pub mod client;
+pub mod raw;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,23 +18,7 @@ use ir::*;
 use lifecycle::Drain;
 use proxy::{Proxy, ProxyConfig, ProxyHandle};
 use stdx::Str;
-
-/// A port that was free a moment ago, and that the kernel gives to nobody by itself: below those of
-/// outgoing connections (`net.ipv4.ip_local_port_range`), of which other tests open many.
-pub fn free_port() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    const FIRST: u32 = 12_000;
-    const COUNT: u32 = 20_000;
-    // Test binaries that run side by side begin at different places.
-    let begin = std::process::id().wrapping_mul(613);
-    loop {
-        let offset = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-        let address = SocketAddr::from(([127, 0, 0, 1], (FIRST + offset) as u16));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
-}
+pub use testkit::free_port;
 
 /// A running proxy; stopped when dropped.
 pub struct Running {

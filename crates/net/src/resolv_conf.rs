@@ -1,4 +1,4 @@
-//! `/etc/resolv.conf`, as far as a forwarder needs it. See resolv.conf(5).
+//! `/etc/resolv.conf`, as far as who asks servers by himself needs it. See resolv.conf(5).
 
 use std::net::{IpAddr, SocketAddr};
 
