@@ -70,7 +70,7 @@ impl From<io::Error> for ConnectError {
     }
 }
 
-/// Connects, with `TCP_NODELAY`.
+/// Connects. The stream has `TCP_NODELAY`, as every [`Io`].
 ///
 /// # Errors
 /// No connection in time, or a system call failed.
@@ -90,7 +90,6 @@ pub async fn connect(target: Target<'_>, options: &ConnectOptions) -> Result<Io,
 fn prepare(address: SocketAddr, options: &ConnectOptions) -> io::Result<TcpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
-    socket.set_tcp_nodelay(true)?;
     if let Some(mark) = options.mark {
         socket.set_mark(mark)?;
     }
