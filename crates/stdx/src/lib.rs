@@ -1,8 +1,10 @@
 //! Small things the standard library lacks. Knows nothing of meshes, does no I/O.
 
+mod boxed;
 pub mod digest;
 pub mod duration;
 pub mod text;
 
+pub use boxed::{boxed, pinned};
 pub use digest::{Digest, digest};
 pub use text::Str;

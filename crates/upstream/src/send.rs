@@ -168,8 +168,8 @@ impl Upstream {
         let response = match call.protocol {
             Protocol::Http1 => h1::send(inner, &call, head, body, None).await,
             // In boxes, or every request over HTTP/1 has room for them.
-            Protocol::Http2 => Box::pin(h2c::send(inner, &call, head, body, None)).await,
-            Protocol::Auto => Box::pin(send_auto(inner, &call, head, body)).await,
+            Protocol::Http2 => stdx::pinned(|| h2c::send(inner, &call, head, body, None)).await,
+            Protocol::Auto => stdx::pinned(|| send_auto(inner, &call, head, body)).await,
         }?;
         // HTTP/1 refuses them while it reads.
         let http2 = response.facts.protocol == "HTTP/2";
@@ -230,7 +230,7 @@ async fn send_auto<B: Body>(
     if inner.h1.borrow().has(&call.key) {
         return h1::send(inner, call, head, body, None).await;
     }
-    let dialed = Box::pin(dial(call.to, call.options, call.fallback())).await?;
+    let dialed = stdx::pinned(|| dial(call.to, call.options, call.fallback())).await?;
     match dialed.io.alpn() {
         Some(b"h2") => h2c::send(inner, call, head, body, Some(dialed)).await,
         _ => h1::send(inner, call, head, body, Some(dialed)).await,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http1::{BodyKind, Limits, ReadError, ServerConn};
 use net::Io;
+use stdx::{boxed, pinned};
 use tokio::time::{Instant, Sleep, sleep_until};
 use upstream::{Body, BodyError, Empty, RequestHead};
 
@@ -40,7 +41,7 @@ pub fn serve(conn: Rc<HttpConnection>, mut h1: ServerConn<Io>, count: Closing) -
         let (mut timer, mut draining) = (pin!(None), pin!(conn.draining()));
         while next_request(&conn, &mut h1, timer.as_mut(), draining.as_mut()).await {
             // Boxed, so that an idle connection does not keep room for a request's future.
-            h1 = match Box::pin(serve_one(&conn, h1)).await {
+            h1 = match pinned(|| serve_one(&conn, h1)).await {
                 After::Next(h1) => h1,
                 After::Close(h1) => {
                     Box::pin(h1.close()).await;
@@ -152,46 +153,37 @@ fn rest_of_life(conn: &HttpConnection, hcm: &Hcm) -> Option<Duration> {
 
 async fn serve_one(conn: &Rc<HttpConnection>, mut h1: ServerConn<Io>) -> After {
     let hcm = conn.hcm();
-    let limit = hcm.config.request_headers_timeout.filter(|limit| !limit.is_zero());
-    let read = match limit {
-        None => Some(h1.read_head().await),
-        Some(limit) => tokio::time::timeout(limit, h1.read_head()).await.ok(),
+    // In blocks: what a function holds until its end, its future has room for.
+    let (mut ctx, body) = {
+        match read_head(&mut h1, hcm.config.request_headers_timeout).await {
+            Ok(head) => open(conn, &hcm, &h1, head),
+            Err(Unread::Gone) => return After::Gone,
+            Err(Unread::Refused { status, details }) => {
+                return Box::pin(refuse(conn, h1, status, details)).await;
+            }
+        }
     };
-    let Some(read) = read else {
-        return Box::pin(refuse(conn, h1, 408, "request_header_timeout")).await;
-    };
-    let head = match read {
-        Ok(Some(head)) => head,
-        Ok(None) | Err(ReadError::Io(_) | ReadError::Closed) => return After::Gone,
-        Err(ReadError::Refused(why)) => return Box::pin(refuse(conn, h1, why.status(), why.as_str())).await,
-    };
-    let source = h1.body();
-    let expectation = (hcm.config.proxy_100_continue && head.expects_continue()).then(|| h1.body());
-    // In a box, as it goes from hand to hand.
-    let mut ctx = Box::new(Context::new(conn.clone(), RequestHead::from_h1(head, conn.is_tls()), false));
-    ctx.expectation = expectation;
-    let body = RequestBody::new(Box::new(source), ctx.progress.clone(), ctx.record.started);
-    let progress = ctx.progress.clone();
-    let served = {
+    let answer = {
+        let progress = ctx.progress.clone();
         // Pinned where they are: `select!` would move both.
         let mut serving = pin!(phases::serve_request(&mut ctx, body));
         let mut overdue = pin!(overdue(&progress, hcm.config.request_timeout));
-        poll_fn(|cx| {
+        let served = poll_fn(|cx| {
             if let Poll::Ready(answer) = serving.as_mut().poll(cx) {
-                return Poll::Ready(Served::Answer(answer));
+                return Poll::Ready(Ok(answer));
             }
             pass_interim_on(&h1, &progress, cx);
             if overdue.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Served::Overdue);
+                return Poll::Ready(Err(Unserved::Overdue));
             }
-            h1.poll_closed(cx).map(|()| Served::Gone)
-        })
-        .await
+            h1.poll_closed(cx).map(|()| Err(Unserved::Gone))
+        });
+        served.await
     };
-    let answer = match served {
-        Served::Answer(answer) => answer,
-        Served::Overdue => respond::local(&mut ctx, Stop::RequestTimeout),
-        Served::Gone => {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(Unserved::Overdue) => respond::local(&mut ctx, Stop::RequestTimeout),
+        Err(Unserved::Gone) => {
             ctx.client_gone();
             return After::Gone;
         }
@@ -199,10 +191,47 @@ async fn serve_one(conn: &Rc<HttpConnection>, mut h1: ServerConn<Io>) -> After {
     write(conn, ctx, h1, answer).await
 }
 
-/// How serving a request ended.
-enum Served {
-    Answer(Answer),
-    /// The request did not come to its end in time.
+/// Why there is no request.
+enum Unread {
+    Gone,
+    Refused { status: u16, details: &'static str },
+}
+
+/// Reads a head within the time that there is for it.
+async fn read_head(h1: &mut ServerConn<Io>, limit: Option<Duration>) -> Result<http1::RequestHead, Unread> {
+    let read = match limit.filter(|limit| !limit.is_zero()) {
+        None => Some(h1.read_head().await),
+        Some(limit) => tokio::time::timeout(limit, h1.read_head()).await.ok(),
+    };
+    match read {
+        Some(Ok(Some(head))) => Ok(head),
+        Some(Ok(None) | Err(ReadError::Io(_) | ReadError::Closed)) => Err(Unread::Gone),
+        Some(Err(ReadError::Refused(why))) => {
+            Err(Unread::Refused { status: why.status(), details: why.as_str() })
+        }
+        None => Err(Unread::Refused { status: 408, details: "request_header_timeout" }),
+    }
+}
+
+/// Everything about a request, in a box, as it goes from hand to hand; and its body.
+fn open(
+    conn: &Rc<HttpConnection>,
+    hcm: &Hcm,
+    h1: &ServerConn<Io>,
+    head: http1::RequestHead,
+) -> (Box<Context>, RequestBody) {
+    let source = h1.body();
+    let expectation = (hcm.config.proxy_100_continue && head.expects_continue()).then(|| h1.body());
+    let head = RequestHead::from_h1(head, conn.is_tls());
+    let mut ctx = boxed(|| Context::new(conn.clone(), head, false));
+    ctx.expectation = expectation;
+    let body = RequestBody::new(Box::new(source), ctx.progress.clone(), ctx.record.started);
+    (ctx, body)
+}
+
+/// Why a request has no answer.
+enum Unserved {
+    /// It did not come to its end in time.
     Overdue,
     /// The client went away.
     Gone,

@@ -35,7 +35,7 @@ pub(crate) async fn send<B: Body>(
             }
             (None, None) => {
                 // In a box: most requests find a connection, and all would have room for this.
-                Box::pin(connect(inner, call, may_reuse)).await?
+                stdx::pinned(|| connect(inner, call, may_reuse)).await?
             }
         };
         let mut exchange = Exchange::start(conn, inner, call, &head, body);

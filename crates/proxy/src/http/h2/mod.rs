@@ -107,7 +107,7 @@ pub async fn serve(conn: Rc<HttpConnection>, io: Io) {
                 accepted += 1;
                 // In a box: a task is moved several times until it runs.
                 let stream = Stream::new(&conn, &session);
-                tokio::task::spawn_local(Box::pin(stream.serve(request, respond)));
+                tokio::task::spawn_local(stdx::pinned(|| stream.serve(request, respond)));
                 if max_requests.is_some_and(|max| accepted >= max) && !std::mem::replace(&mut announced, true)
                 {
                     announce(&mut connection, &ending);

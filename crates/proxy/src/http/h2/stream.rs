@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
+use stdx::boxed;
 use upstream::{BodyKind, Empty, Frame, H2Tunnel, RequestHead, h2_trailers, poll_capacity};
 
 use super::body::H2Body;
@@ -61,7 +62,12 @@ impl Stream {
         Stream { conn, session, started: Instant::now(), reset: Cell::new(false) }
     }
 
-    pub(super) async fn serve(self, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    /// Serves it. What can be done without waiting is done before there is a future that needs room for it.
+    pub(super) fn serve(
+        self,
+        request: http::Request<RecvStream>,
+        mut respond: SendResponse<Bytes>,
+    ) -> impl Future<Output = ()> {
         let (parts, recv) = request.into_parts();
         let is_head = parts.method == http::Method::HEAD;
         let too_many_headers = parts.headers.len() > MAX_HEADERS;
@@ -72,29 +78,24 @@ impl Stream {
             None => (Box::new(H2Body::new(recv, head.content_length())), None),
         };
         // Boxed: it is handed on several times.
-        let mut ctx = Box::new(Context::new(self.conn.clone(), head, true));
-        // Before anything is done for it: a flood of resets is to cost no upstream anything.
-        if poll_fn(|cx| respond.poll_reset(cx)).now_or_never().is_some() {
-            return self.client_gone(ctx);
-        }
-        if too_many_headers {
-            let stop = Stop::Malformed { status: 431, details: "http2.too_many_headers" };
-            let answer = respond::local(&mut ctx, stop);
-            return self.write(ctx, answer, &mut respond, is_head).await;
-        }
-        let body = RequestBody::new(source, ctx.progress.clone(), ctx.record.started);
-        let progress = ctx.progress.clone();
-        let limit = ctx.hcm.config.request_timeout;
-        let served = tokio::select! {
-            biased;
-            answer = phases::serve_request(&mut ctx, body) => Some(answer),
-            () = h1::overdue(&progress, limit) => None,
-            _ = poll_fn(|cx| respond.poll_reset(cx)) => return self.client_gone(ctx),
-        };
-        let answer = served.unwrap_or_else(|| respond::local(&mut ctx, Stop::RequestTimeout));
-        match tunnel {
-            Some(recv) => self.write_upgrade(ctx, answer, &mut respond, recv).await,
-            None => self.write(ctx, answer, &mut respond, is_head).await,
+        let mut ctx = boxed(|| Context::new(self.conn.clone(), head, true));
+        async move {
+            // Before anything is done for it: a flood of resets is to cost no upstream anything.
+            if poll_fn(|cx| respond.poll_reset(cx)).now_or_never().is_some() {
+                return self.client_gone(ctx);
+            }
+            if too_many_headers {
+                let stop = Stop::Malformed { status: 431, details: "http2.too_many_headers" };
+                let answer = respond::local(&mut ctx, stop);
+                return self.write(ctx, answer, &mut respond, is_head).await;
+            }
+            let Some(answer) = answer(&mut ctx, source, &mut respond).await else {
+                return self.client_gone(ctx);
+            };
+            match tunnel {
+                Some(recv) => self.write_upgrade(ctx, answer, &mut respond, recv).await,
+                None => self.write(ctx, answer, &mut respond, is_head).await,
+            }
         }
     }
 
@@ -203,6 +204,29 @@ impl Stream {
             }
         }
     }
+}
+
+/// What the client gets; `None`: it went away.
+async fn answer(ctx: &mut Context, source: BoxBody, respond: &mut SendResponse<Bytes>) -> Option<Answer> {
+    let progress = ctx.progress.clone();
+    let limit = ctx.hcm.config.request_timeout;
+    let body = RequestBody::new(source, progress.clone(), ctx.record.started);
+    let served = {
+        // Pinned where they are: `select!` would move both.
+        let mut serving = pin!(phases::serve_request(ctx, body));
+        let mut overdue = pin!(h1::overdue(&progress, limit));
+        let served = poll_fn(|cx| {
+            if let Poll::Ready(answer) = serving.as_mut().poll(cx) {
+                return Poll::Ready(Some(Ok(answer)));
+            }
+            if overdue.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Some(Err(Stop::RequestTimeout)));
+            }
+            respond.poll_reset(cx).map(|_| None)
+        });
+        served.await?
+    };
+    Some(served.unwrap_or_else(|stop| respond::local(ctx, stop)))
 }
 
 /// `None`: it took longer than `limit`. There is no timer for what is ready at once.
