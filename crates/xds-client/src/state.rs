@@ -34,20 +34,23 @@ struct Type {
     names: BTreeSet<Str>,
     /// Versions of what was applied.
     versions: BTreeMap<Str, Str>,
-    /// Given up since the last request. If one is wanted again by then, the server has to hear of
-    /// it, or it would not send it again.
-    forgotten: BTreeSet<Str>,
-    /// What the server was told on this stream; `None` before the first request.
-    told: Option<Told>,
+    /// Names asked for or given up since the last request: whoever has thousands of them does not go
+    /// through all to find these.
+    moved: BTreeMap<Str, Moved>,
+    /// Whether the server was told on this stream that all are wanted; `None` before the first request.
+    told: Option<bool>,
     /// A response was answered, on this stream or an earlier one.
     answered: bool,
 }
 
-/// Subscriptions as the server knows them.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Told {
-    wildcard: bool,
-    names: BTreeSet<Str>,
+/// What became of a name since the last request.
+#[derive(Clone, Copy, Debug)]
+struct Moved {
+    /// It was asked for by then.
+    told: bool,
+    /// It was given up since. If it is wanted again, the server has to hear of it, or it would not send
+    /// it again.
+    forgotten: bool,
 }
 
 /// What became of one response.
@@ -68,17 +71,27 @@ impl State {
 
     /// Asks for resources by name.
     pub fn subscribe(&mut self, ty: ResourceType, names: impl IntoIterator<Item = Str>) {
-        self.types.entry(ty).or_default().names.extend(names);
+        let state = self.types.entry(ty).or_default();
+        for name in names {
+            if state.names.insert(name.clone()) {
+                state.moved.entry(name).or_insert(Moved { told: false, forgotten: false });
+            }
+        }
     }
 
     /// Takes subscriptions back, and forgets what was applied under these names.
     pub fn unsubscribe(&mut self, ty: ResourceType, names: impl IntoIterator<Item = Str>) {
         let Some(state) = self.types.get_mut(&ty) else { return };
         for name in names {
-            if state.names.remove(&name) && !state.wildcard {
-                state.versions.remove(&name);
-                state.forgotten.insert(name);
+            if !state.names.remove(&name) {
+                continue;
             }
+            let forgets = !state.wildcard;
+            if forgets {
+                state.versions.remove(&name);
+            }
+            let moved = state.moved.entry(name).or_insert(Moved { told: true, forgotten: false });
+            moved.forgotten |= forgets;
         }
     }
 
@@ -154,21 +167,28 @@ impl Type {
 
     /// The difference between what we want and what the server was told.
     fn request(&mut self, ty: ResourceType) -> Option<Request> {
-        let want = Told { wildcard: self.wildcard, names: self.names.clone() };
-        let forgotten = std::mem::take(&mut self.forgotten);
-        let Some(told) = self.told.replace(want) else { return self.first_request(ty) };
+        let Some(told_wildcard) = self.told.replace(self.wildcard) else { return self.first_request(ty) };
+        if self.moved.is_empty() && self.wildcard == told_wildcard {
+            return None;
+        }
         let mut request = Request::empty(ty);
-        if self.wildcard && !told.wildcard {
+        if self.wildcard && !told_wildcard {
             request.subscribe.push("*".into());
         }
-        let again = |name: &&Str| !told.names.contains(*name) || forgotten.contains(*name);
-        request.subscribe.extend(self.names.iter().filter(again).cloned());
-        request.unsubscribe.extend(told.names.difference(&self.names).cloned());
+        for (name, moved) in std::mem::take(&mut self.moved) {
+            match (moved.told, self.names.contains(&name)) {
+                (true, true) if !moved.forgotten => {}
+                (_, true) => request.subscribe.push(name),
+                (true, false) => request.unsubscribe.push(name),
+                (false, false) => {}
+            }
+        }
         (!request.subscribe.is_empty() || !request.unsubscribe.is_empty()).then_some(request)
     }
 
     /// `None` if there is nothing to ask for yet.
     fn first_request(&mut self, ty: ResourceType) -> Option<Request> {
+        self.moved.clear();
         if !self.wildcard && self.names.is_empty() {
             self.told = None;
             return None;

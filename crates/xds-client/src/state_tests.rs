@@ -138,3 +138,62 @@ fn a_refusal_names_all_but_does_not_grow_without_bound() {
     let text = error_detail(&refused);
     assert!(text.len() < MAX_ERROR + 2000 * 16 && text.ends_with("; cluster-1999"), "{}", text.len());
 }
+
+/// What the server was told as a whole, for a history of any kind.
+#[derive(Default)]
+struct Plain {
+    names: BTreeSet<Str>,
+    told: BTreeSet<Str>,
+    forgotten: BTreeSet<Str>,
+}
+
+#[test]
+fn any_history_is_told_as_comparing_everything_would() {
+    let mut dice = 3u64;
+    let mut roll = |sides: u64| {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (dice >> 33) % sides
+    };
+    let (mut state, mut plain) = (State::default(), Plain::default());
+    state.subscribe(Endpoints, strs(&["always"]));
+    plain.names.insert("always".into());
+    let mut told_something = 0;
+    state.on_connected();
+    plain.told.clone_from(&plain.names);
+    for round in 0..4000 {
+        let name = Str::from(roll(6).to_string());
+        match roll(9) {
+            0..4 => {
+                state.subscribe(Endpoints, [name.clone()]);
+                plain.names.insert(name);
+            }
+            4..7 => {
+                state.unsubscribe(Endpoints, [name.clone()]);
+                if plain.names.remove(&name) {
+                    plain.forgotten.insert(name);
+                }
+            }
+            7 => {
+                let requests = state.flush();
+                let again = |n: &&Str| !plain.told.contains(*n) || plain.forgotten.contains(*n);
+                let subscribe: Vec<Str> = plain.names.iter().filter(again).cloned().collect();
+                let unsubscribe: Vec<Str> = plain.told.difference(&plain.names).cloned().collect();
+                let expected = Request { subscribe, unsubscribe, ..Request::empty(Endpoints) };
+                let is_empty = expected == Request::empty(Endpoints);
+                assert_eq!(requests, if is_empty { Vec::new() } else { vec![expected] }, "round {round}");
+                told_something += usize::from(!is_empty);
+                plain.told.clone_from(&plain.names);
+                plain.forgotten.clear();
+            }
+            _ => {
+                state.on_disconnected();
+                let subscribe = plain.names.iter().cloned().collect();
+                let requests = state.on_connected();
+                assert_eq!(requests, [Request { subscribe, ..Request::empty(Endpoints) }], "round {round}");
+                plain.told.clone_from(&plain.names);
+                plain.forgotten.clear();
+            }
+        }
+    }
+    assert!(told_something > 200, "{told_something}");
+}
