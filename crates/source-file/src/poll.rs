@@ -1,7 +1,7 @@
 //! Looking at everything now and then.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::sleep_until;
@@ -33,10 +33,7 @@ impl Poll {
         let roots = &self.roots;
         let walk = self.walk.get_or_insert_with(|| {
             let roots = roots.clone();
-            tokio::task::spawn_blocking(move || {
-                let started = Instant::now();
-                (Index::scan(&roots), started.elapsed())
-            })
+            tokio::task::spawn_blocking(move || Index::scan_beside(&roots))
         });
         let found = walk.await;
         self.walk = None;
