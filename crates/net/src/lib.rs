@@ -3,6 +3,7 @@
 //! [`Io`] is the one stream type of the data path: TCP, Unix or TLS over either, with bytes put
 //! back in front of it where something looked at them first.
 
+mod alive;
 mod buffers;
 pub mod client_hello;
 pub mod connect;
@@ -15,6 +16,7 @@ pub mod original_dst;
 mod resolv_conf;
 pub mod stream;
 
+pub use alive::Alive;
 pub use client_hello::{ClientHello, TlsVerdict};
 pub use connect::{ConnectError, ConnectOptions, Keepalive, Target, connect};
 pub use copy::{CopyEnd, CopyTotals, Direction, copy_bidirectional};

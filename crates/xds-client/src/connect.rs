@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use identity::ConnectOptions;
+use net::Alive;
 use stdx::Str;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -17,9 +18,12 @@ use crate::{AdsConfig, Target};
 /// Windows that let a response of 1 MiB through without a round trip.
 const STREAM_WINDOW: u32 = 2 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
-/// A silent peer is asked after this time, and given up after the next.
+/// A silent peer is asked after this time.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// It is given up when not a byte has come or gone for this time. A server that has a thousand clients to serve
+/// at once is not silent, though its answer may take its time: that long at most.
+const SILENCE: Duration = Duration::from_secs(40);
+const ANSWER: Duration = Duration::from_secs(300);
 
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
@@ -33,12 +37,12 @@ pub(crate) async fn channel(config: &AdsConfig) -> Result<Channel, String> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_timeout(ANSWER)
         .keep_alive_while_idle(true);
     let target = config.target.clone();
     let connect = tower::service_fn(move |_: Uri| {
         let target = target.clone();
-        async move { open(&target).await.map(TokioIo::new) }
+        async move { open(&target).await.map(|io| TokioIo::new(Alive::new(io, SILENCE))) }
     });
     let channel = endpoint.connect_with_connector(connect);
     match tokio::time::timeout(config.backoff.connect_timeout, channel).await {
