@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use imbl::OrdSet;
 use istio_api::{Document, Kind, MeshConfig};
 use model::{Host, ObjectRef, Str};
 
@@ -144,6 +145,7 @@ impl Snapshot {
             let created = |object: &ObjectRef| self.objects.get(object).map_or(0, |d| d.created);
             objects.sort_by(|a, b| crate::config::precedence((created(a), a), (created(b), b)));
             delta.insert(Key::VirtualService(host.clone()));
+            self.ports_of(&host).into_iter().for_each(|port| delta.insert(Key::VirtualServicesOnPort(port)));
             delta.insert(Key::MeshVirtualServices);
             match objects.is_empty() {
                 true => self.mesh_hosts.remove(&host).map(drop).unwrap_or_default(),
@@ -152,10 +154,27 @@ impl Snapshot {
         }
     }
 
+    /// The ports of all services that a host stands for, or a part of.
+    fn ports_of(&self, host: &Host) -> BTreeSet<u16> {
+        let mut ports: BTreeSet<u16> = BTreeSet::new();
+        if host.is_wildcard() {
+            let has = |hosts: &OrdSet<Host>| hosts.iter().any(|other| host.overlaps(other));
+            ports.extend(self.hosts_by_port.iter().filter(|(_, hosts)| has(hosts)).map(|(port, _)| *port));
+        } else {
+            // Wildcards sort before all else.
+            let wild = self.services.range(Host::new("*")..Host::new("+"));
+            let covering = wild.filter(|(other, _)| other.covers(host)).map(|(_, services)| services);
+            let services = covering.chain(self.services.get(host)).flat_map(|services| services.iter());
+            ports.extend(services.flat_map(|service| &service.ports).map(|port| port.number));
+        }
+        ports
+    }
+
     fn index_rules(&mut self, rules: BTreeSet<(Str, Host)>, delta: &mut Delta) {
         for (namespace, host) in rules {
             let merged = destination_rules::merged(self, &namespace, &host);
             delta.insert(Key::DestinationRule(host.clone()));
+            self.ports_of(&host).into_iter().for_each(|port| delta.insert(Key::DestinationRulesOnPort(port)));
             match merged.is_empty() {
                 true => drop(self.rules.remove(&(namespace, host))),
                 false => drop(self.rules.insert((namespace, host), Arc::new(merged))),

@@ -31,6 +31,8 @@ pub enum Key {
     /// The VirtualServices on the gateway `mesh` that a host can fall under. In a delta, a wildcard
     /// stands for every host it covers.
     VirtualService(Host),
+    /// As `VirtualService`, of all hosts that services with this port have.
+    VirtualServicesOnPort(u16),
     /// The VirtualServices on a gateway, by its namespace and name.
     GatewayVirtualServices(Str, Str),
     /// A VirtualService without hosts, by namespace and name: a delegate.
@@ -40,6 +42,8 @@ pub enum Key {
     /// The DestinationRules that a host can fall under. In a delta, a wildcard stands for every
     /// host it covers.
     DestinationRule(Host),
+    /// As `DestinationRule`, of all hosts that services with this port have.
+    DestinationRulesOnPort(u16),
     /// A Secret by namespace and name.
     Secret(Str, Str),
     /// A ConfigMap by namespace and name.

@@ -282,6 +282,18 @@ impl<'a> View<'a> {
         virtual_services::all_for_host(self.snapshot, client, host)
     }
 
+    /// As [`virtual_services_for`](View::virtual_services_for) of all these services of a port, in order of
+    /// their hosts; each once. Records [`Key::VirtualServicesOnPort`].
+    pub fn virtual_services_on_port(
+        &self,
+        client: &str,
+        port: u16,
+        services: &[&Arc<Service>],
+    ) -> Vec<Config<VirtualService>> {
+        self.ask(Key::VirtualServicesOnPort(port));
+        virtual_services::all_for_services(self.snapshot, client, services)
+    }
+
     /// The Gateways that configure a gateway workload with these labels, in order of precedence.
     /// Records [`Key::Gateways`].
     pub fn gateways(&self, labels: &Labels) -> Vec<Config<Gateway>> {

@@ -1,11 +1,14 @@
 //! VirtualServices by gateway and host.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use istio_api::Document;
 use istio_api::networking::VirtualService;
 use model::{Host, ObjectRef, Str};
 
 use crate::config::{self, Spec};
-use crate::{Config, Export, Snapshot};
+use crate::{Config, Export, Service, Snapshot};
 
 /// What a VirtualService is bound to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,6 +104,35 @@ pub(crate) fn all_for_host(snapshot: &Snapshot, client: &str, host: &Host) -> Ve
     objects.sort();
     objects.dedup();
     let configs = objects.into_iter().filter_map(|object| Config::of(snapshot.objects.get(object)?));
+    let mut found: Vec<Config<VirtualService>> =
+        configs.filter(|config| export(snapshot, config).sees(client)).collect();
+    config::sort(&mut found);
+    found
+}
+
+/// As [`all_for_host`] of all these services, which are in the order of their hosts; each once.
+pub(crate) fn all_for_services(
+    snapshot: &Snapshot,
+    client: &str,
+    services: &[&Arc<Service>],
+) -> Vec<Config<VirtualService>> {
+    let by_host = &snapshot.mesh_hosts;
+    let wildcards = by_host.range(Host::new("*")..Host::new("+"));
+    let overlaps = |host: &Host| services.iter().any(|service| host.overlaps(&service.host));
+    let mut found: BTreeSet<&ObjectRef> =
+        wildcards.filter(|(host, _)| overlaps(host)).flat_map(|(_, all)| all.iter()).collect();
+    if services.iter().any(|service| service.host.is_wildcard()) || by_host.len() < services.len() {
+        let wild: Vec<&Host> =
+            services.iter().map(|service| &service.host).filter(|host| host.is_wildcard()).collect();
+        let is_one = |host: &Host| services.binary_search_by(|service| service.host.cmp(host)).is_ok();
+        let named = by_host.iter().filter(|(host, _)| !host.is_wildcard());
+        let named = named.filter(|(host, _)| is_one(host) || wild.iter().any(|wild| wild.covers(host)));
+        found.extend(named.flat_map(|(_, all)| all.iter()));
+    } else {
+        let named = services.iter().filter_map(|service| by_host.get(&service.host));
+        found.extend(named.flat_map(|all| all.iter()));
+    }
+    let configs = found.into_iter().filter_map(|object| Config::of(snapshot.objects.get(object)?));
     let mut found: Vec<Config<VirtualService>> =
         configs.filter(|config| export(snapshot, config).sees(client)).collect();
     config::sort(&mut found);

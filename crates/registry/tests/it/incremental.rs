@@ -110,6 +110,26 @@ fn answers(snapshot: &Snapshot) -> Vec<(Key, String, String)> {
         note(namespace, format!("{:?}", view.authorization_policies(namespace)));
         for port in [80, 81, 82] {
             note(namespace, format!("{:?}", view.services_on_port(namespace, port)));
+            // What the services are is asked by itself: they are the arguments here.
+            let services = view.services_on_port(namespace, port);
+            view.take_keys();
+            let hosts: Vec<&str> = services.iter().map(|service| service.host.as_str()).collect();
+            let arguments = format!("{namespace} {port} {hosts:?}");
+            let all = view.virtual_services_on_port(namespace, port, &services);
+            let mut each: Vec<_> = hosts
+                .iter()
+                .flat_map(|host| view.apart().virtual_services_for(namespace, &Host::new(host)))
+                .collect();
+            each.sort_by_key(|config| {
+                (config.created, config.object.name.clone(), config.object.namespace.clone())
+            });
+            each.dedup();
+            assert_eq!(all, each);
+            note(&arguments, format!("{all:?}"));
+            let rule = |service| view.apart().destination_rule(namespace, service).cloned();
+            let rules: Vec<_> = services.iter().map(|service| rule(service)).collect();
+            view.record(&[Key::DestinationRulesOnPort(port)]);
+            note(&arguments, format!("{rules:?}"));
         }
     }
     note("", format!("{:?}", view.gateways(&Labels::default())));

@@ -112,7 +112,8 @@ fn a_delta_names_what_is_different_and_nothing_else() {
     assert!(delta.touches(&Key::Endpoints("details.shop.svc.cluster.local".into())));
     let delta =
         step(&virtual_service("v", "{hosts: [reviews], http: [{route: [{destination: {host: reviews}}]}]}"));
-    assert_eq!(keys(&delta), ["MeshVirtualServices", r#"VirtualService("reviews.shop.svc.cluster.local")"#]);
+    let named = r#"VirtualService("reviews.shop.svc.cluster.local")"#;
+    assert_eq!(keys(&delta), ["MeshVirtualServices", named, "VirtualServicesOnPort(80)"]);
     let delta = step(&istio("security", "PeerAuthentication", "p", "{mtls: {mode: STRICT}}"));
     assert_eq!(keys(&delta), [r#"PeerAuthentications("shop")"#]);
 }

@@ -1,6 +1,7 @@
 //! Route configurations of sidecars, and the pieces that gateways share with them.
 
 mod actions;
+mod change;
 pub mod conditions;
 mod cors;
 mod delegates;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use ir::{Route, RouteConfig, VirtualHost};
 use istio_api::networking::VirtualService;
 use model::{Host, ObjectRef, Origin, Protocol};
-use registry::{Config, Delta, Resolution, Service, View};
+use registry::{Config, Delta, Key, Resolution, Service, View};
 use stdx::Str;
 
-use super::memo::{Making, Memo, Of, Ruled};
-use super::{standard, sticky, virtual_service};
+use super::memo::{Making, Memo, Of, Rule, Ruled, Whole};
+use super::{change, standard, sticky, virtual_service};
 use crate::domains::{self, Claimed};
 use crate::egress::Egress;
 use crate::names;
@@ -19,7 +19,7 @@ use crate::settings::Settings;
 use crate::unit::ScopeKey;
 
 /// A VirtualService that sidecars honour.
-type Rules = Config<VirtualService>;
+pub type Rules = Config<VirtualService>;
 
 /// Builds the configuration `PORT`, which all listeners of a port share.
 ///
@@ -31,17 +31,15 @@ pub fn of_port(
     port: u16,
     again: Again<'_>,
 ) -> RouteConfig {
-    let egress = Egress::of(view, scope);
-    let services = egress.services_on_port(view, port);
-    // On port 80 Istio routes hosts that no service stands for too.
-    let mut rules = match port {
-        80 => view.mesh_virtual_services(&scope.namespace),
-        _ => rules_for(view, scope, &services),
-    };
-    egress.keep_imported(view, port, &mut rules);
-    let making = Making::new(again.memo, again.delta, &settings.outbound);
-    let builder = Builder::new(view, scope, settings, port, &services, making);
-    let mut virtual_hosts = builder.build(&services, &rules);
+    let cx = Context { view, scope, settings, port, egress: &Egress::of(view, scope) };
+    // Without a Sidecar they are all services of the port: most changes of it concern one of them.
+    let at_once = scope.sidecar.is_none();
+    let mut making = Making::new(again.memo, again.delta, &settings.outbound, at_once);
+    let mut virtual_hosts = change::made_again(&cx, &mut making).unwrap_or_else(|| {
+        let services = cx.egress.services_on_port(view, port);
+        let rules = cx.rules(&services, at_once);
+        Builder::new(&cx, &services, making).build(&services, &rules)
+    });
     virtual_hosts.push(Arc::new(standard::unclaimed(settings)));
     config(port.to_string().into(), virtual_hosts)
 }
@@ -55,13 +53,13 @@ pub fn of_service(
     host: &Host,
     port: u16,
 ) -> RouteConfig {
-    let egress = Egress::of(view, scope);
-    let services: Vec<_> = egress.service(view, host, port).into_iter().collect();
+    let cx = Context { view, scope, settings, port, egress: &Egress::of(view, scope) };
+    let services: Vec<_> = cx.egress.service(view, host, port).into_iter().collect();
     let mut rules = rules_for(view, scope, &services);
-    egress.keep_imported(view, port, &mut rules);
+    cx.egress.keep_imported(view, port, &mut rules);
     let mut memo = Memo::default();
-    let making = Making::new(&mut memo, None, &settings.outbound);
-    let builder = Builder::new(view, scope, settings, port, &services, making);
+    let making = Making::new(&mut memo, None, &settings.outbound, false);
+    let builder = Builder::new(&cx, &services, making);
     let own =
         |virtual_host: &Arc<VirtualHost>| virtual_host.domains.iter().any(|domain| *domain == *host.as_str());
     let mut own: Vec<Arc<VirtualHost>> = builder.build(&services, &rules).into_iter().filter(own).collect();
@@ -94,44 +92,122 @@ pub struct Again<'a> {
     pub delta: Option<&'a Delta>,
 }
 
+/// What everything here is made from.
+pub struct Context<'a> {
+    pub view: &'a View<'a>,
+    pub scope: &'a ScopeKey,
+    pub settings: &'a Settings,
+    pub port: u16,
+    pub egress: &'a Egress,
+}
+
+impl Context<'_> {
+    /// The VirtualServices that have to do with the port, in order of precedence.
+    pub fn rules(&self, services: &[&Arc<Service>], at_once: bool) -> Vec<Rules> {
+        let (view, namespace) = (self.view, &self.scope.namespace);
+        let mut rules = match self.port {
+            // Here Istio routes hosts that no service stands for too.
+            80 => view.mesh_virtual_services(namespace),
+            port if at_once => view.virtual_services_on_port(namespace, port, services),
+            _ => rules_for(view, self.scope, services),
+        };
+        if at_once {
+            view.record(&[Key::DestinationRulesOnPort(self.port)]);
+        }
+        self.egress.keep_imported(view, self.port, &mut rules);
+        rules
+    }
+
+    /// The routes of a VirtualService.
+    pub fn ruled(&self, making: &mut Making<'_>, rule: &Rules) -> Arc<Ruled> {
+        let (scope, settings, port) = (self.scope, self.settings, self.port);
+        making.ruled(rule, self.view, |view| {
+            let context =
+                virtual_service::Context { view, scope, settings, port, gateway: "mesh", tls: false };
+            virtual_service::routes(rule, &context)
+        })
+    }
+
+    pub fn virtual_host(
+        &self,
+        of: &Of<'_>,
+        domains: Vec<Str>,
+        rules: Option<(&Arc<Ruled>, Origin)>,
+        at_once: bool,
+    ) -> VirtualHost {
+        let (routes, origin) = match (rules, of.service) {
+            (Some((ruled, origin)), _) => (ruled.routes.routes.clone(), Some(origin)),
+            (None, Some(service)) => {
+                let origin = Origin { object: service.object.clone(), field: Str::default() };
+                let apart = self.view.apart();
+                let view = if at_once { &apart } else { self.view };
+                (vec![self.to_service(view, service, &origin)], Some(origin))
+            }
+            (None, None) => (Vec::new(), None),
+        };
+        VirtualHost {
+            name: of.name.clone(),
+            domains,
+            routes,
+            include_request_attempt_count: true,
+            origin,
+            ..VirtualHost::default()
+        }
+    }
+
+    /// What this asks, a [memo](super::memo::Making::known) asks again, or all of the port was asked about.
+    fn to_service(&self, view: &View<'_>, service: &Service, origin: &Origin) -> Route {
+        let sticks = sticky::hash_policy(view, self.scope, &service.host, self.port, None);
+        standard::to_service(service.host.as_str(), self.port, sticks, origin, self.settings)
+    }
+
+    /// All names of a host.
+    fn domains(&self, host: &Host, service: Option<&Arc<Service>>) -> Vec<Str> {
+        let Some(service) = service else { return vec![host.to_str()] };
+        let headless = service.resolution == Resolution::Headless;
+        let (namespace, domain) = (&self.scope.namespace, &self.scope.domain);
+        let addresses = service.addresses_for(self.scope.dns);
+        let mut domains = domains::of_service(host.as_str(), &addresses, headless, namespace, domain);
+        for alias in &service.aliases {
+            domains.extend(domains::of_service(alias.as_str(), &[], false, namespace, domain));
+        }
+        domains
+    }
+}
+
 struct Builder<'a> {
-    port: u16,
-    scope: &'a ScopeKey,
-    settings: &'a Settings,
-    view: &'a View<'a>,
+    cx: &'a Context<'a>,
     names: HashSet<Str>,
     claimed: Claimed,
+    /// Some domain is wanted by several.
+    contested: bool,
     making: Making<'a>,
     built: Vec<Arc<VirtualHost>>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(
-        view: &'a View<'_>,
-        scope: &'a ScopeKey,
-        settings: &'a Settings,
-        port: u16,
-        services: &[&Arc<Service>],
-        making: Making<'a>,
-    ) -> Self {
+    fn new(cx: &'a Context<'a>, services: &[&Arc<Service>], making: Making<'a>) -> Self {
         let full_names = services.iter().map(|service| service.host.to_str());
         let claimed = Claimed::new(full_names);
-        Builder { port, scope, settings, view, names: HashSet::new(), claimed, making, built: Vec::new() }
+        Builder { cx, names: HashSet::new(), claimed, contested: false, making, built: Vec::new() }
     }
 
     fn build(mut self, services: &[&Arc<Service>], rules: &[Rules]) -> Vec<Arc<VirtualHost>> {
+        let port = self.cx.port;
         let by_host: BTreeMap<&Host, &Arc<Service>> = services.iter().map(|s| (&s.host, *s)).collect();
-        let best = MostSpecific::new(self.view, rules);
+        let best = MostSpecific::new(self.cx.view, rules);
         let mut routed: HashSet<&Host> = HashSet::new();
+        let mut all: Vec<Rule> = Vec::with_capacity(rules.len());
         for rule in rules {
-            let found = self.routes(rule);
-            if found.routes.routes.is_empty() && !found.routes.dropped {
+            let found = self.cx.ruled(&mut self.making, rule);
+            all.push((rule.clone(), found.clone()));
+            if !found.routes_something() {
                 continue;
             }
             let named = self.named_by(rule, &by_host, &best);
-            let http: Vec<_> = named.services.into_iter().filter(|s| speaks_http(s, self.port)).collect();
+            let http: Vec<_> = named.services.into_iter().filter(|s| speaks_http(s, port)).collect();
             // Elsewhere than on port 80, a VirtualService is about services of the port.
-            if http.is_empty() && self.port != 80 {
+            if http.is_empty() && port != 80 {
                 continue;
             }
             for host in &named.others {
@@ -142,21 +218,16 @@ impl<'a> Builder<'a> {
                 self.add(&service.host, Some(service), Some((&found, rule.origin(""))));
             }
         }
-        let port = self.port;
         for service in services.iter().filter(|s| speaks_http(s, port) && !routed.contains(&s.host)) {
             self.add(&service.host, Some(service), None);
         }
         self.built.sort_by(|a, b| a.name.cmp(&b.name));
+        let wild = || all.iter().any(|(_, ruled)| ruled.hosts.iter().any(Host::is_wildcard));
+        if self.making.asks_at_once() && !self.contested && !wild() {
+            let services = services.iter().map(|service| Arc::clone(service)).collect();
+            self.making.keep_whole(Whole { services, rules: all, built: self.built.clone() });
+        }
         self.built
-    }
-
-    fn routes(&mut self, rule: &Rules) -> Arc<Ruled> {
-        let (scope, settings, port) = (self.scope, self.settings, self.port);
-        self.making.ruled(rule, self.view, |view| {
-            let context =
-                virtual_service::Context { view, scope, settings, port, gateway: "mesh", tls: false };
-            virtual_service::routes(rule, &context)
-        })
     }
 
     /// The services of the port that a VirtualService routes: those it names, and those that it has
@@ -168,7 +239,7 @@ impl<'a> Builder<'a> {
         best: &MostSpecific<'_>,
     ) -> Named<'s> {
         let mut named = Named { services: Vec::new(), others: Vec::new() };
-        for host in hosts(self.view, rule) {
+        for host in hosts(self.cx.view, rule) {
             if !host.is_wildcard() {
                 match by_host.get(&host) {
                     Some(service) => named.services.push(service),
@@ -193,70 +264,28 @@ impl<'a> Builder<'a> {
     /// A virtual host; the first to name a host or domain has it. Without a VirtualService it leads to the
     /// service.
     fn add(&mut self, host: &Host, service: Option<&Arc<Service>>, rules: Option<(&Arc<Ruled>, Origin)>) {
-        let name = names::host_port(host.as_str(), self.port);
+        let name = names::host_port(host.as_str(), self.cx.port);
         if !self.names.insert(name.clone()) {
             return;
         }
         let of = Of { name, host, service, ruled: rules.as_ref().map(|(ruled, _)| *ruled) };
-        let known = self.making.known(&of, self.view);
+        let known = self.making.known(&of, self.cx.view);
         let (made, wanted) = match known {
             Some((made, wanted)) => (Some(made), wanted),
-            None => (None, self.domains(host, service)),
+            None => (None, self.cx.domains(host, service)),
         };
         let domains = self.claimed.claim(host.as_str(), &wanted);
+        self.contested |= domains.len() < wanted.len();
         if domains.is_empty() {
             return;
         }
         let made = match made {
             Some(made) if made.domains == domains => made,
             Some(made) => Arc::new(VirtualHost { domains, ..(*made).clone() }),
-            None => Arc::new(self.virtual_host(&of, domains, rules)),
+            None => Arc::new(self.cx.virtual_host(&of, domains, rules, self.making.asks_at_once())),
         };
         self.built.push(made.clone());
         self.making.keep(of, wanted, made);
-    }
-
-    fn virtual_host(
-        &self,
-        of: &Of<'_>,
-        domains: Vec<Str>,
-        rules: Option<(&Arc<Ruled>, Origin)>,
-    ) -> VirtualHost {
-        let (routes, origin) = match (rules, of.service) {
-            (Some((ruled, origin)), _) => (ruled.routes.routes.clone(), Some(origin)),
-            (None, Some(service)) => {
-                let origin = Origin { object: service.object.clone(), field: Str::default() };
-                (vec![self.to_service(service, &origin)], Some(origin))
-            }
-            (None, None) => (Vec::new(), None),
-        };
-        VirtualHost {
-            name: of.name.clone(),
-            domains,
-            routes,
-            include_request_attempt_count: true,
-            origin,
-            ..VirtualHost::default()
-        }
-    }
-
-    /// What this asks, a [memo](super::memo::Making::known) asks again.
-    fn to_service(&self, service: &Service, origin: &Origin) -> Route {
-        let sticks = sticky::hash_policy(self.view, self.scope, &service.host, self.port, None);
-        standard::to_service(service.host.as_str(), self.port, sticks, origin, self.settings)
-    }
-
-    /// All names of a host.
-    fn domains(&self, host: &Host, service: Option<&Arc<Service>>) -> Vec<Str> {
-        let Some(service) = service else { return vec![host.to_str()] };
-        let headless = service.resolution == Resolution::Headless;
-        let (namespace, domain) = (&self.scope.namespace, &self.scope.domain);
-        let addresses = service.addresses_for(self.scope.dns);
-        let mut domains = domains::of_service(host.as_str(), &addresses, headless, namespace, domain);
-        for alias in &service.aliases {
-            domains.extend(domains::of_service(alias.as_str(), &[], false, namespace, domain));
-        }
-        domains
     }
 }
 
@@ -271,7 +300,7 @@ fn hosts(view: &View<'_>, rule: &Rules) -> Vec<Host> {
     rule.spec.hosts.iter().map(|host| view.resolve(host, &rule.object.namespace)).collect()
 }
 
-fn speaks_http(service: &Service, port: u16) -> bool {
+pub fn speaks_http(service: &Service, port: u16) -> bool {
     service.port(port).is_some_and(|port| port.protocol.is_http() || port.protocol == Protocol::Auto)
 }
 
