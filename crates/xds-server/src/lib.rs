@@ -3,6 +3,7 @@
 //! from a [`Generator`] as an immutable [`ResourceSet`].
 
 mod auth;
+mod codec;
 mod generator;
 mod hello;
 mod hosts;
@@ -22,5 +23,5 @@ pub use hosts::{EncodedHost, Hosts};
 pub use metrics::{Metrics, NoMetrics};
 pub use peer::{Connection, PeerIdentity, PeerInfo};
 pub use resources::{Body, Encoded, Reference, ResourceSet, Step, TypeSet, Withheld};
-pub use service::{Options, XdsServer};
+pub use service::{AdsService, Options, XdsServer};
 pub use status::{ClientStatus, Refusal, Status, TypeStatus};

@@ -1,7 +1,6 @@
 //! What a proxy is to have: resources in the form in which they are sent, shared by everyone who
 //! has the same.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use ir::{Resource, ResourceType, RouteConfig};
 use model::Origin;
 use stdx::{Digest, Str};
 
-use crate::hosts::{EncodedHost, Hosts};
+use crate::hosts::{EncodedHost, Hosts, Parts};
 
 /// The resources of one type, by name. A changed copy shares what did not change.
 pub type TypeSet = imbl::OrdMap<Str, Arc<Encoded>>;
@@ -52,7 +51,7 @@ pub struct Encoded {
     /// The protobuf message, without its `Any`.
     pub body: Body,
     /// Other resources that this one names, sorted.
-    pub references: Vec<Reference>,
+    pub references: Arc<[Reference]>,
     /// What leads here from the version before.
     pub step: Option<Step>,
     /// The object that it comes from, if it is one.
@@ -77,30 +76,37 @@ impl fmt::Debug for Encoded {
 pub struct Body {
     own: Vec<u8>,
     hosts: Vec<Arc<EncodedHost>>,
+    /// Of all of it.
+    len: usize,
 }
 
 impl From<Vec<u8>> for Body {
     fn from(own: Vec<u8>) -> Self {
-        Body { own, hosts: Vec::new() }
+        let len = own.len();
+        Body { own, hosts: Vec::new(), len }
     }
 }
 
 impl Body {
     /// Bytes of the message.
     pub fn len(&self) -> usize {
-        self.own.len() + self.hosts.iter().map(|host| host.bytes.len()).sum::<usize>()
+        self.len
     }
 
     pub fn is_empty(&self) -> bool {
-        self.own.is_empty() && self.hosts.is_empty()
+        self.len == 0
     }
 
     /// The message in one piece.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.len());
-        all.extend_from_slice(&self.own);
-        self.hosts.iter().for_each(|host| all.extend_from_slice(&host.bytes));
+        self.parts().for_each(|part| all.extend_from_slice(part));
         all
+    }
+
+    /// The message in pieces.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&*self.own).chain(self.hosts.iter().map(|host| &*host.bytes))
     }
 
     /// Of a route configuration: its virtual hosts.
@@ -140,15 +146,6 @@ impl fmt::Display for Withheld {
     }
 }
 
-/// The parts that are not among those of before.
-fn new_in<'a>(
-    now: &'a [Arc<EncodedHost>],
-    before: &[Arc<EncodedHost>],
-) -> impl Iterator<Item = &'a Arc<EncodedHost>> {
-    let known: HashSet<*const EncodedHost> = before.iter().map(Arc::as_ptr).collect();
-    now.iter().filter(move |host| !known.contains(&Arc::as_ptr(host)))
-}
-
 impl Encoded {
     /// Encodes a resource, and decodes it again: what does not come back as it was is not sent.
     ///
@@ -163,7 +160,7 @@ impl Encoded {
             Ok(back) if back != *resource => return Err(withheld("it reads back differently".into())),
             Ok(_) => {}
         }
-        let references = crate::references::of(resource);
+        let references = crate::references::of(resource).into();
         let origin = crate::references::origin(resource);
         let (version, body) = (resource.version(), any.value.into());
         Ok(Encoded { ty, name, version, body, references, step: None, origin })
@@ -188,18 +185,20 @@ impl Encoded {
             Ok(Resource::Route(back)) if *back == rest => {}
             Ok(_) => return Err(withheld("it reads back differently".into())),
         }
-        let encoded: Result<Vec<_>, String> =
-            config.virtual_hosts.iter().map(|host| hosts.encode(host)).collect();
-        let hosts = encoded.map_err(withheld)?;
-        let versions: Vec<Digest> = hosts.iter().map(|host| host.version).collect();
-        let resource = Resource::Route(config.clone());
-        let references = crate::references::of_parts(&rest, hosts.iter());
-        let step = before.filter(|before| before.ty == ty).map(|before| Step {
+        let before = before.filter(|before| before.ty == ty);
+        let parts = Parts::of(config, before.map_or(&[], |before| before.body.hosts()), hosts);
+        let parts = parts.map_err(withheld)?;
+        let step = before.map(|before| Step {
             from: before.version,
-            references: crate::references::of_parts(&rest, new_in(&hosts, before.body.hosts())),
+            references: crate::references::of_parts(&rest, parts.new.iter()),
         });
-        let version = config.version_with(&versions);
-        let origin = crate::references::origin(&resource);
-        Ok(Encoded { ty, name, version, body: Body { own, hosts }, references, step, origin })
+        let references = match before.filter(|before| before.body.own == own) {
+            Some(before) => parts.references_after(before, config),
+            None => crate::references::of_parts(&rest, parts.all.iter()).into(),
+        };
+        let version = config.version_with(&parts.versions);
+        let origin = crate::references::origin(&Resource::Route(config.clone()));
+        let body = Body { len: own.len() + parts.len, own, hosts: parts.all };
+        Ok(Encoded { ty, name, version, body, references, step, origin })
     }
 }

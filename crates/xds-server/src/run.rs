@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
-use prost::Message as _;
+use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use stdx::Str;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
+use crate::codec::Outgoing;
 use crate::stream::{Notice, Response, Stream};
 use crate::{ClientStatus, PeerInfo, Subscription, XdsServer, authorize, hello, wire};
 
-type Sender = mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>;
+type Sender = mpsc::Sender<Result<Outgoing, Status>>;
 
 /// One stream.
 pub(crate) struct Session {
@@ -21,17 +21,8 @@ pub(crate) struct Session {
     peer: PeerInfo,
     node: Str,
     stream: Stream,
-    outbox: VecDeque<Outgoing>,
-}
-
-/// A message that waits for the transport.
-enum Outgoing {
-    Resources {
-        response: Response,
-        since: Instant,
-    },
-    /// An answer about a type that is not served.
-    Nothing(DeltaDiscoveryResponse),
+    /// What waits for the transport, and since when.
+    outbox: VecDeque<(Outgoing, Instant)>,
 }
 
 impl Session {
@@ -78,7 +69,10 @@ impl Session {
                     None => return Ok(()),
                 },
                 permit = sender.reserve(), if !self.outbox.is_empty() => match (permit, self.outbox.pop_front()) {
-                    (Ok(permit), Some(next)) => permit.send(Ok(self.message(next))),
+                    (Ok(permit), Some((next, since))) => {
+                        self.sends(&next, since);
+                        permit.send(Ok(next));
+                    }
                     _ => return Ok(()),
                 },
                 changed = resources.changed() => {
@@ -125,7 +119,7 @@ impl Session {
             Err(unknown) => {
                 if let Some(nothing) = wire::nothing_of(&unknown, self.outbox.len() as u64) {
                     tracing::info!(node = %self.node, ty = unknown.type_url, "a resource type that is not served");
-                    self.outbox.push_back(Outgoing::Nothing(nothing));
+                    self.outbox.push_back((Outgoing::Nothing(nothing), Instant::now()));
                 }
             }
         }
@@ -137,18 +131,13 @@ impl Session {
 
     fn queue(&mut self, responses: Vec<Response>) {
         let since = Instant::now();
-        self.outbox.extend(responses.into_iter().map(|response| Outgoing::Resources { response, since }));
+        self.outbox.extend(responses.into_iter().map(|response| (Outgoing::Resources(response), since)));
     }
 
-    fn message(&self, next: Outgoing) -> DeltaDiscoveryResponse {
-        match next {
-            Outgoing::Nothing(message) => message,
-            Outgoing::Resources { response, since } => {
-                let message = wire::response(&response);
-                self.server.metrics.pushed(response.ty, message.encoded_len());
-                self.server.metrics.send_time(since.elapsed());
-                message
-            }
+    fn sends(&self, next: &Outgoing, since: Instant) {
+        if let Outgoing::Resources(response) = next {
+            self.server.metrics.pushed(response.ty, next.len());
+            self.server.metrics.send_time(since.elapsed());
         }
     }
 

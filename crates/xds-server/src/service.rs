@@ -1,18 +1,19 @@
 //! The gRPC service: accepts streams and hands each to a task of its own.
 
+use std::convert::Infallible;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
-use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{
-    AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
-};
-use envoy_types::pb::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-};
+use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::{Body, BoxFuture, Service, StdError, http};
+use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::{Request, Response, Streaming};
 
+use crate::codec::{AdsCodec, Outgoing};
 use crate::run::Session;
 use crate::{Generator, Metrics, PeerInfo, Refused, Status};
 
@@ -54,44 +55,79 @@ impl XdsServer {
     }
 
     /// The service, for a gRPC server whose connections are [`crate::Connection`]s.
-    pub fn service(&self) -> AggregatedDiscoveryServiceServer<XdsServer> {
-        AggregatedDiscoveryServiceServer::new(self.clone())
-            .max_decoding_message_size(self.options.max_request_bytes)
-            .max_encoding_message_size(usize::MAX)
+    pub fn service(&self) -> AdsService {
+        AdsService(self.clone())
     }
 }
 
-type Outbound<T> = ReceiverStream<Result<T, tonic::Status>>;
+/// The gRPC service.
+#[derive(Clone)]
+pub struct AdsService(XdsServer);
 
-#[tonic::async_trait]
-impl AggregatedDiscoveryService for XdsServer {
-    type StreamAggregatedResourcesStream = Outbound<DiscoveryResponse>;
-    type DeltaAggregatedResourcesStream = Outbound<DeltaDiscoveryResponse>;
+impl NamedService for AdsService {
+    const NAME: &'static str = "envoy.service.discovery.v3.AggregatedDiscoveryService";
+}
 
-    async fn stream_aggregated_resources(
-        &self,
-        request: Request<Streaming<DiscoveryRequest>>,
-    ) -> Result<Response<Self::StreamAggregatedResourcesStream>, tonic::Status> {
-        let client = request.remote_addr().map_or_else(|| "a client".into(), |address| address.to_string());
-        tracing::warn!(%client, "a state-of-the-world xDS stream is refused: only delta streams are served");
-        Err(tonic::Status::unimplemented(
-            "state-of-the-world xDS is not served: use DeltaAggregatedResources (api_type: DELTA_GRPC)",
-        ))
+const DELTA: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+const STATE_OF_THE_WORLD: &str =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
+
+impl<B> Service<http::Request<B>> for AdsService
+where
+    B: Body + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    type Response = http::Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
-    async fn delta_aggregated_resources(
-        &self,
-        request: Request<Streaming<DeltaDiscoveryRequest>>,
-    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, tonic::Status> {
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let server = self.0.clone();
+        Box::pin(async move {
+            let largest = Some(server.options.max_request_bytes);
+            Ok(match request.uri().path() {
+                DELTA => {
+                    let mut grpc =
+                        Grpc::new(AdsCodec).apply_max_message_size_config(largest, Some(usize::MAX));
+                    grpc.streaming(Delta(server), request).await
+                }
+                STATE_OF_THE_WORLD => {
+                    let client = request.extensions().get::<PeerInfo>().and_then(|peer| peer.address);
+                    let client = client.map_or_else(|| "a client".into(), |address| address.to_string());
+                    tracing::warn!(%client, "a state-of-the-world xDS stream is refused: only delta streams are served");
+                    tonic::Status::unimplemented(
+                        "state-of-the-world xDS is not served: use DeltaAggregatedResources (api_type: DELTA_GRPC)",
+                    )
+                    .into_http()
+                }
+                other => tonic::Status::unimplemented(format!("there is no method {other}")).into_http(),
+            })
+        })
+    }
+}
+
+/// `DeltaAggregatedResources`.
+struct Delta(XdsServer);
+
+impl StreamingService<DeltaDiscoveryRequest> for Delta {
+    type Response = Outgoing;
+    type ResponseStream = ReceiverStream<Result<Outgoing, tonic::Status>>;
+    type Future = Ready<Result<Response<Self::ResponseStream>, tonic::Status>>;
+
+    fn call(&mut self, request: Request<Streaming<DeltaDiscoveryRequest>>) -> Self::Future {
         let peer = request.extensions().get::<PeerInfo>().cloned();
         // A connection that is not ours to know is treated as TLS without a certificate.
         let peer = peer.unwrap_or(PeerInfo { secure: true, ..PeerInfo::default() });
-        let id = self.streams.fetch_add(1, Ordering::Relaxed);
+        let id = self.0.streams.fetch_add(1, Ordering::Relaxed);
         // One message: what follows waits in the state machine, where newer replaces older.
         let (sender, receiver) = mpsc::channel(1);
-        let session = Session::new(self.clone(), id, peer);
+        let session = Session::new(self.0.clone(), id, peer);
         tokio::spawn(session.run(request.into_inner(), sender));
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        ready(Ok(Response::new(ReceiverStream::new(receiver))))
     }
 }
 

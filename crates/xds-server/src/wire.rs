@@ -1,13 +1,10 @@
 //! Envoy's discovery messages to and from those of the state machine.
 
-use envoy_types::pb::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource,
-};
-use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use ir::ResourceType;
 use stdx::Str;
 
-use crate::stream::{Request, Response};
+use crate::stream::Request;
 
 /// A request of a type that we serve, or the message if we do not serve its type.
 pub(crate) fn request(message: DeltaDiscoveryRequest) -> Result<Request, Box<DeltaDiscoveryRequest>> {
@@ -26,24 +23,6 @@ pub(crate) fn request(message: DeltaDiscoveryRequest) -> Result<Request, Box<Del
         nonce: message.response_nonce.into(),
         error: message.error_detail.map(|status| status.message.into()),
     })
-}
-
-/// Copies bodies: make the message only when the transport asks for it.
-pub(crate) fn response(response: &Response) -> DeltaDiscoveryResponse {
-    let url = response.ty.type_url();
-    let resources = response.add.iter().map(|resource| Resource {
-        name: resource.name.to_string(),
-        version: resource.version.to_string(),
-        resource: Some(Any { type_url: url.to_owned(), value: resource.body.to_vec() }),
-        ..Resource::default()
-    });
-    DeltaDiscoveryResponse {
-        type_url: url.to_owned(),
-        nonce: response.nonce.to_string(),
-        resources: resources.collect(),
-        removed_resources: response.remove.iter().map(Str::to_string).collect(),
-        ..DeltaDiscoveryResponse::default()
-    }
 }
 
 /// The answer to a wish for a type that we do not serve: there is nothing of it, so that the

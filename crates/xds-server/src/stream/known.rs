@@ -126,7 +126,7 @@ mod tests {
             name: name.into(),
             version: Digest(version),
             body: Vec::new().into(),
-            references: Vec::new(),
+            references: Default::default(),
             step: None,
             origin: None,
         })

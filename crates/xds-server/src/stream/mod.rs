@@ -231,7 +231,7 @@ impl Stream {
             return;
         }
         let endpoints = self.of_mut(ResourceType::Endpoints);
-        for named in sent.iter().flat_map(|cluster| &cluster.references) {
+        for named in sent.iter().flat_map(|cluster| cluster.references.iter()) {
             if endpoints.names.contains(&named.name) {
                 endpoints.refresh.insert(named.name.clone());
             }

@@ -70,7 +70,7 @@ impl Client {
     /// Subscribes to what resources of a type name, and gives up the rest.
     fn follow(&mut self, from: ResourceType, to: ResourceType) {
         let users = self.has.values().filter(|resource| resource.ty == from);
-        let named = users.flat_map(|r| &r.references).filter(|named| named.ty == to);
+        let named = users.flat_map(|r| r.references.iter()).filter(|named| named.ty == to);
         let want: std::collections::BTreeSet<Str> = named.map(|named| named.name.clone()).collect();
         let have = self.names.insert(to, want.clone()).unwrap_or_default();
         if want != have {
@@ -92,7 +92,7 @@ impl Client {
                     assert!(hated, "{resource:?} names cluster {}, which is not there", named.name);
                     continue;
                 };
-                for endpoints in &cluster.references {
+                for endpoints in cluster.references.iter() {
                     let there = self.has.contains_key(&(Endpoints, endpoints.name.clone()));
                     assert!(there || hated, "{resource:?} names {cluster:?}, which has no endpoints");
                 }
