@@ -118,10 +118,15 @@ impl RouteTable {
     /// # Errors
     /// As [`compile`](Self::compile).
     pub fn compile_after(config: Arc<ir::RouteConfig>, before: Option<&RouteTable>) -> Result<Self, Problem> {
-        let known: Map<*const ir::VirtualHost, &Arc<Vhost>> = before.map(Self::by_place).unwrap_or_default();
-        let vhost = |(i, vhost): (usize, &Arc<ir::VirtualHost>)| match known.get(&Arc::as_ptr(vhost)) {
-            Some(compiled) => Ok(Arc::clone(compiled)),
-            None => Vhost::compile(vhost).map(Arc::new).map_err(|p| p.inside(format!("virtual_hosts[{i}]"))),
+        let same = before.map(|before| unchanged(&before.config, &config));
+        let vhost = |(i, vhost): (usize, &Arc<ir::VirtualHost>)| {
+            let at = same.as_ref().and_then(|same| same[i]);
+            match before.zip(at).and_then(|(before, at)| before.vhosts.get(at)) {
+                Some(compiled) => Ok(Arc::clone(compiled)),
+                None => {
+                    Vhost::compile(vhost).map(Arc::new).map_err(|p| p.inside(format!("virtual_hosts[{i}]")))
+                }
+            }
         };
         let hosts = match before.filter(|before| same_domains(&before.config, &config)) {
             Some(before) => before.hosts.clone(),
@@ -130,11 +135,6 @@ impl RouteTable {
         let vhosts = config.virtual_hosts.iter().enumerate().map(vhost).collect::<Result<_, _>>()?;
         let overrides = Overrides::compile(&config.filters)?;
         Ok(RouteTable { config, overrides, hosts, vhosts })
-    }
-
-    /// What was compiled, by where its virtual host is.
-    fn by_place(&self) -> Map<*const ir::VirtualHost, &Arc<Vhost>> {
-        self.config.virtual_hosts.iter().map(Arc::as_ptr).zip(&self.vhosts).collect()
     }
 
     /// What of a route's action was compiled.
@@ -196,6 +196,32 @@ impl RouteTable {
     pub fn route(&self, vhost: usize, route: usize) -> &ir::Route {
         &self.config.virtual_hosts[vhost].routes[route]
     }
+}
+
+/// For each virtual host of `now` where `before` has the same one (the same `Arc`). Most are where they were, or
+/// behind one that has come or gone.
+pub fn unchanged(before: &ir::RouteConfig, now: &ir::RouteConfig) -> Vec<Option<usize>> {
+    let old = &before.virtual_hosts;
+    let mut by_place: Option<Map<*const ir::VirtualHost, usize>> = None;
+    let mut next = 0;
+    let mut find = |host: &Arc<ir::VirtualHost>| {
+        if let Some(there) = old.get(next) {
+            if Arc::ptr_eq(there, host) {
+                next += 1;
+                return Some(next - 1);
+            }
+            if there.name == host.name {
+                // In its place.
+                next += 1;
+                return None;
+            }
+        }
+        let numbered = || old.iter().enumerate().map(|(i, host)| (Arc::as_ptr(host), i)).collect();
+        let at = by_place.get_or_insert_with(numbered).get(&Arc::as_ptr(host)).copied()?;
+        next = at + 1;
+        Some(at)
+    };
+    now.virtual_hosts.iter().map(|host| find(host)).collect()
 }
 
 /// Whether each domain is at the same virtual host, by number.

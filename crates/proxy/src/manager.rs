@@ -34,6 +34,8 @@ pub struct Manager {
     draining: bool,
     /// Listeners that are bound no more.
     stopped: Drained,
+    /// The listeners' count of changes, and what was stopped, when all sockets were as they should be.
+    synced: Option<(u64, Drained)>,
     /// Counts what came into effect.
     pub changes: watch::Sender<u64>,
 }
@@ -143,6 +145,7 @@ impl Manager {
             again: None,
             draining: false,
             stopped: Drained::None,
+            synced: None,
             changes: watch::Sender::new(0),
         }
     }
@@ -188,7 +191,8 @@ impl Manager {
     /// One socket per worker and address. An address that stays keeps its sockets.
     fn sync_sockets(&mut self) -> Vec<Reject> {
         let mut rejects = Vec::new();
-        if self.draining {
+        let state = Some((self.config.listeners.changes, self.stopped));
+        if self.draining || self.synced == state {
             return rejects;
         }
         let listeners: Vec<_> = self.config.active().listeners.values().cloned().collect();
@@ -224,6 +228,7 @@ impl Manager {
                 Err(error) => rejects.push(self.unbound(&name, error.to_string())),
             }
         }
+        self.synced = state.filter(|_| rejects.is_empty());
         rejects
     }
 

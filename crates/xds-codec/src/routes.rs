@@ -6,12 +6,12 @@
 //! See <https://protobuf.dev/programming-guides/encoding/#optional>.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use ir::{Resource, ResourceType, RouteConfig, VirtualHost};
 use prost::Message as _;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, message, skip_field};
-use stdx::{Digest, digest};
 
 use crate::decode::at::{At, Sink};
 use crate::{DecodeError, decode, encode, pb};
@@ -34,8 +34,21 @@ pub fn encode_host(it: &VirtualHost) -> Vec<u8> {
 /// Virtual hosts of the version before, by their encoding. Decodes those of the next version that are new.
 #[derive(Debug, Default)]
 pub struct KnownHosts {
-    /// By the digest of the bytes: keeping these as well would double what a proxy keeps.
-    hosts: HashMap<Digest, Arc<VirtualHost>>,
+    /// In order, with a fingerprint of the bytes: keeping these as well would double what a proxy keeps.
+    hosts: Vec<(Fingerprint, Arc<VirtualHost>)>,
+    hasher: Hasher,
+}
+
+/// 128 bits, by two keys that nobody outside of the process knows.
+type Fingerprint = [u64; 2];
+
+#[derive(Debug, Default)]
+struct Hasher([foldhash::quality::RandomState; 2]);
+
+impl Hasher {
+    fn fingerprint(&self, bytes: &[u8]) -> Fingerprint {
+        self.0.each_ref().map(|key| key.hash_one(bytes))
+    }
 }
 
 impl KnownHosts {
@@ -56,7 +69,7 @@ impl KnownHosts {
         }
     }
 
-    fn try_decode(&self, bytes: &[u8]) -> Option<(RouteConfig, HashMap<Digest, Arc<VirtualHost>>)> {
+    fn try_decode(&self, bytes: &[u8]) -> Option<(RouteConfig, Vec<(Fingerprint, Arc<VirtualHost>)>)> {
         if bytes.len() > decode::MAX_BYTES {
             return None;
         }
@@ -64,21 +77,56 @@ impl KnownHosts {
         let sink = Sink::default();
         let rest = pb::route::RouteConfiguration::decode(parts.rest.as_slice()).ok()?;
         let mut config = decode::route::discovered(At::root(&sink), rest);
-        let mut hosts = HashMap::with_capacity(parts.hosts.len());
+        let mut hosts = Vec::with_capacity(parts.hosts.len());
         config.virtual_hosts.reserve_exact(parts.hosts.len());
-        for part in parts.hosts {
-            let key = digest(part);
-            let host = match self.hosts.get(&key) {
-                Some(known) => known.clone(),
+        let prints: Vec<Fingerprint> = parts.hosts.iter().map(|part| self.hasher.fingerprint(part)).collect();
+        let mut places = Places { known: &self.hosts, prints: &prints, next: 0, all: None };
+        for (number, (part, print)) in parts.hosts.into_iter().zip(&prints).enumerate() {
+            let at = places.of(number, print);
+            let host = match at.and_then(|at| self.hosts.get(at)) {
+                Some((_, known)) => known.clone(),
                 None => {
                     let message = pb::route::VirtualHost::decode(part).ok()?;
                     Arc::new(decode::route::virtual_host(At::root(&sink), message))
                 }
             };
-            hosts.insert(key, host.clone());
+            hosts.push((*print, host.clone()));
             config.virtual_hosts.push(host);
         }
         sink.problems().is_empty().then_some((config, hosts))
+    }
+}
+
+/// Finds hosts of the version before.
+struct Places<'a> {
+    known: &'a [(Fingerprint, Arc<VirtualHost>)],
+    prints: &'a [Fingerprint],
+    /// Where the next one was, if nothing has come or gone.
+    next: usize,
+    all: Option<HashMap<Fingerprint, usize>>,
+}
+
+impl Places<'_> {
+    /// Where the host with this number was. Most are where they were, or behind one that has come or gone:
+    /// only what is otherwise has to be looked up among all.
+    fn of(&mut self, number: usize, print: &Fingerprint) -> Option<usize> {
+        let known = |at: usize| self.known.get(at).map(|(print, _)| print);
+        let following = self.prints.get(number + 1);
+        let (at, next) = if known(self.next) == Some(print) {
+            (Some(self.next), self.next + 1)
+        } else if known(self.next + 1) == Some(print) {
+            (Some(self.next + 1), self.next + 2)
+        } else if following == known(self.next + 1) {
+            (None, self.next + 1)
+        } else if following == known(self.next) {
+            (None, self.next)
+        } else {
+            let numbered = || self.known.iter().enumerate().map(|(i, (print, _))| (*print, i)).collect();
+            let at = self.all.get_or_insert_with(numbered).get(print).copied();
+            (at, at.unwrap_or(self.next) + 1)
+        };
+        self.next = next;
+        at
     }
 }
 

@@ -15,6 +15,7 @@ pub mod snapshot;
 pub mod source;
 mod store;
 pub(crate) mod subscriptions;
+mod users;
 mod warm;
 
 #[cfg(test)]
@@ -37,8 +38,9 @@ pub use store::{FETCH_TIMEOUT, Table};
 
 use kept::Kept;
 use lazy::{Checked, Context, Membership, Needs};
-use store::Missing;
+use store::{Entry, Missing};
 use subscriptions::Subscriptions;
+use users::Users;
 
 /// The pointer that workers follow. Looking whether it moved is one relaxed load.
 pub struct Published {
@@ -80,11 +82,10 @@ pub struct Config {
     needs: Arc<Needs>,
     missing: Missing<(ResourceType, Str)>,
     subscriptions: Subscriptions,
-    /// What was named when things were settled last.
+    /// What was named when things were settled last, and the listeners' count of changes then.
     route_names: HashSet<Str>,
-    endpoint_names: HashSet<Str>,
-    /// The clusters' count of changes then.
-    clusters_seen: u64,
+    listeners_seen: u64,
+    users: Users,
     active: Snapshot,
     published: Arc<Published>,
     /// Replaced snapshots that a worker may still hold. They are freed here, not there.
@@ -118,8 +119,8 @@ impl Config {
             missing: Missing::default(),
             subscriptions: Subscriptions::default(),
             route_names: HashSet::new(),
-            endpoint_names: HashSet::new(),
-            clusters_seen: 0,
+            listeners_seen: 0,
+            users: Users::default(),
             active: Snapshot::default(),
             published: Arc::new(Published::new()),
             retired: Vec::new(),
@@ -224,11 +225,17 @@ impl Config {
         match resource {
             Resource::Cluster(value) => {
                 let (context, needs) = (&self.context, &mut self.needs);
-                self.clusters.put(name, &Arc::new(Kept::new(&value)), version, fixed, |_, _| {
+                let endpoints = |entry: &Entry<_, Checked>| entry.compiled.eds.clone();
+                let before = self.clusters.entries.get(&name).and_then(endpoints);
+                let kept = Arc::new(Kept::new(&value));
+                self.clusters.put(name.clone(), &kept, version, fixed, |_, _| {
                     let checked = Checked::new(&value, context, needs).map_err(|p| p.to_string())?;
                     *needs = checked.needs.clone();
                     Ok(checked)
-                })
+                })?;
+                let after = self.clusters.entries.get(&name).and_then(endpoints);
+                self.users.replace(&name, before, after);
+                Ok(())
             }
             Resource::Endpoints(value) => {
                 let kept = Arc::new(Kept::new(&value));

@@ -12,12 +12,8 @@ impl Config {
     /// Drops clusters that were removed, once nothing active names them (or a while later), and
     /// routes and endpoints that nothing names.
     pub(super) fn drop_removed(&mut self, now: Instant, settled: &mut Settled) {
-        let removed: Vec<(Str, Instant)> = self
-            .clusters
-            .entries
-            .iter()
-            .filter_map(|(name, entry)| Some((name.clone(), entry.removed?)))
-            .collect();
+        let since = |name: &Str| Some((name.clone(), self.clusters.entries.get(name)?.removed?));
+        let removed: Vec<(Str, Instant)> = self.clusters.removed.iter().filter_map(since).collect();
         if !removed.is_empty() {
             let named = self.active_cluster_names();
             for (name, since) in removed {
@@ -27,7 +23,7 @@ impl Config {
                     settled.again = Some(settled.again.map_or(end, |again| again.min(end)));
                     continue;
                 }
-                self.clusters.forget(&name);
+                self.forget_cluster(&name);
                 self.forget_names(&name);
                 let (waiting, active) = (self.unchecked.remove(&name), self.active.clusters.remove(&name));
                 settled.changed |= active.is_some();
@@ -37,22 +33,24 @@ impl Config {
             }
         }
         // Only what was named once goes: a message may come before the one that names it.
-        let named = self.named_routes();
-        for name in self.route_names.difference(&named) {
-            self.routes.entries.remove(name);
-            self.routes.open.remove(name);
-            settled.changed |= self.active.routes.remove(name).is_some();
+        if std::mem::replace(&mut self.listeners_seen, self.listeners.changes) != self.listeners.changes {
+            let named = self.named_routes();
+            for name in self.route_names.difference(&named) {
+                self.routes.entries.remove(name);
+                self.routes.open.remove(name);
+                settled.changed |= self.active.routes.remove(name).is_some();
+            }
+            self.route_names = named;
         }
-        self.route_names = named;
-        if std::mem::replace(&mut self.clusters_seen, self.clusters.changes) == self.clusters.changes {
-            return;
+        for name in self.users.take_unused() {
+            self.endpoints.entries.remove(&name);
         }
-        let clusters = self.clusters.entries.iter();
-        let named: HashSet<Str> = clusters.filter_map(|(_, entry)| entry.compiled.eds.clone()).collect();
-        for name in self.endpoint_names.difference(&named) {
-            self.endpoints.entries.remove(name);
-        }
-        self.endpoint_names = named;
+    }
+
+    fn forget_cluster(&mut self, name: &Str) {
+        let endpoints = self.clusters.entries.get(name).and_then(|entry| entry.compiled.eds.clone());
+        self.users.replace(name, endpoints, None);
+        self.clusters.forget(name);
     }
 
     fn active_cluster_names(&self) -> HashSet<Str> {

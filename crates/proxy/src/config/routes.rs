@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use engine::Problem;
-use engine::route::RouteTable;
+use engine::route::{RouteTable, unchanged};
 use ir::route::{RouteClusters, WeightedCluster};
 use ir::{FilterOverrides, RouteAction, RouteConfig, VirtualHost};
 
@@ -14,10 +14,19 @@ use crate::format::{Format, Values};
 /// A compiled [`RouteConfig`].
 pub struct Routes {
     table: RouteTable,
-    /// Formats of all its levels.
-    pub values: Values,
+    /// Formats of all its levels; maybe some that an earlier version had.
+    values: Arc<Values>,
     /// Of direct responses, by virtual host and route.
-    bodies: HashMap<(usize, usize), Format>,
+    bodies: Arc<Bodies>,
+}
+
+type Bodies = HashMap<(usize, usize), Format>;
+
+/// What is compiled of a configuration besides its table.
+#[derive(Default)]
+struct Formats {
+    values: Values,
+    bodies: Bodies,
 }
 
 impl Routes {
@@ -34,18 +43,40 @@ impl Routes {
     /// # Errors
     /// As [`compile`](Self::compile).
     pub fn compile_after(config: &Arc<RouteConfig>, before: Option<&Self>) -> Result<Self, Problem> {
-        let mut routes = Routes {
-            table: RouteTable::compile_after(config.clone(), before.map(|before| &before.table))?,
-            values: Values::default(),
-            bodies: HashMap::new(),
-        };
-        let values = &mut routes.values;
-        values.add_edits(&config.headers)?;
-        filters(values, &config.filters)?;
-        for (i, vhost) in config.virtual_hosts.iter().enumerate() {
-            routes.add(i, vhost).map_err(|p| p.inside(format!("virtual_hosts[{i}]")))?;
+        let table = RouteTable::compile_after(config.clone(), before.map(|before| &before.table))?;
+        if let Some(before) = before {
+            let same = unchanged(before.config(), config);
+            let news = Formats::of(config, |host| same.get(host).is_none_or(Option::is_none))?;
+            if before.bodies.is_empty() && news.bodies.is_empty() && news.values.is_part_of(&before.values) {
+                let (values, bodies) = (before.values.clone(), before.bodies.clone());
+                return Ok(Routes { table, values, bodies });
+            }
         }
-        Ok(routes)
+        let Formats { values, bodies } = Formats::of(config, |_| true)?;
+        Ok(Routes { table, values: Arc::new(values), bodies: Arc::new(bodies) })
+    }
+
+    /// Formats of all its levels.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// What becomes of a direct response's body, where that is said.
+    pub fn body_format(&self, vhost: usize, route: usize) -> Option<&Format> {
+        self.bodies.get(&(vhost, route))
+    }
+}
+
+impl Formats {
+    /// Those of the configuration itself, and of some of its hosts, by index.
+    fn of(config: &RouteConfig, counts: impl Fn(usize) -> bool) -> Result<Self, Problem> {
+        let mut formats = Formats::default();
+        formats.values.add_edits(&config.headers)?;
+        filters(&mut formats.values, &config.filters)?;
+        for (i, vhost) in config.virtual_hosts.iter().enumerate().filter(|(i, _)| counts(*i)) {
+            formats.add(i, vhost).map_err(|p| p.inside(format!("virtual_hosts[{i}]")))?;
+        }
+        Ok(formats)
     }
 
     fn add(&mut self, host: usize, vhost: &VirtualHost) -> Result<(), Problem> {
@@ -78,11 +109,6 @@ impl Routes {
             RouteAction::Redirect(_) => {}
         }
         Ok(())
-    }
-
-    /// What becomes of a direct response's body, where that is said.
-    pub fn body_format(&self, vhost: usize, route: usize) -> Option<&Format> {
-        self.bodies.get(&(vhost, route))
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Table<T, C> {
     pub errors: HashMap<Str, String>,
     /// Names that have to be looked at: changed, or waiting for something.
     pub open: HashSet<Str>,
+    /// What the server has taken away and something may still name.
+    pub removed: HashSet<Str>,
     /// Counts the changes of `entries`: who has gone through them need not do so again before it moves.
     pub changes: u64,
     /// A first response has come.
@@ -49,6 +51,7 @@ impl<T, C> Default for Table<T, C> {
             entries: HashMap::new(),
             errors: HashMap::new(),
             open: HashSet::new(),
+            removed: HashSet::new(),
             changes: 0,
             seen: false,
             accepted: 0,
@@ -87,6 +90,7 @@ impl<T: PartialEq, C> Table<T, C> {
                 let (value, compiled) = (value.clone(), Arc::new(compiled));
                 let entry =
                     Entry { value, compiled, version, updated: SystemTime::now(), fixed, removed: None };
+                self.removed.remove(&name);
                 self.entries.insert(name, entry);
                 self.changes += 1;
                 Ok(())
@@ -105,6 +109,7 @@ impl<T: PartialEq, C> Table<T, C> {
         {
             entry.removed = Some(now);
             self.open.insert(name.clone());
+            self.removed.insert(name.clone());
         }
         self.errors.remove(name);
     }
@@ -119,6 +124,7 @@ impl<T: PartialEq, C> Table<T, C> {
     pub fn forget(&mut self, name: &Str) {
         self.entries.remove(name);
         self.open.remove(name);
+        self.removed.remove(name);
         self.changes += 1;
     }
 

@@ -25,6 +25,7 @@ pub struct Subscriptions {
     /// What clusters name, but for the endpoints, and the clusters' count of changes then.
     of_clusters: Named,
     clusters_seen: Option<u64>,
+    listeners_seen: Option<u64>,
     /// From elsewhere.
     others: Others,
     wants: Vec<Want>,
@@ -80,7 +81,7 @@ impl Named {
 impl Subscriptions {
     pub fn connect(&mut self, ads: AdsHandle) {
         self.ads = Some(ads);
-        self.clusters_seen = None;
+        (self.clusters_seen, self.listeners_seen) = (None, None);
     }
 
     /// What other sources are asked for in another way than before.
@@ -95,7 +96,12 @@ impl Subscriptions {
         listeners: &Table<ir::Listener, snapshot::Listener>,
         active: &Snapshot,
     ) {
-        if self.clusters_seen.replace(clusters.changes) != Some(clusters.changes) {
+        let new_clusters = self.clusters_seen.replace(clusters.changes) != Some(clusters.changes);
+        let new_listeners = self.listeners_seen.replace(listeners.changes) != Some(listeners.changes);
+        if !new_clusters && !new_listeners {
+            return;
+        }
+        if new_clusters {
             let mut named = Named::default();
             for Entry { compiled: checked, .. } in clusters.entries.values() {
                 match &checked.eds_from {

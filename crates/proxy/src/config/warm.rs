@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ir::{Address, LoadAssignment, ResourceType, RouteConfig, VirtualHost};
+use engine::route::unchanged;
+use ir::{Address, LoadAssignment, ResourceType, RouteConfig};
 use stdx::Str;
 
 use super::kept::Kept;
@@ -67,13 +68,8 @@ impl Config {
 
     fn settle_clusters(&mut self, now: Instant, settled: &mut Settled) {
         // An assignment belongs to every cluster that names it.
-        let changed: HashSet<Str> = self.endpoints.take_open().into_iter().collect();
-        if !changed.is_empty() {
-            let users =
-                self.clusters.entries.iter().filter(|(_, entry)| {
-                    entry.compiled.eds.as_ref().is_some_and(|eds| changed.contains(eds))
-                });
-            self.clusters.open.extend(users.map(|(name, _)| name.clone()));
+        for name in self.endpoints.take_open() {
+            self.clusters.open.extend(self.users.of(&name).cloned());
         }
         for name in self.clusters.take_open() {
             match self.warm_cluster(&name, now, settled) {
@@ -203,10 +199,9 @@ impl Config {
         let mut not_ready = HashSet::new();
         // A host that is in effect as it is wanted would be held at just this.
         let active = self.active.routes.get(&config.name).map(|table| table.config().clone());
-        let active = active.iter().flat_map(|config| &config.virtual_hosts);
-        let active: HashSet<*const VirtualHost> = active.map(Arc::as_ptr).collect();
-        let hosts = config.virtual_hosts.iter().enumerate();
-        for (index, vhost) in hosts.filter(|(_, vhost)| !active.contains(&Arc::as_ptr(vhost))) {
+        let same = active.map(|active| unchanged(&active, config)).unwrap_or_default();
+        let is_new = |index: &usize| same.get(*index).is_none_or(Option::is_none);
+        for (index, vhost) in config.virtual_hosts.iter().enumerate().filter(|(index, _)| is_new(index)) {
             for cluster in vhost.clusters() {
                 let missing = !self.active.clusters.contains_key(cluster);
                 if missing && self.wait_for_cluster(cluster.clone(), now) {
@@ -229,7 +224,7 @@ impl Config {
         for name in self.listeners.take_open() {
             let Some(entry) = self.listeners.entries.get(&name) else { continue };
             if entry.removed.is_some() {
-                self.listeners.entries.remove(&name);
+                self.listeners.forget(&name);
                 if let Some(listener) = self.active.listeners.remove(&name) {
                     self.unmap_address(&listener);
                 }
@@ -241,6 +236,7 @@ impl Config {
                 self.listeners.open.insert(name);
                 continue;
             }
+            self.listeners.changes += 1;
             if let Some(old) = self.active.listeners.insert(name, compiled.clone()) {
                 self.unmap_address(&old);
             }

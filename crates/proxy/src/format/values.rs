@@ -58,6 +58,11 @@ impl Values {
         Ok(())
     }
 
+    /// Whether `other` has all of them.
+    pub fn is_part_of(&self, other: &Values) -> bool {
+        self.0.keys().all(|format| other.0.contains_key(format))
+    }
+
     /// What a format says now. Operators without a value say nothing.
     pub fn format(&self, text: &Str, entry: &Entry<'_>) -> Vec<u8> {
         let mut out = Vec::new();

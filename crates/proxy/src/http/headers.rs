@@ -131,7 +131,7 @@ pub fn to_upstream(ctx: &mut Context, cluster_edits: Option<&HeaderEdits>, expec
     let Some(chosen) = ctx.route.take() else { return };
     let route = chosen.route();
     if let Some(levels) = levels(&chosen, cluster_edits) {
-        let values = &chosen.table.values;
+        let values = chosen.table.values();
         // The first attempt is at hand.
         let attempts = ctx.record.attempts;
         ctx.record.attempts = attempts.max(1);
@@ -195,7 +195,7 @@ pub fn of_route(ctx: &mut Context, head: &mut ResponseHead) {
     let Some(chosen) = ctx.route.take() else { return };
     let of_cluster = ctx.cluster_edits.take();
     if let Some(levels) = levels(&chosen, of_cluster.as_deref()) {
-        let values = &chosen.table.values;
+        let values = chosen.table.values();
         edits::apply_to_response(ctx, head, levels.map(|edits| Level::of_response(edits, values)));
     }
     if chosen.vhost().include_attempt_count_in_response && ctx.record.attempts > 0 {

@@ -38,7 +38,7 @@ fn levels<'a>(
     }
     let of_routes = route.into_iter().flat_map(move |route| {
         let all = std::mem::take(&mut of_routes);
-        all.into_iter().flat_map(move |it| Level::mutations(which(it), &route.table.values))
+        all.into_iter().flat_map(move |it| Level::mutations(which(it), route.table.values()))
     });
     Level::mutations(which(of_filter), values).chain(of_routes)
 }

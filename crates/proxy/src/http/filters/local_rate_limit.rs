@@ -47,7 +47,7 @@ pub fn decode(ctx: &mut Context, of_filter: &Arc<RateLimit>) -> Result<(), Stop>
     }
     stats.rate_limited.inc();
     let (hcm, route) = (ctx.hcm.clone(), ctx.route.take());
-    let values = route.as_ref().filter(|_| of_route).map_or(&hcm.values, |route| &route.table.values);
+    let values = route.as_ref().filter(|_| of_route).map_or(&hcm.values, |route| route.table.values());
     let refused = match happens(config.enforced) {
         true => Err(refusal(ctx, &limit, values)),
         false => {
