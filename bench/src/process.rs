@@ -28,6 +28,8 @@ pub struct Memory {
     pub resident: u64,
     /// What is the process's own: heap and stacks.
     pub anonymous: u64,
+    /// The most that was resident so far.
+    pub peak: u64,
 }
 
 /// Time on a core.
@@ -114,7 +116,8 @@ impl Process {
     pub fn memory(&self) -> anyhow::Result<Memory> {
         let path = format!("/proc/{}/status", self.pid());
         let text = std::fs::read_to_string(&path).with_context(|| format!("{} is gone", self.name))?;
-        Ok(Memory { resident: kilobytes(&text, "VmRSS:"), anonymous: kilobytes(&text, "RssAnon:") })
+        let [resident, anonymous, peak] = ["VmRSS:", "RssAnon:", "VmHWM:"].map(|name| kilobytes(&text, name));
+        Ok(Memory { resident, anonymous, peak })
     }
 }
 

@@ -13,7 +13,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::machine::{Cores, Machine, free_port, loopback, many_files};
+use crate::machine::{Cores, Machine, free_port, loopback, many_files, mebibytes};
 use crate::process::{Memory, Process};
 use crate::{Output, install};
 use clients::Clients;
@@ -64,6 +64,8 @@ struct Size {
     resources: usize,
     kib_per_service: f64,
     kib_per_client: f64,
+    /// The most that was resident while all were served, MiB.
+    peak: f64,
     endpoint: Change,
     route: Change,
 }
@@ -136,6 +138,7 @@ fn measure(lateen: &Path, cores: Cores, services: usize, args: &Args) -> anyhow:
         resources,
         kib_per_service: kib(alone) / services as f64,
         kib_per_client: (kib(all) - kib(alone)) / args.clients as f64,
+        peak: mebibytes(all.peak),
         endpoint: changes(Kind::Endpoint).context("a changed endpoint")?,
         route: changes(Kind::Route).context("a changed route")?,
     })
@@ -196,6 +199,7 @@ fn table(sizes: &[Size]) -> Table {
         "all served s",
         "KiB/service",
         "KiB/proxy",
+        "peak MiB",
         "endpoint: first p50/p99 ms",
         "last p50/p99 ms",
         "CPU ms",
@@ -215,6 +219,7 @@ fn table(sizes: &[Size]) -> Table {
             format!("{:.1}", size.served),
             format!("{:.1}", size.kib_per_service),
             format!("{:.0}", size.kib_per_client),
+            format!("{:.0}", size.peak),
         ];
         row.extend(of(&size.endpoint));
         row.extend(of(&size.route));
