@@ -12,10 +12,9 @@ pub struct Certificates<'a> {
     pub peer_hash: &'a str,
     /// RFC 2253.
     pub peer_subject: &'a str,
-    /// PEM, URL-encoded; only asked for with `cert`.
-    pub peer_pem: &'a str,
-    /// PEM of the whole chain, URL-encoded; only asked for with `chain`.
-    pub peer_chain_pem: &'a str,
+    /// PEM of each certificate that was presented, the peer's own first, URL-encoded; only asked for with
+    /// `cert` or `chain`.
+    pub peer_pems: &'a [&'a str],
     pub peer_uris: &'a [stdx::Str],
     pub peer_dns: &'a [stdx::Str],
 }
@@ -48,11 +47,11 @@ fn element(details: &ClientCertDetails, peer: &Certificates<'_>) -> String {
     if !peer.peer_hash.is_empty() {
         parts.push(format!("Hash={}", peer.peer_hash));
     }
-    if details.cert && !peer.peer_pem.is_empty() {
-        parts.push(format!("Cert=\"{}\"", peer.peer_pem));
+    if let (true, Some(pem)) = (details.cert, peer.peer_pems.first()) {
+        parts.push(format!("Cert=\"{pem}\""));
     }
-    if details.chain && !peer.peer_chain_pem.is_empty() {
-        parts.push(format!("Chain=\"{}\"", peer.peer_chain_pem));
+    if details.chain && !peer.peer_pems.is_empty() {
+        parts.push(format!("Chain=\"{}\"", peer.peer_pems.concat()));
     }
     if details.subject {
         parts.push(format!("Subject=\"{}\"", quoted(peer.peer_subject)));
@@ -84,6 +83,13 @@ mod tests {
         let peer =
             Certificates { local_uris: &local, peer_hash: "ab", peer_uris: &uris, ..Default::default() };
         let details = ClientCertDetails { subject: true, uri: true, dns: true, ..Default::default() };
+        let shown = ClientCertDetails { cert: true, chain: true, ..Default::default() };
+        let with_pems = Certificates { peer_pems: &["A", "B"], ..peer.clone() };
+        let certificates = "By=spiffe://td/ns/a/sa/me;Hash=ab;Cert=\"A\";Chain=\"AB\"";
+        assert_eq!(
+            edit(ForwardClientCert::SanitizeSet, &shown, Some(&with_pems)),
+            Edit::Set(certificates.into())
+        );
         let element = "By=spiffe://td/ns/a/sa/me;Hash=ab;Subject=\"\";URI=spiffe://td/ns/a/sa/you";
         use ForwardClientCert as Mode;
         assert_eq!(edit(Mode::AppendForward, &details, Some(&peer)), Edit::Append(element.into()));

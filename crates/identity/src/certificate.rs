@@ -1,18 +1,18 @@
 //! Certificates and trust bundles, read from PEM.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
+use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, RootCertStore};
 use stdx::Str;
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate, X509Name};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::PrivateKeyPem;
 use crate::error::TlsError;
+use crate::names::Names;
+use crate::peer::hexadecimal;
 use crate::pins::Crls;
 use crate::provider::provider;
 
@@ -23,21 +23,6 @@ pub struct Certificate {
     pub names: Arc<Names>,
     chain_pem: Str,
     key_pem: PrivateKeyPem,
-}
-
-/// What a certificate says of its owner, and when it is valid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
-    pub uri_sans: Vec<Str>,
-    pub dns_sans: Vec<Str>,
-    pub email_sans: Vec<Str>,
-    pub ip_sans: Vec<IpAddr>,
-    /// As RFC 2253 writes it (`CN=…,O=…`), empty for workloads.
-    pub subject: Str,
-    /// Unix seconds.
-    pub not_before: i64,
-    /// Unix seconds.
-    pub not_after: i64,
 }
 
 /// Certificates that are trusted.
@@ -130,54 +115,6 @@ impl PartialEq for Roots {
     }
 }
 
-impl Names {
-    /// Reads the names of a DER certificate.
-    ///
-    /// # Errors
-    /// It is not one.
-    pub fn of(certificate: &CertificateDer<'_>) -> Result<Self, TlsError> {
-        let (_, parsed) =
-            X509Certificate::from_der(certificate).map_err(|_| bad("certificate is not valid DER"))?;
-        let mut names = Names {
-            uri_sans: Vec::new(),
-            dns_sans: Vec::new(),
-            email_sans: Vec::new(),
-            ip_sans: Vec::new(),
-            subject: rfc2253(parsed.subject()).into(),
-            not_before: parsed.validity().not_before.timestamp(),
-            not_after: parsed.validity().not_after.timestamp(),
-        };
-        let sans = parsed.subject_alternative_name().map_err(|_| bad("certificate has malformed names"))?;
-        for name in sans.iter().flat_map(|extension| &extension.value.general_names) {
-            match name {
-                GeneralName::URI(uri) => names.uri_sans.push((*uri).into()),
-                GeneralName::DNSName(dns) => names.dns_sans.push((*dns).into()),
-                GeneralName::RFC822Name(email) => names.email_sans.push((*email).into()),
-                GeneralName::IPAddress(bytes) => names.ip_sans.extend(ip_of(bytes)),
-                _ => {}
-            }
-        }
-        Ok(names)
-    }
-
-    /// Whether `now` (Unix seconds) is within the validity.
-    pub fn check_time(&self, now: i64) -> Result<(), TlsError> {
-        let problem = if now < self.not_before {
-            CertificateError::NotValidYet
-        } else if now > self.not_after {
-            CertificateError::Expired
-        } else {
-            return Ok(());
-        };
-        Err(TlsError::from_rustls(&rustls::Error::InvalidCertificate(problem)))
-    }
-
-    /// The first SPIFFE id among the URIs.
-    pub fn spiffe(&self) -> Option<model::SpiffeId> {
-        self.uri_sans.iter().find_map(|uri| uri.parse().ok())
-    }
-}
-
 /// What a certificate says of itself, for whoever asks.
 pub struct CertificateFacts {
     /// Hexadecimal.
@@ -189,7 +126,7 @@ pub struct CertificateFacts {
 pub fn certificate_facts(pem: &str) -> Vec<CertificateFacts> {
     let one = |der: CertificateDer<'_>| {
         let (_, parsed) = X509Certificate::from_der(&der).ok()?;
-        let serial = parsed.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect();
+        let serial = hexadecimal(parsed.raw_serial());
         Some(CertificateFacts { serial, names: Names::of(&der).ok()? })
     };
     CertificateDer::pem_slice_iter(pem.as_bytes()).filter_map(|der| one(der.ok()?)).collect()
@@ -218,61 +155,13 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         .map_err(|error| bad(format!("certificates are not PEM: {error}")))
 }
 
-fn ip_of(bytes: &[u8]) -> Option<IpAddr> {
-    <[u8; 4]>::try_from(bytes)
-        .map(IpAddr::from)
-        .or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
-        .ok()
-}
-
-/// The name as RFC 2253 has it, the last part first, which is how Envoy shows subjects.
-fn rfc2253(name: &X509Name<'_>) -> String {
-    let registry = x509_parser::objects::oid_registry();
-    let parts: Vec<String> = name
-        .iter_rdn()
-        .map(|rdn| {
-            let attributes: Vec<String> = rdn
-                .iter()
-                .map(|attribute| {
-                    let oid = attribute.attr_type();
-                    let key = x509_parser::objects::oid2abbrev(oid, registry)
-                        .map_or_else(|_| oid.to_id_string(), str::to_owned);
-                    format!("{key}={}", escaped(attribute.as_str().unwrap_or("")))
-                })
-                .collect();
-            attributes.join("+")
-        })
-        .collect();
-    parts.into_iter().rev().collect::<Vec<_>>().join(",")
-}
-
-fn escaped(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    let last = value.chars().count().saturating_sub(1);
-    for (index, c) in value.chars().enumerate() {
-        let special = matches!(c, ',' | '+' | '"' | '\\' | '<' | '>' | ';');
-        let edge = (c == ' ' && (index == 0 || index == last)) || (c == '#' && index == 0);
-        if special || edge {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
-}
-
-fn bad(message: impl Into<String>) -> TlsError {
+pub(crate) fn bad(message: impl Into<String>) -> TlsError {
     TlsError::Config(message.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn subjects_are_escaped() {
-        assert_eq!(escaped(" a,b#"), "\\ a\\,b#");
-        assert_eq!(escaped("#x"), "\\#x");
-    }
 
     #[test]
     fn rubbish_is_refused_without_a_word_of_the_key() {

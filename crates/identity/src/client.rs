@@ -14,10 +14,10 @@ use stdx::Str;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
-use crate::certificate::Names;
 use crate::error::TlsError;
 use crate::handshake::{ClientStream, TlsInfo};
 use crate::latest::{Generation, Latest};
+use crate::names::Names;
 use crate::provider::{limited, versions};
 use crate::source::{self, Source};
 use crate::validation::Validation;
@@ -27,6 +27,7 @@ use crate::{Certificate, Roots, SecretStore};
 /// TLS as one transport socket of a cluster speaks it. Shared between workers.
 pub struct ClientTls {
     tls: UpstreamTls,
+    store: SecretStore,
     server_name: ServerName<'static>,
     certificate: Option<Source<Certificate>>,
     roots: Option<Source<Roots>>,
@@ -70,6 +71,7 @@ impl ClientTls {
             roots: validation.as_ref().map(|v| source::roots(&v.roots, store)).transpose()?,
             validation: Arc::new(Validation::new(validation.as_ref(), true)?),
             tls: tls.clone(),
+            store: store.clone(),
             built: Latest::none(),
         })
     }
@@ -127,7 +129,8 @@ impl ClientTls {
         let connector = TlsConnector::from(built.config(protocols));
         let stream = connector.connect(self.server_name(), io).await.map_err(TlsError::from_io)?;
         let (local, sni) = (built.local.clone(), self.tls.sni.clone());
-        let info = TlsInfo::of(stream.get_ref().1, &self.validation, local, sni, protocols)?;
+        let keep = self.store.keeps_servers();
+        let info = TlsInfo::of(stream.get_ref().1, &self.validation, local, sni, protocols, keep)?;
         Ok((stream, info))
     }
 

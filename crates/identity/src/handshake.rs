@@ -4,13 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::{CommonState, HandshakeKind, ProtocolVersion};
+use rustls::{CipherSuite, CommonState, HandshakeKind, NamedGroup, ProtocolVersion};
 use stdx::Str;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::PeerIdentity;
-use crate::certificate::Names;
 use crate::error::TlsError;
+use crate::names::Names;
+use crate::peer::{PeerDetails, PeerIdentity};
 use crate::validation::{Validation, check_peer};
 
 /// A TLS stream towards a client.
@@ -31,23 +31,29 @@ pub struct TlsInfo {
     pub sni: Option<Str>,
     /// `TLSv1.2` or `TLSv1.3`.
     pub version: &'static str,
-    /// The cipher suite's IANA name.
+    /// The cipher suite's name in BoringSSL, which is the one that Envoy's logs and statistics have.
     pub cipher: &'static str,
+    /// The group of the key exchange, in BoringSSL's words; empty: nothing was exchanged.
+    pub group: &'static str,
     /// No certificates were exchanged: an earlier session was continued.
     pub resumed: bool,
 }
 
 impl TlsInfo {
     /// Judges the peer and collects what is known. `protocols` are ours, so that the agreed one
-    /// needs no memory of its own.
+    /// needs no memory of its own. `keep`: the peer's chain with all that it says.
     pub(crate) fn of(
         connection: &CommonState,
         validation: &Validation,
         local: Option<Arc<Names>>,
         sni: Option<Str>,
         protocols: &[Str],
+        keep: bool,
     ) -> Result<Self, TlsError> {
-        let peer = check_peer(connection, validation)?.map(Arc::new);
+        let mut peer = check_peer(connection, validation)?;
+        if let (Some(peer), Some(chain), true) = (&mut peer, connection.peer_certificates(), keep) {
+            peer.details = Some(Box::new(PeerDetails::of(chain)?));
+        }
         let alpn = connection.alpn_protocol().map(|agreed| {
             let ours = protocols.iter().find(|ours| ours.as_bytes() == agreed).cloned();
             ours.unwrap_or_else(|| String::from_utf8_lossy(agreed).into_owned().into())
@@ -56,10 +62,34 @@ impl TlsInfo {
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
         };
-        let cipher =
-            connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("");
+        let cipher = connection.negotiated_cipher_suite().map_or("", |suite| cipher_name(suite.suite()));
+        let group = connection.negotiated_key_exchange_group().map_or("", |group| group_name(group.name()));
         let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
-        Ok(TlsInfo { peer, local, alpn, sni, version, cipher, resumed })
+        Ok(TlsInfo { peer: peer.map(Arc::new), local, alpn, sni, version, cipher, group, resumed })
+    }
+}
+
+fn cipher_name(suite: CipherSuite) -> &'static str {
+    match suite {
+        CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
+        CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 => "ECDHE-ECDSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 => "ECDHE-ECDSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-ECDSA-CHACHA20-POLY1305",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => "ECDHE-RSA-AES128-GCM-SHA256",
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => "ECDHE-RSA-AES256-GCM-SHA384",
+        CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => "ECDHE-RSA-CHACHA20-POLY1305",
+        other => other.as_str().unwrap_or(""),
+    }
+}
+
+fn group_name(group: NamedGroup) -> &'static str {
+    match group {
+        NamedGroup::secp256r1 => "P-256",
+        NamedGroup::secp384r1 => "P-384",
+        NamedGroup::secp521r1 => "P-521",
+        other => other.as_str().unwrap_or(""),
     }
 }
 

@@ -11,10 +11,10 @@ use stdx::Str;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::LazyConfigAcceptor;
 
-use crate::certificate::Names;
 use crate::error::TlsError;
 use crate::handshake::{ServerStream, TlsInfo, refuse};
 use crate::latest::{Generation, Latest};
+use crate::names::Names;
 use crate::provider::{limited, versions};
 use crate::source::{self, Source};
 use crate::validation::Validation;
@@ -24,6 +24,7 @@ use crate::{Certificate, Roots, SecretStore};
 /// TLS as one filter chain speaks it. Shared between workers; a handshake takes no lock.
 pub struct ServerTls {
     tls: DownstreamTls,
+    store: SecretStore,
     certificate: Source<Certificate>,
     alternative: Option<Source<Certificate>>,
     roots: Option<Source<Roots>>,
@@ -56,6 +57,7 @@ impl ServerTls {
             roots: validation.as_ref().map(|v| source::roots(&v.roots, store)).transpose()?,
             validation: Arc::new(Validation::new(validation.as_ref(), tls.require_client_certificate)?),
             tls: tls.clone(),
+            store: store.clone(),
             built: Latest::none(),
         })
     }
@@ -109,7 +111,8 @@ impl ServerTls {
             Err((error, io)) => return Err(refuse(io, error).await),
         };
         let local = Some(built.local.clone());
-        let info = TlsInfo::of(stream.get_ref().1, &self.validation, local, sni, &self.tls.common.alpn)?;
+        let (ours, keep) = (&self.tls.common.alpn, self.store.keeps_clients());
+        let info = TlsInfo::of(stream.get_ref().1, &self.validation, local, sni, ours, keep)?;
         Ok((stream, info))
     }
 

@@ -1,7 +1,7 @@
 //! Secrets by name.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arc_swap::ArcSwapOption;
@@ -48,6 +48,8 @@ struct Slots {
     changed: Arc<watch::Sender<u64>>,
     certificates: RwLock<HashMap<Str, Arc<Slot<Certificate>>>>,
     roots: RwLock<HashMap<Str, Arc<Slot<Roots>>>>,
+    keep_clients: AtomicBool,
+    keep_servers: AtomicBool,
 }
 
 /// The next generation, across all stores of the process.
@@ -186,6 +188,25 @@ impl SecretStore {
             _ = certificate.wait() => {}
             _ = roots.wait() => {}
         }
+    }
+
+    /// From now on what clients show is kept with all its details ([`crate::PeerIdentity::details`]): a
+    /// log or a header tells of it. There is no way back, and connections that stand keep what they have.
+    pub fn keep_clients(&self) {
+        self.slots.keep_clients.store(true, Ordering::Relaxed);
+    }
+
+    /// As [`SecretStore::keep_clients`], of servers.
+    pub fn keep_servers(&self) {
+        self.slots.keep_servers.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn keeps_clients(&self) -> bool {
+        self.slots.keep_clients.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn keeps_servers(&self) -> bool {
+        self.slots.keep_servers.load(Ordering::Relaxed)
     }
 
     /// Marked whenever any secret changes or goes.

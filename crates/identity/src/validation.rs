@@ -11,8 +11,8 @@ use rustls::pki_types::CertificateDer;
 use stdx::Str;
 
 use crate::PeerIdentity;
-use crate::certificate::Names;
 use crate::error::{TlsError, TlsFailure};
+use crate::names::Names;
 use crate::pins::{Crls, Pins};
 
 /// The expected names of a peer, compiled.
@@ -174,6 +174,7 @@ mod tests {
             dns_sans: hosts.iter().map(|&name| name.into()).collect(),
             email_sans: Vec::new(),
             ip_sans: vec!["10.0.0.1".parse().unwrap()],
+            other_sans: Vec::new(),
             subject: Str::default(),
             not_before: 0,
             not_after: 0,

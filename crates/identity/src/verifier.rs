@@ -16,7 +16,8 @@ use rustls::{
 };
 use webpki::{CertRevocationList, EndEntityCert, KeyUsage, RevocationOptionsBuilder};
 
-use crate::certificate::{Names, Roots};
+use crate::certificate::Roots;
+use crate::names::Names;
 use crate::pins::Crls;
 use crate::provider::provider;
 use crate::validation::Validation;

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, OtherNameValue, SanType};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConnection, RootCertStore, ServerConnection, SupportedProtocolVersion, version};
@@ -53,14 +53,25 @@ impl Certificates {
         all.write("other-ca.pem", &other);
         for (name, sans) in [
             ("a", ["DNS:a.example", "DNS:*.wild.example"].as_slice()),
-            ("b", &["DNS:b.example"]),
+            ("b", &["DNS:b.example", "IP:10.9.9.9", "EMAIL:b@b.example", "OTHER:b"]),
             ("good", &["DNS:up.example", "URI:spiffe://td/ns/n/sa/up"]),
-            ("client", &["DNS:client.example", "URI:spiffe://td/ns/n/sa/client"]),
+            (
+                "client",
+                &["DNS:client.example", "URI:spiffe://td/ns/n/sa/client", "IP:10.1.2.3", "IP:fd00::1"],
+            ),
+            ("named", &["EMAIL:me@client.example", "OTHER:me", "DNS:x.example"]),
             ("nobody", &["URI:spiffe://td/ns/n/sa/nobody"]),
         ] {
             all.issue(name, sans, &issuer, false);
         }
         all.issue("expired", &["DNS:up.example", "URI:spiffe://td/ns/n/sa/client"], &issuer, true);
+        let (between, between_pem) = all.intermediate("Zwischen, + \u{fc}ber \"x\"", &issuer);
+        let (loose, loose_pem) = all.intermediate("loose", &stranger);
+        for (name, issuer, pem) in [("chained", &between, between_pem), ("unchained", &loose, loose_pem)] {
+            all.issue(name, &["URI:spiffe://td/ns/n/sa/chained"], issuer, false);
+            let leaf = std::fs::read_to_string(all.folder.join(format!("{name}.pem"))).expect("a leaf");
+            all.write(&format!("{name}.pem"), &format!("{leaf}{pem}"));
+        }
         all.issue("stranger", &["DNS:up.example", "URI:spiffe://td/ns/n/sa/client"], &stranger, false);
         all
     }
@@ -76,6 +87,12 @@ impl Certificates {
         params.distinguished_name.push(DnType::CommonName, name);
         let san = |san: &&str| match san.split_once(':') {
             Some(("URI", uri)) => SanType::URI(uri.try_into().expect("a URI")),
+            Some(("IP", address)) => SanType::IpAddress(address.parse().expect("an address")),
+            Some(("EMAIL", address)) => SanType::Rfc822Name(address.try_into().expect("an address")),
+            Some(("OTHER", text)) => {
+                let user_principal_name = vec![1, 3, 6, 1, 4, 1, 311, 20, 2, 3];
+                SanType::OtherName((user_principal_name, OtherNameValue::Utf8String(text.to_owned())))
+            }
             Some((_, name)) => SanType::DnsName(name.try_into().expect("a name")),
             None => panic!("{san}"),
         };
@@ -85,6 +102,20 @@ impl Certificates {
         let key = KeyPair::generate().expect("a key");
         self.write(&format!("{name}.pem"), &params.signed_by(&key, issuer).expect("a certificate").pem());
         self.write(&format!("{name}.key"), &key.serialize_pem());
+    }
+
+    /// One that issues certificates in another's name, and its certificate.
+    fn intermediate(
+        &self,
+        name: &str,
+        issuer: &Issuer<'static, KeyPair>,
+    ) -> (Issuer<'static, KeyPair>, String) {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let pem = params.signed_by(&key, issuer).expect("an intermediate").pem();
+        (Issuer::new(params, key), pem)
     }
 
     fn pair(&self, name: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {

@@ -12,7 +12,7 @@ pub use filter::LogFilter;
 pub use record::{Flag, Flags, Record};
 pub use sink::{LogBuffers, LogReopener, LogWriter};
 
-use crate::format::{Entry, Format};
+use crate::format::{Asks, Entry, Format};
 
 /// One compiled access log.
 #[derive(Debug)]
@@ -42,6 +42,13 @@ pub fn compile(logs: &[ir::AccessLog]) -> Result<Arc<[AccessLog]>, engine::Probl
         Ok(AccessLog { sink: log.sink.clone(), format, filter })
     };
     logs.iter().enumerate().map(one).collect()
+}
+
+/// What logs tell of certificates.
+pub fn asks(logs: &[AccessLog]) -> Asks {
+    let mut asks = Asks::default();
+    logs.iter().for_each(|log| asks |= log.format.asks());
+    asks
 }
 
 /// Writes an entry to every log whose filter lets it pass.

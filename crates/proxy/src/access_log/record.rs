@@ -42,7 +42,6 @@ pub struct Record {
     /// The client as believed from `x-forwarded-for`, where that is not the TCP peer.
     pub remote: Option<SocketAddr>,
     pub route_name: Option<Str>,
-    pub virtual_host: Option<Str>,
     /// From the start to the last byte of the request.
     pub request_end: Option<Duration>,
     /// From the start to the first byte of the response from upstream.
@@ -76,7 +75,6 @@ impl Record {
             upstream_local: None,
             remote: None,
             route_name: None,
-            virtual_host: None,
             request_end: None,
             response_begin: None,
             grpc_status: None,

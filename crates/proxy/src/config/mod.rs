@@ -245,7 +245,9 @@ impl Config {
                 compile::listener(value, secrets).map_err(|p| p.to_string())
             }),
             Resource::Route(value) => self.routes.put(name, &value, version, fixed, |value, before| {
-                routes::Routes::compile_after(value, before).map_err(|p| p.to_string())
+                let routes = routes::Routes::compile_after(value, before).map_err(|p| p.to_string())?;
+                routes.asks().tell(secrets);
+                Ok(routes)
             }),
             Resource::Secret(secret) => {
                 let secret = Arc::new(ir::Secret { name, ..(*secret).clone() });

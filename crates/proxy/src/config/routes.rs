@@ -9,7 +9,7 @@ use engine::route::{RouteTable, unchanged};
 use ir::route::{RouteClusters, WeightedCluster};
 use ir::{FilterOverrides, RouteAction, RouteConfig, VirtualHost};
 
-use crate::format::{Format, Values};
+use crate::format::{Asks, Format, Values};
 
 /// A compiled [`RouteConfig`].
 pub struct Routes {
@@ -59,6 +59,13 @@ impl Routes {
     /// Formats of all its levels.
     pub fn values(&self) -> &Values {
         &self.values
+    }
+
+    /// What its formats tell of certificates.
+    pub fn asks(&self) -> Asks {
+        let mut asks = self.values.asks();
+        self.bodies.values().for_each(|body| asks |= body.asks());
+        asks
     }
 
     /// What becomes of a direct response's body, where that is said.

@@ -147,12 +147,12 @@ fn separated(out: &mut Vec<u8>, begin: usize, write: impl FnOnce(&mut Vec<u8>) -
 fn value(template: &Template, entry: &Entry<'_>, omit_empty: bool, out: &mut Vec<u8>) -> bool {
     let mut text = Vec::new();
     // Without the `-` for what is missing.
-    template.write(entry, true, &mut text);
-    match (text.is_empty(), omit_empty) {
-        (true, true) => return false,
-        (true, false) => out.extend_from_slice(b"null"),
-        (false, _) if template.is_number() => out.extend_from_slice(&text),
-        (false, _) => quote(&text, out),
+    let there = template.write(entry, true, &mut text);
+    match (there, omit_empty) {
+        (false, true) => return false,
+        (false, false) => out.extend_from_slice(b"null"),
+        (true, _) if template.is_number() => out.extend_from_slice(&text),
+        (true, _) => quote(&text, out),
     }
     true
 }

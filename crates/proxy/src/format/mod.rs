@@ -9,6 +9,7 @@ pub mod values;
 mod whole;
 
 use std::borrow::Cow;
+use std::ops::BitOrAssign;
 
 use crate::access_log::Record;
 use crate::connection::ConnInfo;
@@ -49,6 +50,36 @@ impl Headers for NoHeaders {
     }
     fn trailer(&self, _: &str) -> Option<Cow<'_, [u8]>> {
         None
+    }
+}
+
+/// Whose certificates formats tell more of than names and fingerprint, which are known anyway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    pub clients: bool,
+    pub servers: bool,
+}
+
+impl Asks {
+    pub fn of_clients(clients: bool) -> Self {
+        Asks { clients, servers: false }
+    }
+
+    /// Has that kept of the connections to come.
+    pub fn tell(self, secrets: &identity::SecretStore) {
+        if self.clients {
+            secrets.keep_clients();
+        }
+        if self.servers {
+            secrets.keep_servers();
+        }
+    }
+}
+
+impl BitOrAssign for Asks {
+    fn bitor_assign(&mut self, other: Self) {
+        self.clients |= other.clients;
+        self.servers |= other.servers;
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Entry;
 use super::operator::Operator;
+use super::{Asks, Entry};
 
 /// Text with operators.
 #[derive(Debug, Default)]
@@ -75,6 +75,13 @@ impl Template {
         })
     }
 
+    /// What it tells of certificates.
+    pub fn asks(&self) -> Asks {
+        let mut asks = Asks::default();
+        self.operators().for_each(|operator| asks |= operator.asks());
+        asks
+    }
+
     pub(super) fn is_one_operator(&self) -> bool {
         matches!(&self.pieces[..], [Piece::Operator { .. }])
     }
@@ -83,15 +90,22 @@ impl Template {
         matches!(&self.pieces[..], [Piece::Operator { operator, .. }] if operator.is_number())
     }
 
-    /// Appends the text. What is missing is `-`, or nothing with `omit_empty`.
-    pub fn write(&self, entry: &Entry<'_>, omit_empty: bool, out: &mut Vec<u8>) {
+    /// Appends the text. What is missing is `-`, or nothing with `omit_empty`. `false`: nothing was there,
+    /// not even something empty.
+    pub fn write(&self, entry: &Entry<'_>, omit_empty: bool, out: &mut Vec<u8>) -> bool {
+        let mut any = false;
         for piece in &self.pieces {
             match piece {
-                Piece::Text(text) => out.extend_from_slice(text),
+                Piece::Text(text) => {
+                    out.extend_from_slice(text);
+                    any = true;
+                }
                 Piece::Operator { operator, max_len } => {
                     let start = out.len();
-                    operator.write(entry, out);
-                    if out.len() == start && !omit_empty && !operator.is_local_reply_body() {
+                    let empty = operator.write(entry, out);
+                    let missing = out.len() == start && !empty;
+                    any |= !missing;
+                    if missing && !omit_empty {
                         out.push(b'-');
                     }
                     if let Some(max) = max_len {
@@ -100,6 +114,7 @@ impl Template {
                 }
             }
         }
+        any
     }
 }
 

@@ -11,6 +11,7 @@ impl Headers for Fake {
             ":authority" => b"h",
             ":path" => b"/x?y=1",
             "user-agent" => b"curl\n\"",
+            "x-empty" => b"",
             _ => return None,
         };
         Some(Cow::Borrowed(value))
@@ -54,6 +55,10 @@ fn writes_operators() {
     check("%REQUESTED_SERVER_NAME(HOST_FIRST)% %ENVIRONMENT(NO_SUCH_VARIABLE)%", "h -");
     check("%ACCESS_LOG_TYPE% %TRACE_ID% %DYNAMIC_METADATA(a:b)%", "NotSet - -");
     check("%REQ(USER-AGENT)%", "curl\\x0a\"");
+    // What is there and empty is not missing.
+    check("[%REQ(X-EMPTY)%] [%REQ(X-EMPTY?:PATH)%] [%REQ(X-NONE?X-EMPTY)%]", "[] [] []");
+    check("[%QUERY_PARAM(y)%] [%QUERY_PARAM(z)%]", "[1] [-]");
+    check("%DOWNSTREAM_PEER_SERIAL% %DOWNSTREAM_PEER_CERT_V_START(%s)% %UPSTREAM_PEER_CERT%", "- - -");
 }
 
 #[test]
@@ -67,6 +72,7 @@ fn json_keeps_types_and_may_leave_out_what_is_missing() {
         ("a".into(), text("%RESPONSE_CODE%")),
         ("b".into(), text("%REQ(no)% x")),
         ("c".into(), text("%REQ(no)%")),
+        ("c0".into(), text("%REQ(x-empty)%")),
         ("d".into(), Json::Map([("e".into(), text("%REQ(no)%"))].into())),
         ("e\"\n".into(), text("%REQ(:PATH)%\u{1}")),
         ("z".into(), Json::Map(nested.into())),
@@ -83,11 +89,11 @@ fn json_keeps_types_and_may_leave_out_what_is_missing() {
     };
     // Both as Envoy 1.40 writes them.
     let whole = concat!(
-        r#"{"a":200,"b":"- x","c":null,"d":{"e":null},"e\"\n":"/x?y=1\u0001","#,
+        r#"{"a":200,"b":"- x","c":null,"c0":"","d":{"e":null},"e\"\n":"/x?y=1\u0001","#,
         r#""z":{"y":[200,true,null]}}"#
     );
     check(false, whole);
-    check(true, r#"{"a":200,"b":" x","e\"\n":"/x?y=1\u0001","z":{"y":[200,true]}}"#);
+    check(true, r#"{"a":200,"b":" x","c0":"","e\"\n":"/x?y=1\u0001","z":{"y":[200,true]}}"#);
 }
 
 #[test]
@@ -106,4 +112,17 @@ fn refuses_what_it_does_not_know_by_name() {
     check("%REQ(a", "bracket");
     check("%REQ(a):x%", "length");
     check("%PROTOCOL(a)%", "PROTOCOL");
+    check("%VIRTUAL_HOST_NAME%", "VIRTUAL_HOST_NAME");
+    check("%UPSTREAM_LOCAL_SUBJECT%", "UPSTREAM_LOCAL_SUBJECT");
+    check("%DOWNSTREAM_PEER_CERT_V_END(%Q)%", "%Q");
+    check("%DOWNSTREAM_PEER_CERT:3%", "length");
+}
+
+#[test]
+fn what_tells_of_certificates_is_known_beforehand() {
+    let asks = |format: &str| Template::parse(format).unwrap().asks();
+    let of = |clients, servers| Asks { clients, servers };
+    assert_eq!(asks("%DOWNSTREAM_PEER_SUBJECT% %UPSTREAM_PEER_CERT_V_END% %REQ(a)%"), of(false, false));
+    assert_eq!(asks("%DOWNSTREAM_PEER_CHAIN_SERIALS%"), of(true, false));
+    assert_eq!(asks("%UPSTREAM_PEER_ISSUER%"), of(false, true));
 }

@@ -8,11 +8,14 @@ use ir::header_mutation::Mutation;
 use ir::route::{HeaderEdits, HeaderText, HeaderValue};
 use stdx::Str;
 
-use super::{Entry, Template};
+use super::{Asks, Entry, Template};
 
 /// The formats of a route configuration or of a filter chain, by their text.
 #[derive(Debug, Default)]
-pub struct Values(HashMap<Str, Template, foldhash::fast::RandomState>);
+pub struct Values {
+    templates: HashMap<Str, Template, foldhash::fast::RandomState>,
+    asks: Asks,
+}
 
 impl Values {
     /// Compiles the formats among the values; `field` is where they stand.
@@ -54,19 +57,25 @@ impl Values {
     fn add_one(&mut self, value: &HeaderValue) -> Result<(), Problem> {
         let HeaderText::Format { text, .. } = &value.value else { return Ok(()) };
         let compiled = Template::parse(text).map_err(|wrong| Problem::new("value", wrong.to_string()))?;
-        self.0.insert(text.clone(), compiled);
+        self.asks |= compiled.asks();
+        self.templates.insert(text.clone(), compiled);
         Ok(())
     }
 
     /// Whether `other` has all of them.
     pub fn is_part_of(&self, other: &Values) -> bool {
-        self.0.keys().all(|format| other.0.contains_key(format))
+        self.templates.keys().all(|format| other.templates.contains_key(format))
+    }
+
+    /// What they tell of certificates.
+    pub fn asks(&self) -> Asks {
+        self.asks
     }
 
     /// What a format says now. Operators without a value say nothing.
     pub fn format(&self, text: &Str, entry: &Entry<'_>) -> Vec<u8> {
         let mut out = Vec::new();
-        if let Some(template) = self.0.get(text) {
+        if let Some(template) = self.templates.get(text) {
             template.write(entry, true, &mut out);
         }
         out

@@ -4,7 +4,7 @@ use ir::access_log::{LogContent, LogFormat};
 
 use super::json::Node;
 use super::operator::Operator;
-use super::{Entry, Template};
+use super::{Asks, Entry, Template};
 
 /// A compiled format of a log.
 #[derive(Debug)]
@@ -12,6 +12,7 @@ pub struct Format {
     content: Content,
     omit_empty: bool,
     response_headers: Box<[String]>,
+    asks: Asks,
 }
 
 #[derive(Debug)]
@@ -61,8 +62,9 @@ impl Format {
     }
 
     fn of(content: Content, omit_empty: bool) -> Self {
-        let mut names = Vec::new();
+        let (mut names, mut asks) = (Vec::new(), Asks::default());
         let mut note = |template: &Template| {
+            asks |= template.asks();
             names.extend(template.operators().flat_map(Operator::response_headers).map(str::to_owned));
         };
         match &content {
@@ -71,12 +73,17 @@ impl Format {
         }
         names.sort();
         names.dedup();
-        Format { content, omit_empty, response_headers: names.into() }
+        Format { content, omit_empty, response_headers: names.into(), asks }
     }
 
     /// Names of the response headers that it writes.
     pub fn response_headers(&self) -> &[String] {
         &self.response_headers
+    }
+
+    /// What it tells of certificates.
+    pub fn asks(&self) -> Asks {
+        self.asks
     }
 
     pub fn is_json(&self) -> bool {
@@ -86,7 +93,9 @@ impl Format {
     /// Appends the line of an entry.
     pub fn write(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
         match &self.content {
-            Content::Text(template) => template.write(entry, self.omit_empty, out),
+            Content::Text(template) => {
+                template.write(entry, self.omit_empty, out);
+            }
             Content::Json(node) => {
                 if !node.write(entry, self.omit_empty, out) {
                     out.extend_from_slice(b"{}");

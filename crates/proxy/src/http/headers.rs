@@ -94,13 +94,16 @@ fn client_address(head: &RequestHead, peer: SocketAddr, edge: bool, trusted_hops
 fn client_certificate(ctx: &mut Context) {
     let (config, info) = (&ctx.hcm.config, &ctx.conn.info);
     let tls = info.tls.as_ref();
+    let wanted = config.client_cert_details.cert || config.client_cert_details.chain;
+    let details = tls.and_then(|tls| tls.peer.as_ref()?.details.as_ref()).filter(|_| wanted);
+    let pems: Vec<&str> =
+        details.map_or_else(Vec::new, |details| details.chain.iter().map(|one| one.pem.as_str()).collect());
     let certificates =
         tls.and_then(|tls| tls.peer.as_ref().map(|peer| (tls, peer))).map(|(tls, peer)| xfcc::Certificates {
             local_uris: tls.local.as_ref().map_or(&[], |local| &local.uri_sans),
             peer_hash: &peer.sha256,
             peer_subject: &peer.subject,
-            peer_pem: "",
-            peer_chain_pem: "",
+            peer_pems: &pems,
             peer_uris: &peer.uri_sans,
             peer_dns: &peer.dns_sans,
         });

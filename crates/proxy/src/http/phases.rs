@@ -185,7 +185,6 @@ fn route(ctx: &mut Context) -> Result<ChosenRoute, Stop> {
     let chosen = ChosenRoute { table, vhost, route };
     let named = |name: &stdx::Str| (!name.is_empty()).then(|| name.clone());
     ctx.record.route_name = named(&chosen.route().name);
-    ctx.record.virtual_host = named(&chosen.vhost().name);
     ctx.route = Some(chosen.clone());
     if let RouteAction::Forward(forward) = &chosen.route().action {
         choose_cluster(ctx, forward);

@@ -21,6 +21,7 @@ use super::snapshot::{
 };
 use crate::access_log;
 use crate::connection::ConnectionLimit;
+use crate::format::Asks;
 
 /// Compiles a listener.
 ///
@@ -44,13 +45,32 @@ pub fn listener(config: &Arc<ir::Listener>, secrets: &SecretStore) -> Result<Lis
         Address::Socket(address) => address.to_string().replace(':', "_"),
         other => other.to_string().replace([':', '/'], "_"),
     };
+    let access_log = access_log::compile(&config.access_log)?;
+    access_log::asks(&access_log).tell(secrets);
+    chains.iter().for_each(|chain| asks(&chain.terminal).tell(secrets));
     Ok(Listener {
         inspect: inspect(config),
-        access_log: access_log::compile(&config.access_log)?,
+        access_log,
         stat_prefix: stat_prefix.into(),
         chains,
         config: config.clone(),
     })
+}
+
+/// What is told of certificates, to logs, clients and upstreams.
+fn asks(terminal: &Terminal) -> Asks {
+    match terminal {
+        Terminal::Tcp(tcp) => access_log::asks(&tcp.access_log),
+        Terminal::Direct(_) => Asks::default(),
+        Terminal::Http(hcm) => {
+            let details = &hcm.config.client_cert_details;
+            let mut asks = Asks::of_clients(details.cert || details.chain);
+            asks |= access_log::asks(&hcm.access_log);
+            asks |= hcm.values.asks();
+            asks |= hcm.inline_routes.as_ref().map(|routes| routes.asks()).unwrap_or_default();
+            asks
+        }
+    }
 }
 
 fn inspect(config: &ir::Listener) -> Inspect {

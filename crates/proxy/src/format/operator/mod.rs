@@ -8,15 +8,17 @@ mod tls;
 
 use std::collections::BTreeMap;
 
+use identity::PeerDetails;
 use ir::metadata::Json;
 use stdx::Str;
 
-use super::Entry;
 use super::time::TimeFormat;
+use super::{Asks, Entry};
 use crate::text::{put_display, put_number};
 use address::{Part, Which};
 use outcome::Point;
 use request::{NameFrom, Of, Source};
+use tls::Peer;
 
 /// One `%OPERATOR%`.
 #[derive(Debug)]
@@ -58,6 +60,17 @@ pub(super) enum Operator {
     Metadata(Vec<String>),
     Fixed(Box<str>),
     LocalReplyBody,
+    /// Of the peer's certificates, what is kept only where it is asked for.
+    Details {
+        peer: Peer,
+        write: fn(&PeerDetails, &mut Vec<u8>),
+    },
+    /// When the peer's certificate begins or ceases to be valid.
+    Validity {
+        peer: Peer,
+        end: bool,
+        format: TimeFormat,
+    },
 }
 
 impl Operator {
@@ -83,9 +96,14 @@ impl Operator {
         }
     }
 
-    /// In a log it is nothing, in Envoy, too: not even missing.
-    pub fn is_local_reply_body(&self) -> bool {
-        matches!(self, Operator::LocalReplyBody)
+    /// What it tells of certificates.
+    pub fn asks(&self) -> Asks {
+        match self {
+            Operator::Details { peer, .. } => {
+                Asks { clients: *peer == Peer::Client, servers: *peer == Peer::Server }
+            }
+            _ => Asks::default(),
+        }
     }
 
     /// Names of the response headers that it reads.
@@ -99,31 +117,37 @@ impl Operator {
         name.into_iter().chain(fallback)
     }
 
-    /// Appends the value; nothing if there is none.
-    pub fn write(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
+    /// Appends the value. `true`: there is one even if nothing was appended.
+    pub fn write(&self, entry: &Entry<'_>, out: &mut Vec<u8>) -> bool {
+        match self {
+            Operator::Header { of, name, fallback } => {
+                return request::write_header(entry, *of, name, fallback.as_deref(), out);
+            }
+            Operator::Query { parameter, source } => {
+                return request::write_query(entry, parameter.as_deref(), *source, out);
+            }
+            // In a log it is nothing, in Envoy, too: not even missing.
+            Operator::LocalReplyBody => {
+                out.extend_from_slice(entry.headers.local_reply_body());
+                return true;
+            }
+            _ => self.write_text(entry, out),
+        }
+        false
+    }
+
+    /// As [`Operator::write`], of those that are missing where there is nothing to write.
+    fn write_text(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
         match self {
             Operator::StartTime(format) => format.write(entry.record.started_at, out),
             Operator::EmitTime(format) => format.write(std::time::SystemTime::now(), out),
-            Operator::Header { of, name, fallback } => {
-                request::write_header(entry, *of, name, fallback.as_deref(), out)
-            }
+            Operator::Header { .. } | Operator::Query { .. } | Operator::LocalReplyBody => {}
             Operator::Value(write) => write(entry, out),
             Operator::Number(value) => number(out, value(entry)),
             Operator::Between { from, to, unit } => outcome::between(entry, *from, *to, *unit, out),
             Operator::Path { query, source } => {
                 if let Some(path) = request::path(entry, *source) {
                     put_clean(out, if *query { &path } else { engine::request::path_only(&path) });
-                }
-            }
-            Operator::Query { parameter, source } => {
-                let Some(path) = request::path(entry, *source) else { return };
-                let query = engine::request::query(&path);
-                match parameter {
-                    None => put_clean(out, query),
-                    Some(name) => put_clean(
-                        out,
-                        &engine::request::percent_decoded(request::parameter_of(query, name).unwrap_or(b"")),
-                    ),
                 }
             }
             Operator::ServerName { first, source } => request::server_name(entry, *first, *source, out),
@@ -133,7 +157,12 @@ impl Operator {
                 }
             }
             Operator::Fixed(value) => text(out, Some(value)),
-            Operator::LocalReplyBody => out.extend_from_slice(entry.headers.local_reply_body()),
+            Operator::Details { peer, write } => {
+                if let Some(details) = peer.of(entry).and_then(|peer| peer.details.as_ref()) {
+                    write(details, out);
+                }
+            }
+            Operator::Validity { peer, end, format } => tls::validity(entry, *peer, *end, format, out),
             Operator::Address { which, part } => address::write_address(entry, *which, *part, out),
         }
     }

@@ -147,7 +147,6 @@ pub(super) fn plain(name: &str) -> Option<fn(&Entry<'_>, &mut Vec<u8>)> {
         "STREAM_ID" => |e, out| put_clean(out, &e.headers.request("x-request-id").unwrap_or_default()),
         "UNIQUE_ID" => |e, out| out.extend_from_slice(&e.record.unique_id()),
         "ROUTE_NAME" => |e, out| text(out, e.record.route_name.as_deref()),
-        "VIRTUAL_HOST_NAME" => |e, out| text(out, e.record.virtual_host.as_deref()),
         // A number stands for a name that the configuration does not give.
         "FILTER_CHAIN_NAME" => {
             |e, out| text(out, Some(e.conn.chain.as_str()).filter(|name| !name.starts_with('#')))

@@ -24,6 +24,9 @@ impl Operator {
                 Operator::EmitTime(format)
             });
         }
+        if let Some(operator) = tls::validity_of(name, arguments.unwrap_or(""))? {
+            return Ok(operator);
+        }
         if let Some(operator) = with_arguments(name, arguments.unwrap_or(""))? {
             return Ok(operator);
         }
@@ -36,7 +39,8 @@ impl Operator {
             return Ok(Operator::LocalReplyBody);
         }
         let plain = || outcome::plain(name).or_else(|| tls::plain(name)).map(Operator::Value);
-        let operator = address::address(name).or_else(plain).ok_or_else(unknown)?;
+        let operator =
+            address::address(name).or_else(|| tls::details(name)).or_else(plain).ok_or_else(unknown)?;
         match arguments.filter(|arguments| !arguments.is_empty()) {
             Some(arguments) => {
                 Err(format!("%{name}% does not take any parameters or length, has ({arguments})"))
@@ -120,34 +124,21 @@ const WITHOUT_VALUE: &[&str] = &[
     "BYTES_RETRANSMITTED",
     "CLUSTER_METADATA",
     "CUSTOM_FLAGS",
+    "DOWNSTREAM_CX_RTT",
+    "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
+    "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
+    "DOWNSTREAM_DETECTED_CLOSE_TYPE",
     "DOWNSTREAM_DIRECT_LOCAL_ADDRESS",
+    "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
     "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT",
     "DOWNSTREAM_DIRECT_LOCAL_PORT",
-    "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
-    "DOWNSTREAM_LOCAL_OTHERNAME_SAN",
-    "JA3_FINGERPRINT",
-    "JA4_FINGERPRINT",
-    "LISTENER_METADATA",
-    "UPSTREAM_PEER_CERT_V_END",
-    "UPSTREAM_PEER_CERT_V_START",
-    "UPSTREAM_SERVER_NAME",
-    "XDS_CLUSTER_METADATA",
-    "XDS_LISTENER_METADATA",
-    "DOWNSTREAM_DETECTED_CLOSE_TYPE",
     "DOWNSTREAM_HANDSHAKE_DURATION",
     "DOWNSTREAM_HEADER_BYTES_RECEIVED",
     "DOWNSTREAM_HEADER_BYTES_SENT",
+    "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
     "DOWNSTREAM_LOCAL_CLOSE_REASON",
-    "DOWNSTREAM_PEER_CERT",
-    "DOWNSTREAM_PEER_CERT_V_END",
-    "DOWNSTREAM_PEER_CERT_V_START",
-    "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1",
-    "DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256",
-    "DOWNSTREAM_PEER_CHAIN_SERIALS",
-    "DOWNSTREAM_PEER_FINGERPRINT_1",
-    "DOWNSTREAM_PEER_ISSUER",
-    "DOWNSTREAM_PEER_OTHERNAME_SAN",
-    "DOWNSTREAM_PEER_SERIAL",
+    "DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256",
+    "DOWNSTREAM_PEER_ISSUER_SERIAL",
     "DOWNSTREAM_TLS_SESSION_ID",
     "DOWNSTREAM_WIRE_BYTES_RECEIVED",
     "DOWNSTREAM_WIRE_BYTES_SENT",
@@ -163,19 +154,23 @@ const WITHOUT_VALUE: &[&str] = &[
     "TLS_JA3_FINGERPRINT",
     "TLS_JA4_FINGERPRINT",
     "UPSTREAM_CONNECTION_ID",
+    "UPSTREAM_CONNECTION_IDS_ATTEMPTED",
     "UPSTREAM_CONNECTION_POOL_READY_DURATION",
+    "UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
+    "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
     "UPSTREAM_DETECTED_CLOSE_TYPE",
     "UPSTREAM_FILTER_STATE",
     "UPSTREAM_HEADER_BYTES_RECEIVED",
     "UPSTREAM_HEADER_BYTES_SENT",
     "UPSTREAM_HOSTS_ATTEMPTED",
+    "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT",
     "UPSTREAM_HOST_NAME",
     "UPSTREAM_HOST_NAMES_ATTEMPTED",
+    "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT",
     "UPSTREAM_HOST_NAME_WITHOUT_PORT",
     "UPSTREAM_LOCAL_CLOSE_REASON",
     "UPSTREAM_METADATA",
-    "UPSTREAM_PEER_CERT",
-    "UPSTREAM_PEER_ISSUER",
+    "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
     "UPSTREAM_TLS_SESSION_ID",
     "UPSTREAM_WIRE_BYTES_RECEIVED",
     "UPSTREAM_WIRE_BYTES_SENT",

@@ -46,16 +46,24 @@ pub(super) fn header(operator: &str, of: Of, arguments: Option<&str>) -> Result<
     Ok(Operator::Header { of, name: name.to_ascii_lowercase(), fallback })
 }
 
-pub(super) fn write_header(entry: &Entry<'_>, of: Of, name: &str, fallback: Option<&str>, out: &mut Vec<u8>) {
+/// Whether there is such a header, if only an empty one.
+pub(super) fn write_header(
+    entry: &Entry<'_>,
+    of: Of,
+    name: &str,
+    fallback: Option<&str>,
+    out: &mut Vec<u8>,
+) -> bool {
     let find = |name: &str| match of {
         Of::Request => entry.headers.request(name),
         Of::Response => entry.headers.response(name),
         Of::Trailer => entry.headers.trailer(name),
     };
-    let value = find(name).filter(|v| !v.is_empty()).or_else(|| fallback.and_then(find));
-    if let Some(value) = value {
-        put_clean(out, &value);
+    let value = find(name).or_else(|| fallback.and_then(find));
+    if let Some(value) = &value {
+        put_clean(out, value);
     }
+    value.is_some()
 }
 
 pub(super) fn path<'a>(entry: &'a Entry<'_>, source: Source) -> Option<Cow<'a, [u8]>> {
@@ -68,7 +76,27 @@ pub(super) fn path<'a>(entry: &'a Entry<'_>, source: Source) -> Option<Cow<'a, [
     }
 }
 
-pub(super) fn parameter_of<'a>(query: &'a [u8], name: &str) -> Option<&'a [u8]> {
+/// Whether there is a query, or that parameter in it, if only an empty one.
+pub(super) fn write_query(
+    entry: &Entry<'_>,
+    parameter: Option<&str>,
+    source: Source,
+    out: &mut Vec<u8>,
+) -> bool {
+    let Some(path) = path(entry, source) else { return false };
+    let query = engine::request::query(&path);
+    let Some(name) = parameter else {
+        put_clean(out, query);
+        return path.contains(&b'?');
+    };
+    let value = parameter_of(query, name);
+    if let Some(value) = value {
+        put_clean(out, &engine::request::percent_decoded(value));
+    }
+    value.is_some()
+}
+
+fn parameter_of<'a>(query: &'a [u8], name: &str) -> Option<&'a [u8]> {
     query.split(|byte| *byte == b'&').find_map(|pair| {
         let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
         (&pair[..end] == name.as_bytes()).then(|| pair.get(end + 1..).unwrap_or(b""))
