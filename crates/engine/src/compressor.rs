@@ -58,16 +58,33 @@ impl Rules {
 
     /// Whether a response is worth it and may be changed; whether the client wants it is another question.
     pub fn compressible(&self, it: &Response<'_>) -> bool {
+        self.is_long_enough(it) && self.may_be_changed(it) && !self.is_kept_for_etag(it)
+    }
+
+    pub fn is_long_enough(&self, it: &Response<'_>) -> bool {
         let least = self.config.min_content_length.map_or(MIN_LENGTH, u64::from);
+        it.content_length.is_none_or(|length| length >= least)
+    }
+
+    /// It says which bytes it has, and these must stay then.
+    pub fn is_kept_for_etag(&self, it: &Response<'_>) -> bool {
+        self.config.disable_on_etag_header && it.etag.is_some()
+    }
+
+    /// Whether nothing but length and tag speaks against it.
+    pub fn may_be_changed(&self, it: &Response<'_>) -> bool {
         let fixed = it.cache_control.is_some_and(|value| {
             value.to_ascii_lowercase().split(|b| *b == b',').any(|it| it.trim_ascii() == b"no-transform")
         });
-        it.content_length.is_none_or(|length| length >= least)
-            && it.content_type.is_none_or(|value| self.is_wanted(value))
+        self.is_of_type(it)
             && it.content_encoding.is_none()
             && !fixed
-            && !(self.config.disable_on_etag_header && it.etag.is_some())
             && !self.config.uncompressible_status_codes.contains(&it.status)
+    }
+
+    /// Whether it is of a type that is compressed.
+    pub fn is_of_type(&self, it: &Response<'_>) -> bool {
+        it.content_type.is_none_or(|value| self.is_wanted(value))
     }
 
     fn is_wanted(&self, content_type: &[u8]) -> bool {
@@ -80,8 +97,26 @@ impl Rules {
     }
 }
 
-/// Whether a client that says this takes gzip, and not rather the plain text.
-pub fn accepts_gzip(accept_encoding: &[u8]) -> bool {
+/// What a client prefers of what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    Gzip,
+    /// Anything, so gzip.
+    Any,
+    /// The plain text.
+    Identity,
+    /// Nothing that there is, or it cannot be read.
+    Other,
+}
+
+impl Wish {
+    pub fn takes_gzip(self) -> bool {
+        matches!(self, Wish::Gzip | Wish::Any)
+    }
+}
+
+/// What a client wants that says this.
+pub fn wish(accept_encoding: &[u8]) -> Wish {
     let (mut gzip, mut any, mut identity) = (None, None, None);
     for (place, part) in accept_encoding.split(|b| *b == b',').enumerate() {
         let mut parameters = part.split(|b| *b == b';').map(<[u8]>::trim_ascii);
@@ -97,10 +132,14 @@ pub fn accepts_gzip(accept_encoding: &[u8]) -> bool {
         // What cannot be read is no wish.
         *slot = slot.or(Some((weight.unwrap_or(0.0), place)));
     }
-    let Some((weight, place)) = gzip.or(any).filter(|(weight, _)| *weight > 0.0) else { return false };
+    let identity = identity.filter(|(weight, _)| *weight > 0.0);
+    let Some((weight, place)) = gzip.or(any).filter(|(weight, _)| *weight > 0.0) else {
+        return identity.map_or(Wish::Other, |_| Wish::Identity);
+    };
     match identity {
-        Some((other, before)) => weight > other || (weight == other && place < before),
-        None => true,
+        Some((other, before)) if weight < other || (weight == other && place > before) => Wish::Identity,
+        _ if gzip.is_some() => Wish::Gzip,
+        _ => Wish::Any,
     }
 }
 
@@ -120,17 +159,18 @@ mod tests {
         let takes =
             ["gzip", "deflate, gzip;q=0.5", "*", "GZIP ; q=1", "gzip, identity", "identity;q=0.1, gzip"];
         for it in takes {
-            assert!(accepts_gzip(it.as_bytes()), "{it}");
+            assert!(wish(it.as_bytes()).takes_gzip(), "{it}");
         }
         let refuses = ["", "br", "gzip;q=0", "*, gzip;q=0", "identity, gzip;q=0.5", "gzip;q=x", "identity"];
         for it in refuses {
-            assert!(!accepts_gzip(it.as_bytes()), "{it}");
+            assert!(!wish(it.as_bytes()).takes_gzip(), "{it}");
         }
     }
 
     #[test]
     fn responses_qualify() {
         let config = Compressor {
+            library: "gzip".into(),
             level: None,
             enabled: true,
             min_content_length: None,

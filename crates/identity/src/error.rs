@@ -31,6 +31,8 @@ pub enum TlsFailure {
     Chain,
     /// `fail_verify_san`: the chain holds, the peer is someone else.
     San,
+    /// `fail_verify_cert_hash`: the chain holds, the certificate is none of those that are expected.
+    Hash,
     /// The peer refused us with an alert.
     Alert,
     /// `connection_error`: anything else.
@@ -66,8 +68,8 @@ impl TlsError {
                 Self::failed(TlsFailure::NoCertificate, "PEER_DID_NOT_RETURN_A_CERTIFICATE")
             }
             Error::InvalidCertificate(CertificateError::Other(other)) => {
-                let san = other.0.downcast_ref::<crate::validation::WrongName>().is_some();
-                let failure = if san { TlsFailure::San } else { TlsFailure::Chain };
+                let wrong = other.0.downcast_ref::<crate::validation::WrongName>();
+                let failure = wrong.map_or(TlsFailure::Chain, |wrong| wrong.failure());
                 Self::failed(failure, format!("CERTIFICATE_VERIFY_FAILED:{other}"))
             }
             Error::InvalidCertificate(why) => {

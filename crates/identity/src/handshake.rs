@@ -23,6 +23,8 @@ pub type ClientStream<IO> = tokio_rustls::client::TlsStream<IO>;
 pub struct TlsInfo {
     /// `None`: the peer presented no certificate and need not, or there are no roots to judge it by.
     pub peer: Option<Arc<PeerIdentity>>,
+    /// The peer has shown a certificate, whatever became of it.
+    pub presented: bool,
     /// Names in the certificate we presented: `By` in `x-forwarded-client-cert`.
     pub local: Option<Arc<Names>>,
     /// The agreed application protocol.
@@ -50,6 +52,7 @@ impl TlsInfo {
         protocols: &[Str],
         keep: bool,
     ) -> Result<Self, TlsError> {
+        let presented = connection.peer_certificates().is_some_and(|chain| !chain.is_empty());
         let mut peer = check_peer(connection, validation)?;
         if let (Some(peer), Some(chain), true) = (&mut peer, connection.peer_certificates(), keep) {
             peer.details = Some(Box::new(PeerDetails::of(chain)?));
@@ -65,7 +68,7 @@ impl TlsInfo {
         let cipher = connection.negotiated_cipher_suite().map_or("", |suite| cipher_name(suite.suite()));
         let group = connection.negotiated_key_exchange_group().map_or("", |group| group_name(group.name()));
         let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
-        Ok(TlsInfo { peer: peer.map(Arc::new), local, alpn, sni, version, cipher, group, resumed })
+        Ok(TlsInfo { peer: peer.map(Arc::new), presented, local, alpn, sni, version, cipher, group, resumed })
     }
 }
 

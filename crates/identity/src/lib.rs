@@ -22,6 +22,7 @@ mod pins;
 mod provider;
 mod server;
 mod source;
+mod stats;
 mod store;
 mod validation;
 mod verifier;
@@ -34,6 +35,7 @@ pub use key::{PrivateKeyPem, new_key_and_csr};
 pub use names::Names;
 pub use peer::{PeerDetails, PeerIdentity, Presented};
 pub use server::ServerTls;
+pub use stats::HandshakeStats;
 pub use store::{SecretStore, Slot, Versioned};
 pub use validation::{Validation, check_peer};
 

@@ -65,7 +65,7 @@ impl Validation {
 
     /// Whether the certificate is one of those that are expected.
     pub(crate) fn check_pins(&self, leaf: &CertificateDer<'_>) -> Result<(), WrongName> {
-        if self.pins.allow(leaf) { Ok(()) } else { Err(WrongName("verify certificate hash".to_owned())) }
+        if self.pins.allow(leaf) { Ok(()) } else { Err(WrongName::Hash) }
     }
 
     /// Whether one of the certificate's names is expected.
@@ -113,18 +113,31 @@ fn names_host(name: &str, host: &str) -> bool {
 
 /// The chain holds, but the peer is someone else.
 #[derive(Debug)]
-pub(crate) struct WrongName(String);
+pub(crate) enum WrongName {
+    San(String),
+    Hash,
+}
 
 impl WrongName {
     fn of(names: &Names) -> Self {
         let all: Vec<&str> = names.uri_sans.iter().chain(&names.dns_sans).map(|name| name.as_str()).collect();
-        WrongName(format!("verify SAN list: peer is [{}]", all.join(", ")))
+        WrongName::San(all.join(", "))
+    }
+
+    pub(crate) fn failure(&self) -> TlsFailure {
+        match self {
+            WrongName::San(_) => TlsFailure::San,
+            WrongName::Hash => TlsFailure::Hash,
+        }
     }
 }
 
 impl fmt::Display for WrongName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        match self {
+            WrongName::San(names) => write!(f, "verify SAN list: peer is [{names}]"),
+            WrongName::Hash => f.write_str("verify certificate hash"),
+        }
     }
 }
 
@@ -154,7 +167,7 @@ pub fn check_peer(
     validation
         .check_names(&peer.names)
         .and_then(|()| validation.check_pins(leaf))
-        .map_err(|wrong| TlsError::failed(TlsFailure::San, format!("CERTIFICATE_VERIFY_FAILED:{wrong}")))?;
+        .map_err(|wrong| TlsError::failed(wrong.failure(), format!("CERTIFICATE_VERIFY_FAILED:{wrong}")))?;
     Ok(Some(peer))
 }
 

@@ -79,6 +79,28 @@ async fn two_workloads_know_each_other() {
 }
 
 #[tokio::test]
+async fn what_a_chain_says_is_kept_where_somebody_asks() {
+    let ca = Ca::new("root");
+    let (reviews, ratings) = (store(&ca, "reviews"), store(&ca, "ratings"));
+    let server = server(&ratings, true, &["http/1.1"]);
+    let client = client(&reviews, &["ratings"], &["http/1.1"]);
+    let (near, far) = check(&client, &server).await;
+    assert!(near.peer.unwrap().details.is_none() && far.peer.unwrap().details.is_none());
+    // Of clients alone; also of those who resume a session that was made before.
+    ratings.keep_clients();
+    let (near, far) = check(&client, &server).await;
+    assert!(far.resumed && near.peer.unwrap().details.is_none());
+    let peer = far.peer.unwrap();
+    let details = peer.details.as_ref().unwrap();
+    assert_eq!(details.issuer.as_str(), "CN=root");
+    let [leaf] = &details.chain[..] else { panic!("{details:?}") };
+    assert_eq!((&leaf.sha256, leaf.sha1.len()), (&peer.sha256, 40));
+    assert!(leaf.pem.starts_with("-----BEGIN%20CERTIFICATE-----%0A"), "{}", leaf.pem);
+    reviews.keep_servers();
+    assert!(check(&client, &server).await.0.peer.unwrap().details.is_some());
+}
+
+#[tokio::test]
 async fn an_unexpected_server_is_refused_full_and_resumed() {
     let ca = Ca::new("root");
     let (reviews, ratings) = (store(&ca, "reviews"), store(&ca, "ratings"));

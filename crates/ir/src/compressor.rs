@@ -1,10 +1,14 @@
 //! Compressing responses.
 
+use stdx::Str;
+
 use crate::StringMatcher;
 
 /// `envoy.extensions.filters.http.compressor.v3.Compressor` with gzip, for responses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Compressor {
+    /// The name of `compressor_library`, which is in the names of statistics.
+    pub library: Str,
     /// 1 to 9. `None` is zlib's 6.
     pub level: Option<u32>,
     /// Off: only routes that override it have it.

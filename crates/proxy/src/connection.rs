@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use engine::chain::Chosen;
-use identity::{TlsError, TlsFailure, TlsInfo};
+use identity::{TlsError, TlsInfo};
 use ir::listener::TransportProtocol;
 use net::Io;
 use stdx::Str;
@@ -152,15 +152,16 @@ async fn open(
         return None;
     }
     if let Some(tls) = &chain.tls {
-        match handshake(tls, io, chain.handshake_timeout).await {
+        let shaken = handshake(tls, io, chain.handshake_timeout).await;
+        let handshakes = worker.stats.handshakes(&listener.stat_prefix);
+        handshakes.note(shaken.as_ref().map(|(_, facts)| facts));
+        match shaken {
             Ok((stream, facts)) => {
-                stats.ssl_handshake.inc();
                 info.sni = facts.sni.clone().or(info.sni);
                 info.tls = Some(facts);
                 io = stream;
             }
             Err(error) => {
-                count_tls_failure(stats, &error);
                 tracing::debug!(listener = %info.listener, chain = %info.chain, peer = %remote, %error, "TLS refused");
                 record.termination = Some("TLS_handshake_failed".into());
                 record.downstream_failure = Some(error.to_string());
@@ -276,15 +277,6 @@ async fn handshake(
         Some(limit) => tokio::time::timeout(limit, Box::pin(handshake))
             .await
             .unwrap_or_else(|_| Err(TlsError::Io(std::io::ErrorKind::TimedOut.into()))),
-    }
-}
-
-fn count_tls_failure(stats: &ListenerStats, error: &TlsError) {
-    match error.failure() {
-        Some(TlsFailure::NoCertificate) => stats.ssl_fail_verify_no_cert.inc(),
-        Some(TlsFailure::Chain) => stats.ssl_fail_verify_error.inc(),
-        Some(TlsFailure::San) => stats.ssl_fail_verify_san.inc(),
-        Some(TlsFailure::Alert | TlsFailure::Protocol) | None => stats.ssl_connection_error.inc(),
     }
 }
 

@@ -73,6 +73,7 @@ pub(crate) async fn dial_beyond(
         let configured = tls.alpn();
         let alpn = options.alpn.as_deref().or(if configured.is_empty() { Some(fallback) } else { None });
         let handshake = tls.connect(io, identity::ConnectOptions { alpn }).await;
+        to.cluster.note_handshake(handshake.as_ref().map(|(_, info)| info));
         let (stream, info) = handshake.map_err(|error| tls_failed(&error, local))?;
         Ok(Dialed { io: stream.into(), tls: Some(Arc::new(info)), local, counted, connect_ms: took() })
     };

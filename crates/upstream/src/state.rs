@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use identity::{HandshakeStats, TlsError, TlsInfo};
 use ir::cluster::Thresholds;
 use ir::route::RoutingPriority;
 use ir::{Address, OutlierDetection};
@@ -67,6 +68,7 @@ pub struct ClusterState {
     high: OnceLock<Box<Counts>>,
     health: OnceLock<Box<Health>>,
     checks: OnceLock<Box<CheckStats>>,
+    handshakes: OnceLock<Box<HandshakeStats>>,
     /// Another one whenever an active health check has changed what is known of an endpoint.
     checked: AtomicU32,
     /// There was a connection for a request.
@@ -85,6 +87,7 @@ impl ClusterState {
             high: OnceLock::new(),
             health: OnceLock::new(),
             checks: OnceLock::new(),
+            handshakes: OnceLock::new(),
             checked: AtomicU32::new(0),
             used: AtomicBool::new(false),
             overflowed: AtomicU64::new(0),
@@ -133,6 +136,16 @@ impl ClusterState {
     /// Of active health checks: `cluster.<name>.health_check.…`
     pub fn checks(&self) -> &CheckStats {
         self.checks.get_or_init(Box::default)
+    }
+
+    /// Of TLS with the endpoints: `cluster.<name>.ssl.…`; `None`: there was none yet.
+    pub fn handshakes(&self) -> Option<&HandshakeStats> {
+        self.handshakes.get().map(|stats| &**stats)
+    }
+
+    /// Once per connection; next to a handshake an addition that workers share is nothing.
+    pub(crate) fn note_handshake(&self, outcome: Result<&TlsInfo, &TlsError>) {
+        self.handshakes.get_or_init(Box::default).note(outcome);
     }
 
     pub(crate) fn note_checked(&self) {
@@ -305,6 +318,11 @@ pub struct InFlight {
 }
 
 impl InFlight {
+    /// The endpoint has refused us after its own handshake was over.
+    pub(crate) fn note_refused(&self, error: &TlsError) {
+        self.cluster.note_handshake(Err(error));
+    }
+
     fn start(
         cluster: &Arc<ClusterState>,
         priority: RoutingPriority,

@@ -18,7 +18,6 @@ pub const LOCAL_RATE_LIMIT: &str = "envoy.filters.http.local_ratelimit";
 pub const EXT_AUTHZ: &str = "envoy.filters.http.ext_authz";
 pub const HEADER_MUTATION: &str = "envoy.filters.http.header_mutation";
 pub const COMPRESSOR: &str = "envoy.filters.http.compressor";
-pub const GZIP: &str = "envoy.compression.gzip.compressor";
 pub const BUFFER: &str = "envoy.filters.http.buffer";
 pub const HEALTH_CHECK: &str = "envoy.filters.http.health_check";
 pub const ISTIO_STATS: &str = "istio.stats";

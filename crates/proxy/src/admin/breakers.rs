@@ -1,4 +1,4 @@
-//! Numbers of circuit breakers, of outlier detection and of health checks, under Envoy's names.
+//! Numbers of circuit breakers, of outlier detection, of health checks and of TLS, under Envoy's names.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,6 +25,9 @@ pub fn samples(cluster: &Cluster) -> Vec<Sample> {
     }
     if !cluster.config.health_checks.is_empty() {
         checks(cluster, &mut push);
+    }
+    if let Some(handshakes) = cluster.state.handshakes() {
+        handshakes.each(&mut |name, value| push(name, Kind::Counter, value));
     }
     all
 }

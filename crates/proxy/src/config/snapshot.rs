@@ -23,6 +23,7 @@ use crate::access_log::AccessLog;
 use crate::balance::Balance;
 use crate::connection::ConnectionLimit;
 use crate::format::Values;
+use crate::http::filters::compressor::Compression;
 use crate::http::filters::ext_authz::ExtAuthz;
 use crate::http::filters::health_check::HealthCheck;
 use crate::http::filters::jwt_authn::JwtAuthn;
@@ -188,7 +189,7 @@ pub enum HttpFilter {
     Alpn(AlpnOverride),
     ExtAuthz(Arc<ExtAuthz>),
     JwtAuthn(Arc<JwtAuthn>),
-    Compressor(Box<engine::compressor::Rules>),
+    Compressor(Box<Compression>),
     HealthCheck(Arc<HealthCheck>),
 }
 

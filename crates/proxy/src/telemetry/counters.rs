@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use identity::HandshakeStats;
+
 use super::histogram::LazyHistogram;
 
 /// A number that one thread changes and others read. As a gauge it goes down as well: sums over
@@ -180,11 +182,6 @@ group! {
         counter pre_cx_timeout "downstream_pre_cx_timeout",
         counter global_cx_overflow "downstream_global_cx_overflow",
         counter proxy_protocol_error "downstream_proxy_proto_error",
-        counter ssl_handshake "ssl.handshake",
-        counter ssl_connection_error "ssl.connection_error",
-        counter ssl_fail_verify_no_cert "ssl.fail_verify_no_cert",
-        counter ssl_fail_verify_error "ssl.fail_verify_error",
-        counter ssl_fail_verify_san "ssl.fail_verify_san",
     }
 }
 
@@ -243,6 +240,38 @@ group! {
         counter fetch_success "jwks_fetch_success",
         counter fetch_failed "jwks_fetch_failed",
     }
+}
+
+group! {
+    /// `http.<prefix>.compressor.<library>.gzip.…`
+    CompressorStats {
+        counter used "header_compressor_used",
+        counter overshadowed "header_compressor_overshadowed",
+        counter identity "header_identity",
+        counter not_valid "header_not_valid",
+        counter wildcard "header_wildcard",
+        counter no_accept_header "no_accept_header",
+        counter etag "not_compressed_etag",
+        counter compressed "response.compressed",
+        counter not_compressed "response.not_compressed",
+        counter too_small "response.content_length_too_small",
+        counter plain_bytes "response.total_uncompressed_bytes",
+        counter compressed_bytes "response.total_compressed_bytes",
+        counter request_compressed "request.compressed",
+        counter request_not_compressed "request.not_compressed",
+        counter request_too_small "request.content_length_too_small",
+        counter request_plain_bytes "request.total_uncompressed_bytes",
+        counter request_compressed_bytes "request.total_compressed_bytes",
+    }
+}
+
+/// `listener.<address>.ssl.…`
+impl Group for HandshakeStats {
+    fn each(&self, see: &mut dyn FnMut(&'static str, Kind, u64)) {
+        HandshakeStats::each(self, &mut |name, value| see(name, Kind::Counter, value));
+    }
+
+    fn each_histogram(&self, _see: &mut dyn FnMut(&'static str, &LazyHistogram)) {}
 }
 
 impl ClusterStats {

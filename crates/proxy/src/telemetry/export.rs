@@ -77,6 +77,8 @@ pub fn collect(workers: &[Arc<WorkerStats>]) -> Vec<Sample> {
         add(&mut sums, &worker.rate_limits, Scope::RateLimit);
         add(&mut sums, &worker.authz, Scope::Filter);
         add(&mut sums, &worker.jwt, Scope::Filter);
+        add(&mut sums, &worker.compressors, Scope::Filter);
+        add(&mut sums, &worker.handshakes, Scope::Listener);
     }
     let sample = |((scope, name), (kind, value))| Sample { scope, name, kind, value };
     sums.into_iter().map(sample).collect()
@@ -126,6 +128,9 @@ impl Sample {
             Scope::ClusterManager => ("cluster_manager", String::new()),
             Scope::ListenerManager => ("listener_manager", String::new()),
         };
+        if let Some((family, agreed, value)) = agreed(&self.scope, self.name) {
+            return (format!("envoy_{scope}_ssl_{family}"), format!("{agreed}=\"{value}\",{label}"));
+        }
         let name = self.name.replace(['.', '-'], "_");
         // `upstream_rq_2xx` is one family with the class as a label.
         match name.strip_suffix("xx").and_then(|n| n.split_at_checked(n.len().saturating_sub(1))) {
@@ -135,6 +140,18 @@ impl Sample {
             _ => (format!("envoy_{scope}_{name}"), label),
         }
     }
+}
+
+/// What peers have agreed on is a label: the family, the label's name, its value.
+fn agreed<'a>(scope: &Scope, name: &'a str) -> Option<(&'static str, &'static str, &'a str)> {
+    let cipher = if matches!(scope, Scope::Cluster(_)) { "cipher_suite" } else { "envoy_ssl_cipher" };
+    let families = [
+        ("ssl.ciphers.", "ciphers", cipher),
+        ("ssl.versions.", "versions", "envoy_ssl_version"),
+        ("ssl.curves.", "curves", "envoy_ssl_curve"),
+    ];
+    let of = |(prefix, family, label)| Some((family, label, name.strip_prefix(prefix)?));
+    families.into_iter().find_map(of)
 }
 
 /// `cluster.outbound|80||a.upstream_rq_total`
@@ -190,7 +207,7 @@ fn of_filter(scope: &str, name: &str) -> (String, String) {
     let filters = [".ext_authz", ".jwt_authn", ".compressor"];
     let at = filters.iter().find_map(|filter| rest.find(filter)).unwrap_or(rest.len());
     let (owner, filter) = rest.split_at(at);
-    (format!("envoy_{kind}{}_{name}", flat(filter)), format!("{label}=\"{}\"", escape(owner)))
+    (format!("envoy_{kind}{}_{}", flat(filter), flat(name)), format!("{label}=\"{}\"", escape(owner)))
 }
 
 /// Appends all samples in Prometheus' text format.

@@ -12,11 +12,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use identity::HandshakeStats;
 use stdx::Str;
 
 pub use counters::{
-    AuthzStats, ClusterStats, ConnectionLimitStats, Counter, Group, HttpStats, JwtStats, Kind, ListenerStats,
-    RateLimitStats, TcpStats,
+    AuthzStats, ClusterStats, CompressorStats, ConnectionLimitStats, Counter, Group, HttpStats, JwtStats,
+    Kind, ListenerStats, RateLimitStats, TcpStats,
 };
 pub use export::{HistogramSample, Sample, Scope, collect, collect_histograms};
 pub use istio::{IstioStats, LocalLabels};
@@ -36,6 +37,8 @@ pub struct WorkerStats {
     pub(crate) rate_limits: Scopes<RateLimitStats>,
     pub(crate) authz: Scopes<AuthzStats>,
     pub(crate) jwt: Scopes<JwtStats>,
+    pub(crate) compressors: Scopes<CompressorStats>,
+    pub(crate) handshakes: Scopes<HandshakeStats>,
     pub(crate) istio: istio::SharedSeries,
 }
 
@@ -50,6 +53,8 @@ pub struct Stats {
     rate_limits: Local<RateLimitStats>,
     authz: Local<AuthzStats>,
     jwt: Local<JwtStats>,
+    compressors: Local<CompressorStats>,
+    handshakes: Local<HandshakeStats>,
     pub istio: IstioStats,
 }
 
@@ -68,6 +73,8 @@ impl Stats {
             rate_limits: Local::default(),
             authz: Local::default(),
             jwt: Local::default(),
+            compressors: Local::default(),
+            handshakes: Local::default(),
         })
     }
 
@@ -98,6 +105,16 @@ impl Stats {
     /// By the whole scope: `http.ingress.ext_authz`.
     pub fn authz(&self, scope: &Str) -> Arc<AuthzStats> {
         self::scope(&self.authz, &self.shared.authz, scope)
+    }
+
+    /// By the whole scope: `http.ingress.compressor.gzip.gzip`.
+    pub fn compressor(&self, scope: &Str) -> Arc<CompressorStats> {
+        self::scope(&self.compressors, &self.shared.compressors, scope)
+    }
+
+    /// Of TLS with clients.
+    pub fn handshakes(&self, listener: &Str) -> Arc<HandshakeStats> {
+        scope(&self.handshakes, &self.shared.handshakes, listener)
     }
 
     /// By the whole scope: `http.ingress.jwt_authn`.

@@ -138,7 +138,12 @@ impl<B: Body> Exchange<B> {
             // With TLS 1.3 the endpoint's refusal of our certificate comes here.
             ReadError::Io(error) => match TlsError::from_io(error) {
                 TlsError::Io(_) => self.failed(Failure::Closed, String::new()),
-                tls => self.failed(Failure::Closed, tls.to_string()),
+                tls => {
+                    if let Some(conn) = &self.conn {
+                        conn.note_refused(&tls);
+                    }
+                    self.failed(Failure::Closed, tls.to_string())
+                }
             },
         }
     }

@@ -41,6 +41,11 @@ pub(crate) struct Idle {
 }
 
 impl Idle {
+    /// TLS has failed after the handshake.
+    pub(super) fn note_refused(&self, error: &identity::TlsError) {
+        self.counted.note_refused(error);
+    }
+
     pub(crate) fn new(dialed: Dialed, call: &Call<'_>, in_queue: Counted) -> Self {
         let Dialed { io, tls, local, counted, connect_ms } = dialed;
         Idle {

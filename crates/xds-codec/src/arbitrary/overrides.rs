@@ -167,9 +167,10 @@ pub(super) fn mutations() -> BoxedStrategy<HeaderMutation> {
 }
 
 pub(super) fn compressor() -> BoxedStrategy<Compressor> {
-    let numbers = (option::of(1u32..10), option::of(any::<u32>()));
+    let numbers = (option::of(1u32..10), option::of(any::<u32>()), text::name());
     (numbers, any::<(bool, bool, bool)>(), vec(matcher::string(), 0..2), vec(200u16..600, 0..2))
         .prop_map(|(numbers, flags, content_types, uncompressible_status_codes)| Compressor {
+            library: numbers.2,
             level: numbers.0,
             enabled: flags.0,
             min_content_length: numbers.1,

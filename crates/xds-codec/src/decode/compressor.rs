@@ -40,9 +40,10 @@ pub(super) fn compressor(at: At<'_>, it: pb::Compressor) -> Compressor {
     }
     // There is one library only.
     harmless!(NoSuchMechanism; choose_first);
+    let name = compressor_library.as_ref().map(|it| it.name.as_str().into()).unwrap_or_default();
     let level = library(at.field("compressor_library"), compressor_library);
     let at_response = at.field("response_direction_config");
-    Compressor { level, ..response(at_response, response_direction_config.unwrap_or(old)) }
+    Compressor { library: name, level, ..response(at_response, response_direction_config.unwrap_or(old)) }
 }
 
 fn response(at: At<'_>, it: ResponseDirectionConfig) -> Compressor {
@@ -70,6 +71,7 @@ fn response(at: At<'_>, it: ResponseDirectionConfig) -> Compressor {
         }
     }
     Compressor {
+        library: Default::default(),
         level: None,
         enabled: enabled.is_none_or(|core::RuntimeFeatureFlag { default_value, runtime_key }| {
             harmless!(Runtime; runtime_key);
@@ -84,11 +86,10 @@ fn response(at: At<'_>, it: ResponseDirectionConfig) -> Compressor {
 }
 
 fn library(at: At<'_>, it: Option<core::TypedExtensionConfig>) -> Option<u32> {
-    let Some(core::TypedExtensionConfig { name, typed_config: Some(any) }) = it else {
+    let Some(core::TypedExtensionConfig { name: _, typed_config: Some(any) }) = it else {
         at.refuse("is required");
         return None;
     };
-    harmless!(Label; name);
     let at = at.field("typed_config");
     if !wire::is::<Gzip>(&any) {
         wire::unknown_type(at, &any);

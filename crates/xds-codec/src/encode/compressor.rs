@@ -6,7 +6,6 @@ use ir::compressor::CompressorOverride;
 use ir::filter::HealthCheckFilter;
 
 use super::{matcher, wire};
-use crate::names;
 use crate::pb::buffer::{self, buffer_per_route};
 use crate::pb::compressor::compressor::{CommonDirectionConfig, ResponseDirectionConfig};
 use crate::pb::compressor::{self as pb, compressor_per_route::Override};
@@ -22,7 +21,7 @@ pub(super) fn compressor(it: &Compressor) -> pb::Compressor {
     };
     pb::Compressor {
         compressor_library: Some(core::TypedExtensionConfig {
-            name: names::GZIP.into(),
+            name: it.library.to_string(),
             typed_config: Some(wire::pack(&library)),
         }),
         response_direction_config: Some(ResponseDirectionConfig {

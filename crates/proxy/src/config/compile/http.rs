@@ -14,6 +14,7 @@ use crate::access_log;
 use crate::config::routes::{self, Routes};
 use crate::config::snapshot::{AlpnOverride, FaultFilter, Hcm, HttpFilter, RbacFilter, Switch};
 use crate::format::Values;
+use crate::http::filters::compressor::Compression;
 use crate::http::filters::ext_authz::ExtAuthz;
 use crate::http::filters::health_check::HealthCheck;
 use crate::http::filters::jwt_authn::JwtAuthn;
@@ -84,9 +85,7 @@ fn filter(it: &ir::HttpFilter, prefix: &str, values: &mut Values) -> Result<Opti
         ir::HttpFilter::Buffer { max_request_bytes } => HttpFilter::Buffer(*max_request_bytes),
         ir::HttpFilter::JwtAuthn(it) => HttpFilter::JwtAuthn(Arc::new(JwtAuthn::compile(it, prefix)?)),
         ir::HttpFilter::ExtAuthz(it) => HttpFilter::ExtAuthz(Arc::new(ExtAuthz::compile(it, prefix)?)),
-        ir::HttpFilter::Compressor(it) => {
-            HttpFilter::Compressor(Box::new(engine::compressor::Rules::compile(it)?))
-        }
+        ir::HttpFilter::Compressor(it) => HttpFilter::Compressor(Box::new(Compression::compile(it, prefix)?)),
         ir::HttpFilter::HealthCheck(it) => HttpFilter::HealthCheck(Arc::new(HealthCheck::compile(it)?)),
         ir::HttpFilter::UpstreamAlpn { protocols } => HttpFilter::Alpn(AlpnOverride::Fixed(alpn(protocols))),
         ir::HttpFilter::IstioAlpn { http10, http11, http2 } => HttpFilter::Alpn(AlpnOverride::ByProtocol {

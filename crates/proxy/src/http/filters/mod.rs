@@ -2,7 +2,7 @@
 
 pub mod alpn;
 mod buffer;
-mod compressor;
+pub mod compressor;
 mod cors;
 pub mod ext_authz;
 mod fault;
@@ -36,7 +36,7 @@ pub struct State {
     pub metadata: ir::Metadata,
     /// What the response has to carry because the authorization service said so.
     authz: Vec<ir::route::HeaderValue>,
-    gzip: Option<compressor::Wish>,
+    gzip: Option<compressor::Asked>,
     /// The filters that somebody asks whether we are well.
     health_checks: Vec<usize>,
     /// How many redirects were followed, and routes taken before.
@@ -60,7 +60,7 @@ pub async fn decode(ctx: &mut Context, body: &RequestBody) -> Result<(), Stop> {
             HttpFilter::Fault(filter) => fault::inject(ctx, filter).await?,
             HttpFilter::Alpn(alpn) => alpn::choose(ctx, alpn),
             HttpFilter::Cors => cors::decode(ctx)?,
-            HttpFilter::Compressor(rules) => compressor::decode(ctx, rules),
+            HttpFilter::Compressor(filter) => compressor::decode(ctx, filter),
             HttpFilter::HealthCheck(filter) => health_check::decode(ctx, filter)?,
             HttpFilter::LocalRateLimit(limit) => local_rate_limit::decode(ctx, limit)?,
             HttpFilter::HeaderMutation(mutations) => header_mutation::decode(ctx, mutations),
@@ -86,7 +86,7 @@ pub fn encode(ctx: &mut Context, head: &mut ResponseHead, empty: bool) {
         }
         match filter {
             HttpFilter::Cors => cors::encode(ctx, head),
-            HttpFilter::Compressor(rules) => compressor::encode(ctx, rules, head, empty),
+            HttpFilter::Compressor(filter) => compressor::encode(ctx, filter, head, empty),
             HttpFilter::HealthCheck(filter) => health_check::encode(ctx, filter, head),
             HttpFilter::LocalRateLimit(_) => local_rate_limit::encode(ctx, head),
             HttpFilter::HeaderMutation(mutations) => header_mutation::encode(ctx, mutations, head),

@@ -56,6 +56,7 @@ fn get(to: SocketAddr, path: &str, headers: &str) -> Reply {
 fn responses_are_compressed_for_who_takes_it() {
     let backend = Backend::start("b");
     let gzip = Compressor {
+        library: "gzip".into(),
         level: None,
         enabled: true,
         min_content_length: None,

@@ -28,6 +28,7 @@ pub fn all() -> Vec<HttpFilter> {
         headers: vec![header(":path", HeaderMatch::Value(StringMatcher::exact("/healthz")))],
     };
     let compressor = Compressor {
+        library: "gzip".into(),
         level: Some(9),
         enabled: true,
         min_content_length: Some(100),
