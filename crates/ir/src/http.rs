@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use stdx::Str;
 
+use crate::local_reply::LocalReplyConfig;
 use crate::{AccessLog, ConfigSource, HttpFilter, RouteConfig};
 
 /// `envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`.
@@ -66,6 +67,8 @@ pub struct HttpConnectionManager {
     pub proxy_100_continue: bool,
     /// HTTP/1.0 is answered, else refused with 426.
     pub accept_http_10: bool,
+    /// What becomes of answers of our own.
+    pub local_reply: Option<Box<LocalReplyConfig>>,
 }
 
 /// What an HTTP filter has besides its configuration.
@@ -115,6 +118,7 @@ impl Default for HttpConnectionManager {
             headers_with_underscores: HeadersWithUnderscores::Allow,
             proxy_100_continue: false,
             accept_http_10: false,
+            local_reply: None,
         }
     }
 }

@@ -25,6 +25,7 @@ pub mod http;
 pub mod jwt;
 pub mod lb;
 pub mod listener;
+pub mod local_reply;
 pub mod matcher;
 pub mod metadata;
 pub mod name_table;

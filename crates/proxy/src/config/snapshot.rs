@@ -27,6 +27,7 @@ use crate::http::filters::compressor::Compression;
 use crate::http::filters::ext_authz::ExtAuthz;
 use crate::http::filters::health_check::HealthCheck;
 use crate::http::filters::jwt_authn::JwtAuthn;
+use crate::http::local_reply::LocalReplies;
 
 /// A persistent map: cloning shares it, a change copies a few nodes.
 pub type Map<K, V> =
@@ -153,6 +154,8 @@ pub struct Hcm {
     pub routes: Str,
     /// Formats in its filters.
     pub values: Values,
+    /// What becomes of answers of our own; most have none of it.
+    pub local_reply: Option<Box<LocalReplies>>,
     pub max_headers_kb: u32,
     pub max_headers_count: u32,
     pub server_name: Str,

@@ -10,6 +10,7 @@ pub mod h1;
 pub mod h2;
 pub mod headers;
 pub mod limits;
+pub mod local_reply;
 mod mirror;
 pub mod outgoing;
 pub mod phases;

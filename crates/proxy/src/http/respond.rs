@@ -8,6 +8,7 @@ use upstream::{Failure, ResponseHead, SendError};
 use super::body::{self, BoxBody};
 use super::context::{Context, Seen};
 use super::edits::{self, Level};
+use super::local_reply::Answering;
 use super::{filters, headers};
 use crate::access_log::Flag;
 use crate::format::Entry;
@@ -137,14 +138,28 @@ struct Reply {
     headers: Vec<(&'static str, Vec<u8>)>,
     edits: Vec<ir::route::HeaderValue>,
     raw: Vec<u8>,
+    /// Of `raw`, where the route has formatted it.
+    content_type: Option<stdx::Str>,
 }
 
 impl Reply {
     fn new(status: u16, flag: Option<Flag>, details: impl Into<Cow<'static, str>>) -> Self {
         let (details, body) = (details.into(), Cow::Borrowed(""));
         let (headers, edits, raw, overloaded) = Default::default();
-        let (grpc_status, location) = (None, None);
-        Reply { status, flag, details, body, grpc_status, location, overloaded, headers, edits, raw }
+        let (grpc_status, location, content_type) = (None, None, None);
+        Reply {
+            status,
+            flag,
+            details,
+            body,
+            grpc_status,
+            location,
+            overloaded,
+            headers,
+            edits,
+            raw,
+            content_type,
+        }
     }
 
     fn body(self, body: impl Into<Cow<'static, str>>) -> Self {
@@ -193,11 +208,19 @@ pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
         headers::of_route(ctx, &mut head);
     }
     edits::apply_to_response(ctx, &mut head, std::iter::once(Level::literal(&reply.edits)));
+    let mut content_type = reply.content_type;
+    let has_type = head.get("content-type").is_some();
+    if ctx.hcm.local_reply.is_some() {
+        let hcm = ctx.hcm.clone();
+        let mut answering = Answering { head, body: content, content_type };
+        hcm.local_reply.iter().for_each(|it| it.rewrite(ctx, &mut answering));
+        Answering { head, body: content, content_type } = answering;
+    }
     if ctx.is_grpc {
         // gRPC clients read the status from the head of a response without a body.
+        let status = reply.grpc_status.unwrap_or_else(|| grpc::status_of_http(head.status()));
         head.set_status(200);
         head.set("content-type", "application/grpc");
-        let status = reply.grpc_status.unwrap_or_else(|| grpc::status_of_http(reply.status));
         head.set("grpc-status", status.to_string());
         if !content.is_empty() {
             head.set("grpc-message", percent_encoded(&String::from_utf8_lossy(&content)));
@@ -205,8 +228,10 @@ pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
         content.clear();
     } else if !content.is_empty() {
         head.set("content-length", content.len().to_string());
-        if head.get("content-type").is_none() {
-            head.set("content-type", "text/plain");
+        match content_type {
+            Some(content_type) if !has_type => head.set("content-type", content_type.as_str()),
+            _ if head.get("content-type").is_none() => head.set("content-type", "text/plain"),
+            _ => {}
         }
     }
     filters::encode(ctx, &mut head, content.is_empty() || ctx.head.method() == b"HEAD");
@@ -308,13 +333,12 @@ fn direct(ctx: &mut Context, status: u16, body: &str) -> Reply {
         _ => None,
     };
     let plain = if format.is_json() { "application/json" } else { "text/plain" };
-    let content_type = content_type.map_or(plain.into(), |it| it.as_bytes().to_vec());
+    let content_type = content_type.unwrap_or_else(|| plain.into());
     ctx.measure();
     let mut raw = Vec::new();
     let seen = Seen { body: body.as_bytes(), ..Seen::new(ctx) };
     format.write(&Entry { record: &ctx.record, conn: &ctx.conn.info, headers: &seen }, &mut raw);
-    let headers = if ctx.is_grpc { Vec::new() } else { vec![("content-type", content_type)] };
-    Reply { raw, headers, ..reply }
+    Reply { raw, content_type: Some(content_type), ..reply }
 }
 
 /// Who was too slow: the client, as long as its request is not wholly here.

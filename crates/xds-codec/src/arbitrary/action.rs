@@ -107,12 +107,16 @@ fn internal_redirect() -> impl Strategy<Value = InternalRedirect> {
     })
 }
 
+pub(super) fn body_format() -> impl Strategy<Value = BodyFormat> {
+    (any::<bool>(), option::of(text::name())).prop_map(|(omit_empty_values, content_type)| {
+        let content = LogContent::Text("%LOCAL_REPLY_BODY%!".into());
+        BodyFormat { format: LogFormat { content, omit_empty_values }, content_type }
+    })
+}
+
 pub(super) fn direct() -> impl Strategy<Value = DirectResponse> {
     let body = prop_oneof![text::any_text(), Just(Str::default()), Just(Str::from("x".repeat(5000)))];
-    let format = (any::<bool>(), option::of(text::name())).prop_map(|(omit_empty_values, content_type)| {
-        let content = LogContent::Text("%LOCAL_REPLY_BODY%!".into());
-        Box::new(BodyFormat { format: LogFormat { content, omit_empty_values }, content_type })
-    });
+    let format = body_format().prop_map(Box::new);
     (200u16..600, body, option::of(format)).prop_map(|(status, body, format)| DirectResponse {
         status,
         body,

@@ -7,6 +7,7 @@ use ir::http::{
     RouteSource, ServerHeader,
 };
 use ir::listener::{ListenerFilter, TransportProtocol};
+use ir::local_reply::{LocalReplyConfig, ReplyMapper};
 use ir::tcp::TcpClusters;
 use ir::{
     AccessLog, AccessLogSink, ConfigSource, ConnectionLimit, Direction, FilterChain, FilterChainMatch,
@@ -17,7 +18,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{address, authn, balance, http2, overrides, rbac, route_config, text, tls};
+use super::{action, address, authn, balance, http2, overrides, rbac, route, route_config, text, tls};
 
 /// Any listener.
 pub fn listener() -> BoxedStrategy<Listener> {
@@ -272,7 +273,7 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
         option::of(0..=100u32),
         underscores(),
     );
-    let http2 = (escaped_slashes(), http2_options());
+    let http2 = (escaped_slashes(), http2_options(), option::of(local_reply().prop_map(Box::new)));
     (names, lists, peer, flags, times, limits, http2)
         .prop_map(|(names, lists, peer, flags, times, limits, http2)| {
             let (stat_prefix, codec, routes, server_name) = names;
@@ -305,6 +306,7 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
                 merge_slashes: flags.3,
                 escaped_slashes: http2.0,
                 http2: http2.1,
+                local_reply: http2.2,
                 accept_http_10: flags.4,
                 stream_idle_timeout: times.0,
                 request_timeout: times.1,
@@ -323,6 +325,25 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
             }
         })
         .boxed()
+}
+
+fn local_reply() -> impl Strategy<Value = LocalReplyConfig> {
+    let format = || option::of(action::body_format());
+    let mapper = (
+        comparison().prop_map(AccessLogFilter::Status),
+        option::of(200u16..600),
+        option::of(text::any_text()),
+        format(),
+        vec(route::header_value(), 0..2),
+    )
+        .prop_map(|(filter, status, body, format, headers)| ReplyMapper {
+            filter,
+            status,
+            body,
+            format,
+            headers,
+        });
+    (vec(mapper, 0..2), format()).prop_map(|(mappers, format)| LocalReplyConfig { mappers, format })
 }
 
 fn underscores() -> impl Strategy<Value = HeadersWithUnderscores> {

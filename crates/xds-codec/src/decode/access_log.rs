@@ -79,7 +79,7 @@ pub(super) fn format(at: At<'_>, mut it: core::SubstitutionFormatString) -> LogF
     LogFormat { content: LogContent::Json(metadata::json_map(fields)), omit_empty_values }
 }
 
-fn filter(at: At<'_>, it: accesslog::AccessLogFilter) -> Option<AccessLogFilter> {
+pub(super) fn filter(at: At<'_>, it: accesslog::AccessLogFilter) -> Option<AccessLogFilter> {
     let unsupported = |name| {
         at.unsupported(name);
         None

@@ -10,7 +10,7 @@ use ir::{ConfigSource, Direction, HttpConnectionManager, HttpFilter, Str};
 
 use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
-use super::{access_log, filter, protocol, route, wire};
+use super::{access_log, filter, local_reply, protocol, route, wire};
 use crate::Any;
 use crate::pb::hcm::http_connection_manager::PathWithEscapedSlashesAction;
 use crate::pb::hcm::http_filter::ConfigType;
@@ -87,7 +87,7 @@ pub(super) fn connection_manager(
         access_log_flush_interval, flush_access_log_on_new_request, access_log_options,
         original_ip_detection_extensions, early_header_mutation_extensions, internal_address_config,
         skip_xff_append, via, always_set_request_id_in_response, forward_client_cert_matcher,
-        represent_ipv4_remote_address_as_ipv4_mapped_ipv6, request_id_extension, local_reply_config,
+        represent_ipv4_remote_address_as_ipv4_mapped_ipv6, request_id_extension,
         strip_matching_host_port, path_normalization_options, strip_trailing_host_dot, proxy_status_config,
         typed_header_validation_config, append_x_forwarded_port, append_local_overload, forward_proto_config);
     refuse_true!(at; add_user_agent, stream_error_on_invalid_http_message, add_proxy_protocol_connection_state);
@@ -137,6 +137,8 @@ pub(super) fn connection_manager(
         max_headers_count: limits.max_headers_count,
         headers_with_underscores: limits.headers_with_underscores,
         proxy_100_continue,
+        local_reply: local_reply_config
+            .map(|it| Box::new(local_reply::config(at.field("local_reply_config"), it))),
         accept_http_10: http_protocol_options
             .is_some_and(|it| protocol::http1(at.field("http_protocol_options"), it).accept_http_10),
     }

@@ -38,6 +38,7 @@ mod http;
 mod jwt;
 mod limit_actions;
 mod listener;
+mod local_reply;
 mod matcher;
 mod metadata;
 pub(crate) use metadata::json_map;

@@ -26,7 +26,7 @@ pub(super) fn direct_response(at: At<'_>, it: pb::DirectResponseAction) -> Direc
     }
 }
 
-fn body_format(at: At<'_>, mut it: core::SubstitutionFormatString) -> BodyFormat {
+pub(super) fn body_format(at: At<'_>, mut it: core::SubstitutionFormatString) -> BodyFormat {
     let content_type = wire::optional_text(std::mem::take(&mut it.content_type));
     BodyFormat { format: access_log::format(at, it), content_type }
 }

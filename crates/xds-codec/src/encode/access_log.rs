@@ -56,7 +56,7 @@ pub(super) fn format(it: &LogFormat) -> core::SubstitutionFormatString {
     format
 }
 
-fn filter(it: &AccessLogFilter) -> accesslog::AccessLogFilter {
+pub(super) fn filter(it: &AccessLogFilter) -> accesslog::AccessLogFilter {
     use accesslog::access_log_filter::FilterSpecifier;
     let all = |filters: &[AccessLogFilter]| filters.iter().map(filter).collect();
     let specifier = match it {

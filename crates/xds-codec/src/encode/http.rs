@@ -6,7 +6,7 @@ use ir::http::{
     RouteSource, ServerHeader,
 };
 
-use super::{access_log, filter, protocol, route, wire};
+use super::{access_log, filter, local_reply, protocol, route, wire};
 use crate::pb::core;
 use crate::pb::core::http_protocol_options::HeadersWithUnderscoresAction;
 use crate::pb::hcm::{self as pb, http_connection_manager as nested};
@@ -50,6 +50,7 @@ pub(super) fn connection_manager(it: &HttpConnectionManager) -> pb::HttpConnecti
         normalize_path: wire::truth(it.normalize_path),
         merge_slashes: it.merge_slashes,
         path_with_escaped_slashes_action: escaped_slashes(it.escaped_slashes).into(),
+        local_reply_config: it.local_reply.as_deref().map(local_reply::config),
         route_specifier: Some(route_specifier(&it.routes)),
         ..Default::default()
     }

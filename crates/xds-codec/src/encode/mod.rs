@@ -29,6 +29,7 @@ mod http;
 mod jwt;
 mod limit_actions;
 mod listener;
+mod local_reply;
 mod matcher;
 mod metadata;
 mod name_table;

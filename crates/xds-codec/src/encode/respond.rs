@@ -1,6 +1,6 @@
 //! What a route answers by itself.
 
-use ir::route::{DirectResponse, Redirect};
+use ir::route::{BodyFormat, DirectResponse, Redirect};
 
 use super::{access_log, matcher, wire};
 use crate::pb::core;
@@ -12,11 +12,15 @@ pub(super) fn direct_response(it: &DirectResponse) -> pb::DirectResponseAction {
         specifier: Some(core::data_source::Specifier::InlineString(it.body.to_string())),
         ..Default::default()
     });
-    let body_format = it.format.as_ref().map(|it| core::SubstitutionFormatString {
+    let body_format = it.format.as_deref().map(body_format);
+    pb::DirectResponseAction { status: it.status.into(), body, body_format }
+}
+
+pub(super) fn body_format(it: &BodyFormat) -> core::SubstitutionFormatString {
+    core::SubstitutionFormatString {
         content_type: wire::optional_text(&it.content_type),
         ..access_log::format(&it.format)
-    });
-    pb::DirectResponseAction { status: it.status.into(), body, body_format }
+    }
 }
 
 pub(super) fn redirect(it: &Redirect) -> pb::RedirectAction {

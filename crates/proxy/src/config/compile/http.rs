@@ -18,6 +18,7 @@ use crate::http::filters::compressor::Compression;
 use crate::http::filters::ext_authz::ExtAuthz;
 use crate::http::filters::health_check::HealthCheck;
 use crate::http::filters::jwt_authn::JwtAuthn;
+use crate::http::local_reply::LocalReplies;
 
 pub(super) fn manager(config: &HttpConnectionManager, direction: Direction) -> Result<Hcm, Problem> {
     let (mut filters, mut switches) = (Vec::new(), Vec::new());
@@ -42,6 +43,8 @@ pub(super) fn manager(config: &HttpConnectionManager, direction: Direction) -> R
         switches.push(Switch { name, off: mark.is_some_and(|mark| mark.disabled) });
     }
     let access_log = access_log::compile(&config.access_log)?;
+    let compiled = config.local_reply.as_deref().map(LocalReplies::compile).transpose();
+    let local_reply = compiled.map_err(|p| p.inside("local_reply_config"))?.map(Box::new);
     let inline_routes = match &config.routes {
         RouteSource::Inline(routes) => Some(Arc::new(Routes::compile(routes)?)),
         RouteSource::Rds(_) | RouteSource::RdsFrom(..) => None,
@@ -53,6 +56,7 @@ pub(super) fn manager(config: &HttpConnectionManager, direction: Direction) -> R
         switches,
         access_log,
         values,
+        local_reply,
         inline_routes,
         routes: config.routes.key().unwrap_or_default(),
         max_headers_kb: config.max_request_headers_kb.unwrap_or(60),

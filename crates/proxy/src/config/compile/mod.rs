@@ -67,6 +67,7 @@ fn asks(terminal: &Terminal) -> Asks {
             let mut asks = Asks::of_clients(details.cert || details.chain);
             asks |= access_log::asks(&hcm.access_log);
             asks |= hcm.values.asks();
+            asks |= hcm.local_reply.as_ref().map(|it| it.asks()).unwrap_or_default();
             asks |= hcm.inline_routes.as_ref().map(|routes| routes.asks()).unwrap_or_default();
             asks
         }
