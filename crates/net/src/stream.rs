@@ -4,6 +4,7 @@ use std::any::Any;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::rustls;
 use tokio_rustls::{client, server};
+
+use crate::meter::Meter;
 
 /// One stream of the data path.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ enum Kind {
     Unix(UnixStream),
     Server(Box<server::TlsStream<Io>>),
     Client(Box<client::TlsStream<Io>>),
+    /// Another one whose bytes somebody counts.
+    Metered(Box<(Io, Arc<Meter>)>),
 }
 
 impl From<TcpStream> for Io {
@@ -71,6 +76,12 @@ impl Io {
         });
     }
 
+    /// The same stream, counted from now on: for those of whom a log tells how much they were.
+    pub fn metered(self) -> (Self, Arc<Meter>) {
+        let meter = Arc::new(Meter::default());
+        (Io::new(Kind::Metered(Box::new((self, meter.clone())))), meter)
+    }
+
     /// Bytes that were put back and not read again yet.
     pub fn prefix(&self) -> &[u8] {
         &self.prefix
@@ -105,6 +116,7 @@ impl Io {
             Kind::Unix(_) => None,
             Kind::Server(stream) => stream.get_ref().0.tcp(),
             Kind::Client(stream) => stream.get_ref().0.tcp(),
+            Kind::Metered(it) => it.0.tcp(),
         }
     }
 
@@ -112,6 +124,7 @@ impl Io {
     pub fn tls_server(&self) -> Option<&rustls::ServerConnection> {
         match &self.kind {
             Kind::Server(stream) => Some(stream.get_ref().1),
+            Kind::Metered(it) => it.0.tls_server(),
             _ => None,
         }
     }
@@ -120,12 +133,17 @@ impl Io {
     pub fn tls_client(&self) -> Option<&rustls::ClientConnection> {
         match &self.kind {
             Kind::Client(stream) => Some(stream.get_ref().1),
+            Kind::Metered(it) => it.0.tls_client(),
             _ => None,
         }
     }
 
     pub fn is_tls(&self) -> bool {
-        matches!(self.kind, Kind::Server(_) | Kind::Client(_))
+        match &self.kind {
+            Kind::Server(_) | Kind::Client(_) => true,
+            Kind::Metered(it) => it.0.is_tls(),
+            Kind::Tcp(_) | Kind::Unix(_) => false,
+        }
     }
 
     /// The protocol that ALPN chose.
@@ -133,6 +151,7 @@ impl Io {
         match &self.kind {
             Kind::Server(stream) => stream.get_ref().1.alpn_protocol(),
             Kind::Client(stream) => stream.get_ref().1.alpn_protocol(),
+            Kind::Metered(it) => it.0.alpn(),
             _ => None,
         }
     }
@@ -142,6 +161,7 @@ impl Io {
         match &self.kind {
             Kind::Server(stream) => stream.get_ref().1.peer_certificates(),
             Kind::Client(stream) => stream.get_ref().1.peer_certificates(),
+            Kind::Metered(it) => it.0.peer_certificates(),
             _ => None,
         }
     }
@@ -166,6 +186,7 @@ impl Io {
                 Kind::Unix(stream) => nothing(stream.try_io(Interest::READABLE, || Ok(()))),
                 Kind::Server(stream) => stream.get_ref().0.is_quiet(),
                 Kind::Client(stream) => stream.get_ref().0.is_quiet(),
+                Kind::Metered(it) => it.0.is_quiet(),
             }
     }
 
@@ -182,6 +203,12 @@ impl Io {
             Kind::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Kind::Server(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
             Kind::Client(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
+            Kind::Metered(it) => {
+                let before = buf.filled().len();
+                let read = Pin::new(&mut it.0).poll_read(cx, buf);
+                it.1.add_received(buf.filled().len() - before);
+                read
+            }
         }
     }
 }
@@ -212,6 +239,13 @@ impl AsyncWrite for Io {
             Kind::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
             Kind::Server(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
             Kind::Client(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
+            Kind::Metered(it) => {
+                let written = Pin::new(&mut it.0).poll_write(cx, buf);
+                if let Poll::Ready(Ok(bytes)) = &written {
+                    it.1.add_sent(*bytes);
+                }
+                written
+            }
         }
     }
 
@@ -225,6 +259,13 @@ impl AsyncWrite for Io {
             Kind::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Kind::Server(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, bufs),
             Kind::Client(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, bufs),
+            Kind::Metered(it) => {
+                let written = Pin::new(&mut it.0).poll_write_vectored(cx, bufs);
+                if let Poll::Ready(Ok(bytes)) = &written {
+                    it.1.add_sent(*bytes);
+                }
+                written
+            }
         }
     }
 
@@ -238,6 +279,7 @@ impl AsyncWrite for Io {
             Kind::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Kind::Server(stream) => Pin::new(&mut **stream).poll_flush(cx),
             Kind::Client(stream) => Pin::new(&mut **stream).poll_flush(cx),
+            Kind::Metered(it) => Pin::new(&mut it.0).poll_flush(cx),
         }
     }
 
@@ -247,6 +289,7 @@ impl AsyncWrite for Io {
             Kind::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Kind::Server(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
             Kind::Client(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            Kind::Metered(it) => Pin::new(&mut it.0).poll_shutdown(cx),
         }
     }
 }

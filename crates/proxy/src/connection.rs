@@ -3,6 +3,7 @@
 mod direct;
 mod info;
 mod limit;
+mod line;
 
 pub use info::ConnInfo;
 pub use limit::ConnectionLimit;
@@ -21,9 +22,11 @@ use stdx::Str;
 use crate::access_log::{self, AccessLog, Flag, Record};
 use crate::config::snapshot::{Chain, Listener, NetworkFilter, Terminal};
 use crate::format::{Entry, NoHeaders};
+use crate::http::HttpConnection;
 use crate::protocol::{self, Http, Sniffed};
 use crate::telemetry::ListenerStats;
 use crate::worker::Worker;
+use line::Line;
 
 /// Serves a connection that was accepted on `address`.
 ///
@@ -105,10 +108,23 @@ struct Open {
 fn owned(worker: Rc<Worker>, open: Open) -> Serving {
     let Open { chain, listener, info, io, protocol, record } = open;
     match &chain.terminal {
-        Terminal::Tcp(tcp) => Box::pin(crate::tcp::serve(worker, tcp.clone(), info, io, record)),
-        Terminal::Http(hcm) => {
-            let conn = crate::http::HttpConnection::new(worker, hcm.clone(), info, &io, protocol);
+        Terminal::Tcp(tcp) => {
+            let logs = listener.access_log.clone();
+            Box::pin(crate::tcp::serve(worker, tcp.clone(), info, io, record, logs))
+        }
+        Terminal::Http(hcm) if listener.access_log.is_empty() => {
+            let conn = HttpConnection::new(worker, hcm.clone(), info, &io, protocol);
             crate::http::serve(conn, io)
+        }
+        Terminal::Http(hcm) => {
+            let hcm = hcm.clone();
+            let (mut line, io) = Line::open(&worker, listener, &info, record, io);
+            let conn = HttpConnection::new(worker, hcm, info, &io, protocol);
+            line.set_http(&conn);
+            Box::pin(async move {
+                crate::http::serve(conn, io).await;
+                drop(line);
+            })
         }
         Terminal::Direct(response) => {
             let logs = listener.access_log.clone();
@@ -127,7 +143,7 @@ async fn open(
 ) -> Option<Open> {
     let Addresses { remote, relay, local } = addresses;
     let mut record = Record::new();
-    let sniffed = sniff(&listener, &mut io, local, stats).await?;
+    let sniffed = sniff(&listener, &mut io, local, stats).await;
     let mut info = ConnInfo {
         id: worker.next_connection_id(),
         local,
@@ -135,8 +151,12 @@ async fn open(
         relay,
         listener: listener.config.name.clone(),
         chain: Str::default(),
-        sni: sniffed.server_name.clone(),
+        sni: sniffed.as_ref().and_then(|sniffed| sniffed.server_name.clone()),
         tls: None,
+    };
+    let Some(sniffed) = sniffed else {
+        log(worker, &listener.access_log, &record, &info);
+        return None;
     };
     let Some(chain) = choose(&listener, &info, &sniffed) else {
         stats.no_filter_chain_match.inc();
@@ -173,9 +193,7 @@ async fn open(
     if let Err(policy) = authorize(worker, &chain, &info) {
         record.details = format!("rbac_access_denied_matched_policy[{policy}]").into();
         record.termination = Some(record.details.clone());
-        if let Terminal::Tcp(tcp) = &chain.terminal {
-            log(worker, &tcp.access_log, &record, &info);
-        }
+        log_refused(worker, &listener, &chain, &record, &info);
         return None;
     }
     Some(Open { chain, listener, info: Rc::new(info), io, protocol: sniffed.protocol, record })

@@ -29,8 +29,8 @@ fn filters_on_connections_agree() {
 
 /// Listeners: at most two connections to an echo, at most one with the runtime saying no, a response from
 /// the file and an empty one.
-fn bootstrap(ports: &[SocketAddr; 6], folder: &Path, tag: &str) -> String {
-    let [admin, echo, limited, off, said, nothing] = ports.map(socket);
+fn bootstrap(ports: &[SocketAddr; 7], folder: &Path, tag: &str) -> String {
+    let [admin, echo, limited, off, said, nothing, requests] = ports.map(socket);
     let log = |mark: &str, format: &str| {
         format!(
             "[{{name: f, typed_config: {{'@type': type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, \
@@ -39,6 +39,10 @@ fn bootstrap(ports: &[SocketAddr; 6], folder: &Path, tag: &str) -> String {
         )
     };
     let line = "%RESPONSE_FLAGS% [%CONNECTION_TERMINATION_DETAILS%] %RESPONSE_CODE_DETAILS% %BYTES_RECEIVED% %BYTES_SENT%";
+    let of_listener = format!(
+        "{line} [%PROTOCOL%] [%RESPONSE_CODE%] [%ACCESS_LOG_TYPE%] [%UPSTREAM_CLUSTER%] [%UPSTREAM_REQUEST_ATTEMPT_COUNT%] \
+         [%REQ(:PATH)%] [%FILTER_CHAIN_NAME%] [%UPSTREAM_TRANSPORT_FAILURE_REASON%]"
+    );
     let listener = |name: &str, at: &str, log: &str, filters: &str| {
         format!(
             "  - name: {name}\n    address: {at}\n    access_log: {log}\n    filter_chains:\n    - filters:\n{filters}"
@@ -62,11 +66,11 @@ fn bootstrap(ports: &[SocketAddr; 6], folder: &Path, tag: &str) -> String {
     let file = format!(", response: {{filename: {}/said}}", folder.display());
     format!(
         "admin: {{address: {admin}}}\nstatic_resources:\n  clusters:\n  - {{name: echo, load_assignment: {{cluster_name: echo, \
-         endpoints: [{{lb_endpoints: [{{endpoint: {{address: {echo}}}}}]}}]}}}}\n  listeners:\n{}{}{}{}",
+         endpoints: [{{lb_endpoints: [{{endpoint: {{address: {echo}}}}}]}}]}}}}\n  listeners:\n{}{}{}{}{}",
         listener(
             "limited",
             &limited,
-            "[]",
+            &log("limited", &of_listener),
             &(limit("stat_prefix: two, max_connections: 2, delay: 0.2s") + &echo_proxy)
         ),
         listener(
@@ -84,6 +88,18 @@ fn bootstrap(ports: &[SocketAddr; 6], folder: &Path, tag: &str) -> String {
             &log("nothing", line),
             &(limit("stat_prefix: one, max_connections: 1") + &direct(""))
         ),
+        listener("requests", &requests, &log("requests", &of_listener), &manager()),
+    )
+}
+
+/// Answers everything itself.
+fn manager() -> String {
+    format!(
+        "      - name: http\n        typed_config:\n          '@type': {FILTERS}.http_connection_manager.v3.HttpConnectionManager\n          \
+         stat_prefix: http\n          http_filters: [{{name: router, typed_config: {{'@type': \
+         type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}}}]\n          \
+         route_config: {{virtual_hosts: [{{name: all, domains: ['*'], routes: [{{match: {{prefix: /}}, direct_response: \
+         {{status: 200, body: {{inline_string: hello}}}}}}]}}]}}\n"
     )
 }
 
@@ -91,8 +107,8 @@ fn bootstrap(ports: &[SocketAddr; 6], folder: &Path, tag: &str) -> String {
 fn told(tag: &str, binary: &Path, args: &[&str]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("said"), "x".repeat(200_000)).expect("a file");
-    let ports @ [admin, _, limited, off, said, nothing] =
-        [free_port(), echo(), free_port(), free_port(), free_port(), free_port()];
+    let ports @ [admin, _, limited, off, said, nothing, requests] =
+        [free_port(), echo(), free_port(), free_port(), free_port(), free_port(), free_port()];
     let config = folder.path().join("config.yaml");
     std::fs::write(&config, bootstrap(&ports, folder.path(), tag)).expect("writing a bootstrap");
     let output = std::fs::File::create(folder.path().join("out")).expect("a file");
@@ -102,7 +118,7 @@ fn told(tag: &str, binary: &Path, args: &[&str]) -> Vec<String> {
     eventually(&format!("{tag} listens"), SOON, || {
         let said = || std::fs::read_to_string(folder.path().join("out")).unwrap_or_default();
         match TcpStream::connect(admin) {
-            Ok(_) if stat(admin, "listener_manager.total_listeners_active") == 4 => Ok(()),
+            Ok(_) if stat(admin, "listener_manager.total_listeners_active") == 5 => Ok(()),
             other => Err(format!("{other:?}: {}", said())),
         }
     });
@@ -131,14 +147,14 @@ fn told(tag: &str, binary: &Path, args: &[&str]) -> Vec<String> {
         all.push(format!("direct response, {name}: {}", read_all(to, bytes)));
     }
     eventually("the last one is gone", SOON, || count(admin, "connection_limit.one.active_connections", 0));
-    for mark in ["tcp", "said", "nothing"] {
-        let expected = if mark == "tcp" {
-            7
-        } else if mark == "said" {
-            2
-        } else {
-            1
-        };
+    for (name, bytes) in [
+        ("one request", "GET / HTTP/1.1\r\nhost: h\r\n\r\n"),
+        ("two requests", "GET /a HTTP/1.1\r\nhost: h\r\n\r\nGET /b HTTP/1.1\r\nhost: h\r\n\r\n"),
+        ("no request", ""),
+    ] {
+        all.push(format!("{name}: {}", ask(requests, bytes)));
+    }
+    for (mark, expected) in [("tcp", 7), ("limited", 5), ("said", 2), ("nothing", 1), ("requests", 3)] {
         let lines =
             || std::fs::read_to_string(folder.path().join(format!("{tag}.{mark}"))).unwrap_or_default();
         eventually(&format!("{tag}: lines of {mark}"), SOON, || {
@@ -177,6 +193,16 @@ fn hold_off(to: SocketAddr) -> String {
 fn end(mut stream: TcpStream) {
     let _ = stream.shutdown(Shutdown::Write);
     let _ = stream.read(&mut [0; 16]);
+}
+
+/// Sends, reads what comes at once, and goes.
+fn ask(to: SocketAddr, bytes: &str) -> usize {
+    let mut stream = TcpStream::connect(to).expect("a listener");
+    stream.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+    let _ = stream.write_all(bytes.as_bytes());
+    let mut all = Vec::new();
+    let _ = stream.read_to_end(&mut all);
+    all.len()
 }
 
 fn read_all(to: SocketAddr, bytes: &str) -> String {

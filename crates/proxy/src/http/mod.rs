@@ -64,6 +64,10 @@ pub struct HttpConnection {
     known: Option<Http>,
     certificate: Option<engine::rbac::Certificate>,
     pub requests: Cell<u64>,
+    /// What is spoken, once that is known.
+    version: Cell<Option<Http>>,
+    /// A request could not be read.
+    pub malformed: Cell<bool>,
     /// Bytes of request bodies that are kept for a retry, of all requests together.
     pub kept: Rc<Cell<usize>>,
     pub started: Instant,
@@ -99,6 +103,8 @@ impl HttpConnection {
             info,
             known,
             requests: Cell::new(0),
+            version: Cell::new(None),
+            malformed: Cell::new(false),
             kept: Rc::default(),
             started: Instant::now(),
             buckets: Default::default(),
@@ -135,6 +141,12 @@ impl HttpConnection {
         let own = Rc::new(Buckets::new(&limit.config));
         buckets.push((limit.clone(), own.clone()));
         own
+    }
+
+    /// The protocol of its requests; `None`: there was none.
+    pub fn spoken(&self) -> Option<&'static str> {
+        let version = self.version.get().filter(|_| self.requests.get() > 0 && !self.malformed.get())?;
+        Some(if version == Http::Two { "HTTP/2" } else { "HTTP/1.1" })
     }
 
     /// The verified certificate of the peer.
@@ -215,6 +227,7 @@ async fn detect(conn: Rc<HttpConnection>, mut io: Io, count: Closing) -> Option<
 }
 
 fn serve_as(version: Http, conn: Rc<HttpConnection>, io: Io, count: Closing) -> Serving {
+    conn.version.set(Some(version));
     match version {
         Http::One => {
             conn.stats.cx_http1_total.inc();

@@ -253,6 +253,7 @@ fn reply_of(ctx: &mut Context, stop: Stop) -> Reply {
     match stop {
         Stop::Refused { status, details, body } => Reply::new(status, None, details).body(body),
         Stop::Malformed { status, details } => {
+            ctx.conn.malformed.set(true);
             stats.cx_protocol_error.inc();
             Reply::new(status, Some(Flag::DPE), details).body(phrase(status))
         }

@@ -9,13 +9,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use engine::outlier;
+use ir::access_log::LogType;
 use ir::tcp::TcpClusters;
 use ir::{Address, ClusterDiscovery};
 use net::{CopyEnd, Direction, Io};
 use stdx::Str;
 use upstream::{Destination, Failure, InFlight, SendOptions};
 
-use crate::access_log::{self, Flag, Record};
+use crate::access_log::{self, AccessLog, Flag, Record};
 use crate::balance::{Asked, Pick};
 use crate::config::snapshot::{Cluster, Tcp};
 use crate::connection::ConnInfo;
@@ -32,6 +33,7 @@ pub struct TcpSession {
     pub tcp: Arc<Tcp>,
     pub info: Rc<ConnInfo>,
     pub record: Record,
+    listener_log: Arc<[AccessLog]>,
     pub service: Option<ir::cluster::ServiceRef>,
     pub workload: Option<ir::endpoint::WorkloadRef>,
     pub upstream_principal: Option<Str>,
@@ -53,19 +55,20 @@ pub async fn serve(
     tcp: Arc<Tcp>,
     info: Rc<ConnInfo>,
     mut client: Io,
-    mut record: Record,
+    record: Record,
+    listener_log: Arc<[AccessLog]>,
 ) {
     let begin = Instant::now();
     let stats = worker.stats.tcp(&tcp.config.stat_prefix);
     stats.cx_total.inc();
     stats.cx_active.inc();
-    record.kind = ir::access_log::LogType::TcpConnectionEnd;
     let forced = worker.shared.drain.clone();
     let mut session = TcpSession {
         worker,
         tcp,
         info,
         record,
+        listener_log,
         service: None,
         workload: None,
         upstream_principal: None,
@@ -192,9 +195,7 @@ impl TcpSession {
                 }
             }
         }
-        if self.tcp.config.max_connect_attempts > 1 {
-            self.record.flag(Flag::URX);
-        }
+        self.record.flag(Flag::URX);
         None
     }
 
@@ -262,7 +263,13 @@ impl Drop for TcpSession {
         if let Some(series) = &self.series {
             series.closed.inc();
         }
-        let entry = Entry { record: &self.record, conn: &self.info, headers: &NoHeaders };
-        access_log::write(&self.tcp.access_log, &entry, &self.worker.logs);
+        // The listener's line comes first, and is of no type, as in Envoy.
+        for (logs, kind) in
+            [(&self.listener_log, LogType::NotSet), (&self.tcp.access_log, LogType::TcpConnectionEnd)]
+        {
+            self.record.kind = kind;
+            let entry = Entry { record: &self.record, conn: &self.info, headers: &NoHeaders };
+            access_log::write(logs, &entry, &self.worker.logs);
+        }
     }
 }
