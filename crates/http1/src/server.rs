@@ -263,13 +263,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ServerConn<S> {
     }
 
     /// Closes so that the peer can still read the last response: says that nothing more comes,
-    /// then reads on for a moment. Bytes unread at a close would turn it into a reset, and that
-    /// may overtake the response.
-    pub async fn close(self) {
-        let lingering = async {
+    /// then reads on, at most for `linger`. Bytes unread at a close would turn it into a reset, and
+    /// that may overtake the response.
+    pub async fn close(self, linger: Duration) {
+        let written = async {
             poll_fn(|cx| self.poll_flush(cx)).await?;
             let (mut io, _) = self.shared.upgrade()?;
             io.shutdown().await?;
+            io::Result::Ok(io)
+        };
+        let Ok(Ok(mut io)) = tokio::time::timeout(linger.max(LINGER), written).await else { return };
+        let read = async {
             let mut left = LINGER_BYTES;
             let mut scratch = [0; 1024];
             while left > 0 {
@@ -280,7 +284,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ServerConn<S> {
             }
             io::Result::Ok(())
         };
-        let _ = tokio::time::timeout(LINGER, lingering).await;
+        let _ = tokio::time::timeout(linger, read).await;
     }
 
     /// After a 101 or a CONNECT's 2xx that was flushed: the stream, and what was read of it

@@ -58,6 +58,9 @@ pub struct HttpConnectionManager {
     pub max_requests_per_connection: Option<u32>,
     /// Time between the announcement of a drain and the last GOAWAY. `None` is 5 s.
     pub drain_timeout: Option<Duration>,
+    /// How long a client has for reading our last response and ending its side, over HTTP/1. `None` is
+    /// Envoy's default of 1 s, zero is not at all.
+    pub delayed_close_timeout: Option<Duration>,
     /// KiB. `None` is Envoy's default of 60.
     pub max_request_headers_kb: Option<u32>,
     /// Header lines of a request. `None` is Envoy's default of 100.
@@ -113,6 +116,7 @@ impl Default for HttpConnectionManager {
             max_stream_duration: None,
             max_requests_per_connection: None,
             drain_timeout: None,
+            delayed_close_timeout: None,
             max_request_headers_kb: None,
             max_headers_count: None,
             headers_with_underscores: HeadersWithUnderscores::Allow,

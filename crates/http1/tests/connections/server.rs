@@ -178,9 +178,19 @@ async fn refuses_and_lingers() {
             drop(far);
             output
         },
-        conn.close()
+        conn.close(Duration::from_secs(1))
     );
     assert!(output.starts_with("HTTP/1.1 505 HTTP Version Not Supported\r\n"), "{output}");
+}
+
+#[tokio::test]
+async fn who_does_not_close_is_not_waited_for() {
+    for linger in [Duration::ZERO, Duration::from_millis(20)] {
+        let (_far, conn) = server(4096);
+        let begin = std::time::Instant::now();
+        conn.close(linger).await;
+        assert!((linger..Duration::from_millis(900)).contains(&begin.elapsed()), "{linger:?}");
+    }
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ pub fn serve(conn: Rc<HttpConnection>, mut h1: ServerConn<Io>, count: Closing) -
             h1 = match pinned(|| serve_one(&conn, h1)).await {
                 After::Next(h1) => h1,
                 After::Close(h1) => {
-                    Box::pin(h1.close()).await;
+                    Box::pin(h1.close(conn.delayed_close())).await;
                     break;
                 }
                 After::Gone => break,

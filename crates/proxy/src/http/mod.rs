@@ -43,6 +43,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// Envoy's default for requests on which nothing moves.
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// Envoy's default for clients that do not close.
+const DELAYED_CLOSE: Duration = Duration::from_secs(1);
+
 /// How long a first request has to come when a drain has begun: it may be on its way, and nobody
 /// could tell its sender "no".
 const LAST_CALL: Duration = Duration::from_secs(1);
@@ -152,6 +155,11 @@ impl HttpConnection {
     /// The verified certificate of the peer.
     pub fn certificate(&self) -> Option<&engine::rbac::Certificate> {
         self.certificate.as_ref()
+    }
+
+    /// How long a client may read on after our last response, before the connection is closed.
+    pub fn delayed_close(&self) -> Duration {
+        self.hcm.borrow().1.config.delayed_close_timeout.unwrap_or(DELAYED_CLOSE)
     }
 
     /// How long the connection may be without requests; `None`: for ever.

@@ -162,7 +162,7 @@ fn an_answer_may_come_before_the_request_ends() {
             conn.read_head().await.unwrap().unwrap();
             conn.start(&ResponseHead::new(413), BodyKind::Length(3), true);
             conn.write_body(&mut Full::new("big")).await.unwrap().unwrap();
-            conn.close().await;
+            conn.close(Duration::from_secs(1)).await;
         };
         let (address, _) = http1_server(served).await;
         let (upstream, to) = (Upstream::new(), destination(address, |_| ()));

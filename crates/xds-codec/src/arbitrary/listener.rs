@@ -273,7 +273,7 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
         option::of(0..=100u32),
         underscores(),
     );
-    let http2 = (escaped_slashes(), http2_options(), option::of(local_reply().prop_map(Box::new)));
+    let http2 = (escaped_slashes(), http2_options(), option::of(local_reply().prop_map(Box::new)), time());
     (names, lists, peer, flags, times, limits, http2)
         .prop_map(|(names, lists, peer, flags, times, limits, http2)| {
             let (stat_prefix, codec, routes, server_name) = names;
@@ -307,6 +307,7 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
                 escaped_slashes: http2.0,
                 http2: http2.1,
                 local_reply: http2.2,
+                delayed_close_timeout: http2.3,
                 accept_http_10: flags.4,
                 stream_idle_timeout: times.0,
                 request_timeout: times.1,

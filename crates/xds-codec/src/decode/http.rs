@@ -83,7 +83,7 @@ pub(super) fn connection_manager(
         strip_port_mode,
     } = it;
     refuse!(at; tracing, http3_protocol_options,
-        scheme_header_transformation, stream_flush_timeout, drain_timeout_jitter, delayed_close_timeout,
+        scheme_header_transformation, stream_flush_timeout, drain_timeout_jitter,
         access_log_flush_interval, flush_access_log_on_new_request, access_log_options,
         original_ip_detection_extensions, early_header_mutation_extensions, internal_address_config,
         skip_xff_append, via, always_set_request_id_in_response, forward_client_cert_matcher,
@@ -133,6 +133,7 @@ pub(super) fn connection_manager(
         max_stream_duration: limits.max_stream_duration,
         max_requests_per_connection: limits.max_requests_per_connection,
         drain_timeout: duration("drain_timeout", drain_timeout),
+        delayed_close_timeout: duration("delayed_close_timeout", delayed_close_timeout),
         max_request_headers_kb: protocol::head_kb(at.field("max_request_headers_kb"), max_request_headers_kb),
         max_headers_count: limits.max_headers_count,
         headers_with_underscores: limits.headers_with_underscores,

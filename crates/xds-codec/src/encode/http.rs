@@ -39,6 +39,7 @@ pub(super) fn connection_manager(it: &HttpConnectionManager) -> pb::HttpConnecti
         request_timeout: wire::optional_duration(it.request_timeout),
         request_headers_timeout: wire::optional_duration(it.request_headers_timeout),
         drain_timeout: wire::optional_duration(it.drain_timeout),
+        delayed_close_timeout: wire::optional_duration(it.delayed_close_timeout),
         access_log: access_log::access_logs(&it.access_log),
         use_remote_address: wire::truth(it.use_remote_address),
         xff_num_trusted_hops: it.xff_num_trusted_hops,
