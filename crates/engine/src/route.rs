@@ -204,7 +204,7 @@ pub fn unchanged(before: &ir::RouteConfig, now: &ir::RouteConfig) -> Vec<Option<
     let old = &before.virtual_hosts;
     let mut by_place: Option<Map<*const ir::VirtualHost, usize>> = None;
     let mut next = 0;
-    let mut find = |host: &Arc<ir::VirtualHost>| {
+    let find = |host: &Arc<ir::VirtualHost>| {
         if let Some(there) = old.get(next) {
             if Arc::ptr_eq(there, host) {
                 next += 1;
@@ -221,7 +221,7 @@ pub fn unchanged(before: &ir::RouteConfig, now: &ir::RouteConfig) -> Vec<Option<
         next = at + 1;
         Some(at)
     };
-    now.virtual_hosts.iter().map(|host| find(host)).collect()
+    now.virtual_hosts.iter().map(find).collect()
 }
 
 /// Whether each domain is at the same virtual host, by number.
