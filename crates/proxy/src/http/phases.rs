@@ -183,8 +183,8 @@ fn route(ctx: &mut Context) -> Result<ChosenRoute, Stop> {
     }
     let Selection::Route { vhost, route } = selection else { return Err(Stop::NoRoute) };
     let chosen = ChosenRoute { table, vhost, route };
-    let named = |name: &stdx::Str| (!name.is_empty()).then(|| name.clone());
-    ctx.record.route_name = named(&chosen.route().name);
+    let name = &chosen.route().name;
+    ctx.record.route_name = (!name.is_empty()).then(|| name.clone());
     ctx.route = Some(chosen.clone());
     if let RouteAction::Forward(forward) = &chosen.route().action {
         choose_cluster(ctx, forward);
