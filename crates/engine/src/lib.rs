@@ -11,6 +11,7 @@ pub mod cors;
 pub mod dice;
 pub mod fault;
 pub mod follow;
+pub mod forward_proxy;
 pub mod grpc;
 pub mod hash;
 pub mod health_check;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use model::Origin;
 use stdx::Str;
 
+use crate::dns_cache::ForwardProxy;
 use crate::http::Http2Options;
 use crate::lb::{CommonLb, LbSubsets, LeastRequest, SlowStart};
 use crate::{
@@ -124,6 +125,8 @@ pub enum ClusterDiscovery {
     Eds { service_name: Option<Str>, source: ConfigSource },
     /// The connection's original destination, whatever it is.
     OriginalDst,
+    /// Whatever host a request or a TLS client names, as it resolves.
+    DynamicForwardProxy(Box<ForwardProxy>),
 }
 
 impl ClusterDiscovery {
@@ -133,7 +136,9 @@ impl ClusterDiscovery {
             ClusterDiscovery::Static(assignment)
             | ClusterDiscovery::StrictDns(assignment)
             | ClusterDiscovery::LogicalDns(assignment) => Some(assignment),
-            ClusterDiscovery::Eds { .. } | ClusterDiscovery::OriginalDst => None,
+            ClusterDiscovery::Eds { .. }
+            | ClusterDiscovery::OriginalDst
+            | ClusterDiscovery::DynamicForwardProxy(_) => None,
         }
     }
 }

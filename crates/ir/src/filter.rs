@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use stdx::Str;
 
+use crate::dns_cache::SniForwardProxy;
 use crate::{
-    Compressor, ExtAuthz, Fault, Fraction, HeaderMatcher, HeaderMutation, JwtAuthn, LocalRateLimit, Rbac,
+    Compressor, DnsCache, ExtAuthz, Fault, Fraction, HeaderMatcher, HeaderMutation, JwtAuthn, LocalRateLimit,
+    Rbac,
 };
 
 /// HTTP filters, run per request in their order.
@@ -45,6 +47,9 @@ pub enum HttpFilter {
     Buffer { max_request_bytes: u32 },
     /// `envoy.filters.http.health_check`.
     HealthCheck(Box<HealthCheckFilter>),
+    /// `envoy.filters.http.dynamic_forward_proxy`: resolves the host of requests for clusters that do not know
+    /// theirs.
+    DynamicForwardProxy(Box<DnsCache>),
 }
 
 impl HttpFilter {
@@ -66,6 +71,7 @@ impl HttpFilter {
             HttpFilter::Compressor(_) => "envoy.filters.http.compressor",
             HttpFilter::Buffer { .. } => "envoy.filters.http.buffer",
             HttpFilter::HealthCheck(_) => "envoy.filters.http.health_check",
+            HttpFilter::DynamicForwardProxy(_) => "envoy.filters.http.dynamic_forward_proxy",
         }
     }
 }
@@ -120,6 +126,8 @@ pub enum NetworkFilter {
     ConnectionLimit(ConnectionLimit),
     /// `istio.stats` on TCP. Lateen only.
     IstioStats { reporter: Reporter },
+    /// `envoy.filters.network.sni_dynamic_forward_proxy`.
+    SniDynamicForwardProxy(Box<SniForwardProxy>),
 }
 
 /// `envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit`.

@@ -6,6 +6,7 @@ use stdx::Str;
 
 use crate::buffer::BufferOverride;
 use crate::compressor::CompressorOverride;
+use crate::dns_cache::ForwardProxyOverride;
 use crate::ext_authz::ExtAuthzOverride;
 use crate::header_mutation::HeaderMutation;
 use crate::jwt::JwtOverride;
@@ -24,6 +25,7 @@ pub struct FilterOverrides {
     pub buffer: Option<BufferOverride>,
     pub compressor: Option<CompressorOverride>,
     pub rbac: Option<Box<RbacOverride>>,
+    pub forward_proxy: Option<Box<ForwardProxyOverride>>,
     /// `FilterConfig.disabled`: filters, by their names, that are off. One that is configured is on.
     pub off: BTreeSet<Str>,
 }

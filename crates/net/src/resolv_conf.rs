@@ -5,10 +5,18 @@ use std::net::{IpAddr, SocketAddr};
 use stdx::Str;
 
 /// Resolvers and search domains.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvConf {
     pub nameservers: Vec<SocketAddr>,
     pub search: Vec<Str>,
+    /// Names with fewer dots are tried with the search domains first.
+    pub ndots: usize,
+}
+
+impl Default for ResolvConf {
+    fn default() -> Self {
+        ResolvConf { nameservers: Vec::new(), search: Vec::new(), ndots: 1 }
+    }
 }
 
 impl ResolvConf {
@@ -25,6 +33,11 @@ impl ResolvConf {
                     conf.nameservers.extend(address.map(|ip| SocketAddr::new(ip, 53)));
                 }
                 Some("search" | "domain") => conf.search = words.map(Str::from).collect(),
+                Some("options") => {
+                    let said = words.filter_map(|word| word.strip_prefix("ndots:")?.parse::<usize>().ok());
+                    // resolv.conf(5): silently at most 15.
+                    conf.ndots = said.last().unwrap_or(conf.ndots).min(15);
+                }
                 _ => {}
             }
         }
@@ -42,6 +55,7 @@ mod tests {
         let conf = ResolvConf::parse(text);
         assert_eq!(conf.nameservers, ["10.0.0.1:53".parse().unwrap(), "[fd00::1]:53".parse().unwrap()]);
         assert_eq!(conf.search, ["a.b", "c.d"]);
+        assert_eq!(conf.ndots, 5);
         assert_eq!(ResolvConf::parse(""), ResolvConf::default());
     }
 }

@@ -103,6 +103,7 @@ mod tests {
 
     use super::*;
     use crate::config::compile;
+    use crate::config::lazy::Context;
 
     #[test]
     fn hosts_have_their_place_and_flags() {
@@ -123,8 +124,9 @@ mod tests {
             outlier: Some(Box::new(OutlierDetection::default())),
             ..ir::Cluster::new("c", ClusterDiscovery::Static(assignment))
         };
-        let (secrets, registry) = (identity::SecretStore::new(), upstream::Registry::default());
-        let cluster = compile::cluster(&Arc::new(config), &secrets, &registry).unwrap();
+        let secrets = identity::SecretStore::new();
+        let context = Context { secrets, registry: Arc::default(), caches: Arc::default() };
+        let cluster = compile::cluster(&Arc::new(config), &context).unwrap();
         let seen: Vec<_> =
             cluster.hosts().map(|it| (it.locality.zone.to_string(), it.priority, it.flags_text())).collect();
         assert_eq!(

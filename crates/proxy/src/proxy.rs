@@ -19,6 +19,7 @@ use crate::admin::{self, stats::Zero};
 use crate::config::Config;
 use crate::config::names::Lookup;
 use crate::config::source::Want;
+use crate::forward_proxy::keeper;
 use crate::manager::{self, Manager};
 use crate::overload::{self, Pressure};
 use crate::telemetry::{LocalLabels, WorkerStats};
@@ -238,6 +239,8 @@ impl Proxy {
             async move { manager.keep().await }
         });
         let resolver = tokio::spawn(resolve::keep(state.manager.clone(), to_resolve));
+        let caches = state.manager.lock().config.caches().take_begun();
+        let caches = caches.map(|begun| tokio::spawn(keeper::keep(state.manager.clone(), begun)));
         let sources = tokio::spawn(sources::keep(state.clone(), wanted));
         let tidy = tokio::spawn(tidy::keep(state.clone()));
         let overload = tokio::spawn(overload::watch(state.clone()));
@@ -251,6 +254,9 @@ impl Proxy {
         finish(&state, drain, grace, &shutdown).await;
         keeper.abort();
         resolver.abort();
+        if let Some(caches) = caches {
+            caches.abort();
+        }
         sources.abort();
         tidy.abort();
         overload.abort();

@@ -1,10 +1,12 @@
 //! Resolves the host names of clusters, once for all workers, with the system's resolver: whatever
-//! `/etc/resolv.conf`, `/etc/hosts` and `/etc/nsswitch.conf` say holds.
+//! `/etc/resolv.conf`, `/etc/hosts` and `/etc/nsswitch.conf` say holds. Where a configuration names
+//! servers of its own, these are asked.
 
-mod ttl;
+pub mod lookup;
+mod query;
+pub mod ttl;
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use engine::dice::SplitMix;
@@ -53,38 +55,21 @@ async fn resolve(manager: Shared, room: Arc<Semaphore>, cluster: Str, host: Str,
     let mut dice = SplitMix(crate::worker::seed(0));
     let mut failures = 0;
     loop {
-        let found = {
-            // Nobody closes it.
-            let _room = room.acquire().await;
-            lookup(&host, &dns).await
-        };
+        let found = lookup::lookup(&host, &dns, &room).await;
         match &found {
             Ok(_) => failures = 0,
-            Err(error) => {
+            Err(why) => {
                 if failures == 0 {
-                    tracing::warn!(%cluster, %host, %error, "cannot be resolved");
+                    tracing::warn!(%cluster, %host, error = %why.text, "cannot be resolved");
                 }
                 failures += 1;
             }
         }
-        let (at, ask) = (Instant::now(), dns.respect_ttl && found.is_ok());
-        manager.resolved(&cluster, &host, found.ok());
-        let lifetime = if ask { ttl::of(&host, dns.family, &ttl::servers()).await } else { None };
+        let (at, found) = (Instant::now(), found.ok());
+        let known = found.as_ref().and_then(|found| found.lifetime);
+        let ask = dns.respect_ttl && found.is_some() && known.is_none();
+        manager.resolved(&cluster, &host, found.map(|found| found.addresses));
+        let lifetime = if ask { ttl::of(&host, dns.family, &ttl::servers()).await } else { known };
         tokio::time::sleep_until(at + names::next_query(&dns, failures, lifetime, &mut dice)).await;
-    }
-}
-
-/// The addresses of a name that its cluster uses.
-async fn lookup(host: &str, dns: &Dns) -> std::io::Result<Vec<IpAddr>> {
-    let mut all: Vec<IpAddr> = Vec::new();
-    for address in tokio::net::lookup_host((host, 0)).await? {
-        if !all.contains(&address.ip()) {
-            all.push(address.ip());
-        }
-    }
-    let used = names::of_family(dns.family, &all);
-    match used.is_empty() {
-        true => Err(std::io::Error::other("no address of the families wanted")),
-        false => Ok(used),
     }
 }

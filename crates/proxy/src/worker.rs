@@ -21,7 +21,9 @@ use upstream::probe::{Probe, Prober};
 use upstream::{Destination, Upstream};
 
 use crate::access_log::LogBuffers;
+use crate::config::snapshot::Cluster;
 use crate::config::{Published, Snapshot};
+use crate::forward_proxy::Host;
 use crate::http::limits::Timers;
 use crate::listener;
 use crate::overload::Pressure;
@@ -100,6 +102,8 @@ pub struct Worker {
     dice: RefCell<SplitMix>,
     cursors: RefCell<HashMap<Str, Cursor, foldhash::fast::RandomState>>,
     original: RefCell<HashMap<(Str, SocketAddr), Rc<Destination>, foldhash::fast::RandomState>>,
+    /// By the host that a name is known as, and the cluster's settings.
+    named: RefCell<HashMap<(u64, usize), Rc<Destination>, foldhash::fast::RandomState>>,
     connections: Cell<u64>,
     draining: Cell<Drained>,
     drain_begun: Notify,
@@ -150,6 +154,7 @@ impl Worker {
             dice: RefCell::new(SplitMix(seed(id))),
             cursors: RefCell::default(),
             original: RefCell::default(),
+            named: RefCell::default(),
             connections: Cell::new(0),
             draining: Cell::default(),
             drain_begun: Notify::new(),
@@ -195,6 +200,12 @@ impl Worker {
         if held.version != self.shared.published.version() {
             *held = Rc::new(Held(self.shared.published.load()));
             self.original.borrow_mut().clear();
+            // Those of clusters that are as they were keep their connections.
+            let current = |to: &Destination| held.clusters.get(&to.config.name).and_then(|it| it.used());
+            let holds = |to: &Rc<Destination>| {
+                current(to).is_some_and(|cluster| Arc::ptr_eq(&cluster.config, &to.config))
+            };
+            self.named.borrow_mut().retain(|_, to| holds(to));
         }
         held.clone()
     }
@@ -223,7 +234,7 @@ impl Worker {
     }
 
     /// The destination of an address that is no endpoint of `cluster`.
-    pub fn original(&self, cluster: &crate::config::snapshot::Cluster, to: SocketAddr) -> Rc<Destination> {
+    pub fn original(&self, cluster: &Cluster, to: SocketAddr) -> Rc<Destination> {
         let port = cluster.config.original_dst.port_override;
         let to = port.map_or(to, |port| SocketAddr::new(to.ip(), port));
         let key = (cluster.config.name.clone(), to);
@@ -237,6 +248,22 @@ impl Worker {
         let destination = Rc::new(cluster.destination_of(to));
         known.insert(key, destination.clone());
         destination
+    }
+
+    /// The destination of a name that somebody has brought along.
+    pub fn named(&self, cluster: &Cluster, name: &str, host: &Host) -> Rc<Destination> {
+        let key = (host.id, Arc::as_ptr(&cluster.config) as usize);
+        let mut known = self.named.borrow_mut();
+        // What is held cannot have given its address to another.
+        if let Some(found) = known.get(&key) {
+            return found.clone();
+        }
+        if known.len() >= MAX_ORIGINAL {
+            known.clear();
+        }
+        let to = Rc::new(cluster.destination_named(name, host.port, host.named.clone()));
+        known.insert(key, to.clone());
+        to
     }
 
     /// Whether connections of listeners of this direction are to end.

@@ -6,6 +6,10 @@ pub const NETWORK_RBAC: &str = "envoy.filters.network.rbac";
 pub const CONNECTION_LIMIT: &str = "envoy.filters.network.connection_limit";
 pub const NETWORK_DIRECT_RESPONSE: &str = "envoy.filters.network.direct_response";
 
+/// As Istio writes it. Envoy goes by the type.
+pub const SNI_FORWARD_PROXY: &str = "envoy.extensions.filters.network.sni_dynamic_forward_proxy";
+pub const FORWARD_PROXY_CLUSTER: &str = "envoy.clusters.dynamic_forward_proxy";
+
 pub const ROUTER: &str = "envoy.filters.http.router";
 pub const HTTP_RBAC: &str = "envoy.filters.http.rbac";
 /// This and the following are also keys of `typed_per_filter_config`.
@@ -20,6 +24,7 @@ pub const HEADER_MUTATION: &str = "envoy.filters.http.header_mutation";
 pub const COMPRESSOR: &str = "envoy.filters.http.compressor";
 pub const BUFFER: &str = "envoy.filters.http.buffer";
 pub const HEALTH_CHECK: &str = "envoy.filters.http.health_check";
+pub const FORWARD_PROXY: &str = "envoy.filters.http.dynamic_forward_proxy";
 pub const ISTIO_STATS: &str = "istio.stats";
 pub const ISTIO_ALPN: &str = "istio.alpn";
 pub const PEER_METADATA: &str = "envoy.filters.http.peer_metadata";

@@ -13,6 +13,8 @@ pub use envoy_types::pb::envoy::config::route::v3 as route;
 pub use envoy_types::pb::envoy::data::accesslog::v3 as accesslog_data;
 pub use envoy_types::pb::envoy::extensions::access_loggers::file::v3 as file_log;
 pub use envoy_types::pb::envoy::extensions::access_loggers::stream::v3 as stream_log;
+pub use envoy_types::pb::envoy::extensions::clusters::dynamic_forward_proxy::v3 as forward_proxy_cluster;
+pub use envoy_types::pb::envoy::extensions::common::dynamic_forward_proxy::v3 as dns_cache;
 pub use envoy_types::pb::envoy::extensions::common::ratelimit::v3 as common_ratelimit;
 pub use envoy_types::pb::envoy::extensions::compression::gzip::compressor::v3 as gzip;
 pub use envoy_types::pb::envoy::extensions::filters::common::fault::v3 as common_fault;
@@ -20,6 +22,7 @@ pub use envoy_types::pb::envoy::extensions::filters::common::set_filter_state::v
 pub use envoy_types::pb::envoy::extensions::filters::http::buffer::v3 as buffer;
 pub use envoy_types::pb::envoy::extensions::filters::http::compressor::v3 as compressor;
 pub use envoy_types::pb::envoy::extensions::filters::http::cors::v3 as cors;
+pub use envoy_types::pb::envoy::extensions::filters::http::dynamic_forward_proxy::v3 as forward_proxy;
 pub use envoy_types::pb::envoy::extensions::filters::http::ext_authz::v3 as ext_authz;
 pub use envoy_types::pb::envoy::extensions::filters::http::fault::v3 as fault;
 pub use envoy_types::pb::envoy::extensions::filters::http::grpc_stats::v3 as grpc_stats;
@@ -38,6 +41,7 @@ pub use envoy_types::pb::envoy::extensions::filters::network::connection_limit::
 pub use envoy_types::pb::envoy::extensions::filters::network::direct_response::v3 as network_direct_response;
 pub use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 pub use envoy_types::pb::envoy::extensions::filters::network::rbac::v3 as network_rbac;
+pub use envoy_types::pb::envoy::extensions::filters::network::sni_dynamic_forward_proxy::v3 as sni_forward_proxy;
 pub use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
 pub use envoy_types::pb::envoy::extensions::internal_redirect::allow_listed_routes::v3 as allow_listed_routes;
 pub use envoy_types::pb::envoy::extensions::internal_redirect::previous_routes::v3 as previous_routes;

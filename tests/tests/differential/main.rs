@@ -9,6 +9,7 @@ mod backend;
 mod case;
 mod client;
 mod http2;
+mod names;
 mod network;
 mod servers;
 mod sources;

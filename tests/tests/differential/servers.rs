@@ -7,7 +7,7 @@ use std::process::Child;
 use testkit::free_port;
 
 use crate::tls::Certificates;
-use crate::{backend, http2};
+use crate::{backend, http2, names};
 
 /// All of it, and what topics call it.
 pub struct Servers {
@@ -29,6 +29,7 @@ impl Servers {
             tls("tls-expired", "expired", false),
             tls("tls-stranger", "stranger", false),
             tls("tls-mutual", "good", true),
+            ("names", names::start()),
         ];
         let plain = [backend::start("a"), backend::start("b"), backend::start("c")];
         Servers { plain, dead: free_port(), others, certificates }
@@ -37,6 +38,7 @@ impl Servers {
     /// Puts addresses and paths for their names.
     pub fn fill(&self, text: &str) -> String {
         let text = text.replace("@a@", &socket(self.plain[0])).replace("@dead@", &socket(self.dead));
+        let text = text.replace("@a-port@", &self.plain[0].port().to_string());
         let text = text.replace("@certs@", &self.certificates.folder.display().to_string());
         let fill =
             |text: String, (name, to): &(&str, SocketAddr)| text.replace(&format!("@{name}@"), &socket(*to));

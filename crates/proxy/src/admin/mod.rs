@@ -4,6 +4,7 @@ mod breakers;
 mod certs;
 mod clusters;
 mod config_dump;
+mod dns_caches;
 pub mod histograms;
 mod listeners;
 mod logging;

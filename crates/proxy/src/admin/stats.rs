@@ -45,6 +45,8 @@ fn samples(state: &State) -> Vec<Sample> {
         all.push(gauge("upstream_cx_active", connections));
         all.extend(cluster.used().into_iter().flat_map(|used| super::breakers::samples(used)));
     }
+    let caches = state.manager.lock().config.caches();
+    all.extend(caches.all().iter().flat_map(|cache| super::dns_caches::samples(cache)));
     // Connections belong to the pools, which are asked above.
     let mut seen = std::collections::HashSet::new();
     all.reverse();

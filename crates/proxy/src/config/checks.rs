@@ -24,6 +24,9 @@ pub fn check(config: &ir::Cluster) -> Result<(), Problem> {
     if matches!(config.discovery, ClusterDiscovery::OriginalDst) {
         return Err(Problem::new("health_checks", "not with ORIGINAL_DST: there is nobody to ask"));
     }
+    if matches!(config.discovery, ClusterDiscovery::DynamicForwardProxy(_)) {
+        return Err(Problem::new("health_checks", "not with a dynamic forward proxy"));
+    }
     compile(first).map(drop).map_err(|problem| problem.inside("health_checks[0]"))
 }
 

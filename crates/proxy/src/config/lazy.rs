@@ -12,11 +12,13 @@ use stdx::Str;
 use super::kept::Kept;
 use super::snapshot::Cluster;
 use super::{compile, refuse};
+use crate::forward_proxy::Caches;
 
 /// What compiling takes besides the cluster.
 pub struct Context {
     pub secrets: SecretStore,
     pub registry: Arc<upstream::Registry>,
+    pub caches: Arc<Caches>,
 }
 
 /// What is known of a cluster before anybody uses it: it was compiled once to see that it can be.
@@ -118,6 +120,7 @@ fn can_wait(config: &ir::Cluster) -> bool {
     let resolved = match &config.discovery {
         ClusterDiscovery::Static(_) | ClusterDiscovery::Eds { .. } | ClusterDiscovery::OriginalDst => true,
         ClusterDiscovery::StrictDns(_) | ClusterDiscovery::LogicalDns(_) => false,
+        ClusterDiscovery::DynamicForwardProxy(it) => it.cache.preresolve.is_empty(),
     };
     // Checks run without requests, and endpoints warm up from when they came.
     let passive = resolved && config.health_checks.is_empty() && config.slow_start.is_none();
@@ -147,7 +150,7 @@ impl Checked {
             compile::check_cluster(config, &context.secrets)?;
             None
         } else {
-            Some(Arc::new(compile::cluster(config, &context.secrets, &context.registry)?))
+            Some(Arc::new(compile::cluster(config, context)?))
         };
         refuse::report_checks(config);
         let needs = Needs::of(config);
@@ -259,7 +262,7 @@ impl LazyCluster {
 
     fn compile_settings(&self) -> Cluster {
         let config = self.settings.value();
-        compile::cluster(&config, &self.context.secrets, &self.context.registry).unwrap_or_else(|problem| {
+        compile::cluster(&config, &self.context).unwrap_or_else(|problem| {
             // It compiled when it came, and what it takes has no files that could have changed.
             tracing::error!(cluster = %config.name, "cannot be compiled any more: {problem}");
             compile::without_endpoints(&config, &self.context.registry)

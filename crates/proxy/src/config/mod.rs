@@ -36,6 +36,7 @@ use xds_client::{AdsHandle, Reject, Update};
 pub use snapshot::Snapshot;
 pub use store::{FETCH_TIMEOUT, Table};
 
+use crate::forward_proxy::Caches;
 use kept::Kept;
 use lazy::{Checked, Context, Membership, Needs};
 use store::{Entry, Missing};
@@ -114,7 +115,7 @@ impl Config {
             endpoints: Table::default(),
             listeners: Table::default(),
             routes: Table::default(),
-            context: Arc::new(Context { secrets, registry: Arc::default() }),
+            context: Arc::new(Context { secrets, registry: Arc::default(), caches: Arc::default() }),
             needs: Arc::default(),
             missing: Missing::default(),
             subscriptions: Subscriptions::default(),
@@ -156,6 +157,11 @@ impl Config {
 
     pub fn published(&self) -> Arc<Published> {
         self.published.clone()
+    }
+
+    /// What is known of names that requests bring along.
+    pub fn caches(&self) -> Arc<Caches> {
+        self.context.caches.clone()
     }
 
     /// What is in effect.

@@ -8,14 +8,15 @@ use super::checks;
 /// The first field without effect.
 pub fn cluster(it: &ir::Cluster) -> Result<(), Problem> {
     let common = &it.common_lb;
-    let dns = &it.dns;
+    let is_forward_proxy = matches!(it.discovery, ir::ClusterDiscovery::DynamicForwardProxy(_));
     let without_effect = [
         (it.close_connections_on_health_failure, "close_connections_on_host_health_failure"),
         (
             common.close_connections_on_host_set_change,
             "common_lb_config.close_connections_on_host_set_change",
         ),
-        (!dns.resolvers.is_empty() || dns.use_tcp, "typed_dns_resolver_config"),
+        (is_forward_proxy && it.subsets.is_some(), "lb_subset_config"),
+        (is_forward_proxy && it.outlier.is_some(), "outlier_detection"),
     ];
     match without_effect.iter().find(|(set, _)| *set) {
         Some((_, field)) => Err(Problem::new(*field, "is not supported")),

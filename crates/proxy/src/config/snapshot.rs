@@ -15,7 +15,7 @@ use ir::cluster::ProxyProtocol;
 use ir::filter::Reporter;
 use ir::{Direction, FilterChain, HttpConnectionManager, TcpProxy};
 use stdx::Str;
-use upstream::{ClusterState, Destination};
+use upstream::{ClusterState, Destination, Named};
 
 use super::lazy::LazyCluster;
 use super::routes::Routes;
@@ -23,6 +23,7 @@ use crate::access_log::AccessLog;
 use crate::balance::Balance;
 use crate::connection::ConnectionLimit;
 use crate::format::Values;
+use crate::forward_proxy::Cache;
 use crate::http::filters::compressor::Compression;
 use crate::http::filters::ext_authz::ExtAuthz;
 use crate::http::filters::health_check::HealthCheck;
@@ -194,6 +195,7 @@ pub enum HttpFilter {
     JwtAuthn(Arc<JwtAuthn>),
     Compressor(Box<Compression>),
     HealthCheck(Arc<HealthCheck>),
+    DynamicForwardProxy(Box<ir::DnsCache>),
 }
 
 impl HttpFilter {
@@ -209,6 +211,7 @@ impl HttpFilter {
             HttpFilter::ExtAuthz(_) => it.ext_authz.is_some(),
             HttpFilter::JwtAuthn(_) => it.jwt.is_some(),
             HttpFilter::Compressor(_) => it.compressor.is_some(),
+            HttpFilter::DynamicForwardProxy(_) => it.forward_proxy.is_some(),
             HttpFilter::Alpn(_) | HttpFilter::HealthCheck(_) => false,
         }
     }
@@ -226,6 +229,7 @@ impl HttpFilter {
             | HttpFilter::Fault(_)
             | HttpFilter::Buffer(_)
             | HttpFilter::Alpn(_)
+            | HttpFilter::DynamicForwardProxy(_)
             | HttpFilter::JwtAuthn(_) => false,
         }
     }
@@ -267,6 +271,8 @@ pub struct Tcp {
     pub access_log: Arc<[AccessLog]>,
     pub istio_stats: Option<Reporter>,
     pub direction: Direction,
+    /// `sni_dynamic_forward_proxy`: the name to go to is the TLS client's.
+    pub forward_proxy: Option<Box<ir::dns_cache::SniForwardProxy>>,
 }
 
 /// A compiled cluster with its endpoints of the moment.
@@ -286,6 +292,8 @@ pub struct Cluster {
     pub state: Arc<ClusterState>,
     /// As the endpoints of the set.
     pub destinations: Vec<Destination>,
+    /// In place of endpoints: where names lead that requests bring along.
+    pub forward_proxy: Option<Arc<Cache>>,
 }
 
 /// How bytes get to an endpoint.
@@ -303,6 +311,12 @@ impl Cluster {
     /// Where an address leads that is no endpoint (original destination).
     pub fn destination_of(&self, to: SocketAddr) -> Destination {
         self.destination(&ir::Address::Socket(to), self.default_transport)
+    }
+
+    /// Where a name leads that somebody has brought along.
+    pub fn destination_named(&self, host: &str, port: u16, named: Arc<Named>) -> Destination {
+        let address = ir::Address::Name { host: host.into(), port };
+        Destination { named: Some(named), ..self.destination(&address, self.default_transport) }
     }
 
     pub(super) fn destination(&self, address: &ir::Address, transport: usize) -> Destination {

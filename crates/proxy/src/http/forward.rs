@@ -17,7 +17,7 @@ use super::body::{Attempt, RequestBody, number};
 use super::context::Context;
 use super::limits::Limits;
 use super::outgoing::Outgoing;
-use super::pick::pick;
+use super::pick::{self, pick};
 use super::respond::{Answer, Stop};
 use super::{filters, headers, mirror, redirect, upgrade};
 use crate::access_log::Flag;
@@ -74,7 +74,11 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
     let mut tried: Vec<Address> = Vec::new();
     loop {
         ctx.record.attempts += 1;
-        let picked = pick(ctx, &plan, &tried);
+        let picked = match plan.cluster.forward_proxy.is_some() {
+            false => pick(ctx, &plan, &tried),
+            // In a box: few clusters are such, and no request to others shall have room for it.
+            true => Some(Box::pin(pick::of_name(ctx, &plan)).await?),
+        };
         let Some(to) = picked.as_ref().and_then(|picked| picked.destination(&plan.cluster)) else {
             plan.stats.cx_none_healthy.inc();
             return Err(Stop::NoHealthyUpstream);

@@ -3,13 +3,17 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use engine::forward_proxy::Target;
 use ir::{Address, ClusterDiscovery};
 use upstream::Destination;
 
 use super::context::Context;
 use super::forward::Plan;
+use super::respond::{LocalReply, Stop};
+use crate::access_log::Flag;
 use crate::balance::{Asked, Pick};
 use crate::config::snapshot::Cluster;
+use crate::forward_proxy::{Refused, pick as forward_proxy};
 use crate::worker::Worker;
 
 /// Where an attempt goes. An endpoint of the cluster is not copied: its counts are shared by all
@@ -40,6 +44,26 @@ pub(super) fn pick(ctx: &mut Context, plan: &Plan, tried: &[Address]) -> Option<
     ctx.endpoint_workload =
         plan.cluster.endpoints.endpoints().get(picked.index).and_then(|endpoint| endpoint.workload.clone());
     Some(Picked::Endpoint(picked.index))
+}
+
+/// Where a request goes that brings the name along. It has the host of the moment: the route may have
+/// rewritten it.
+pub(super) async fn of_name(ctx: &Context, plan: &Plan) -> Result<Picked, Stop> {
+    let cluster = &plan.cluster;
+    let to = Target::of(ctx.head.authority(), forward_proxy::default_port(cluster));
+    let (Some(to), Some(cache)) = (to, &cluster.forward_proxy) else {
+        plan.stats.cx_none_healthy.inc();
+        return Err(Stop::NoHealthyUpstream);
+    };
+    let found = forward_proxy::find(&ctx.conn.worker, cluster, cache, to).await;
+    found.map(Picked::Original).map_err(|why| {
+        // Envoy's choice of an endpoint has not failed then, it was put off.
+        if !matches!(why, Refused::Failed(_)) {
+            plan.stats.cx_none_healthy.inc();
+        }
+        let reply = LocalReply::new(503, Some(Flag::UH), why.details()).body("no healthy upstream");
+        Stop::Local(Box::new(reply))
+    })
 }
 
 /// Where the client wanted to go: `use_http_header` says it in place of the connection.

@@ -1,21 +1,17 @@
 //! How long an answer is good for: `respect_dns_ttl`. The system's resolver does not tell, so once it has
 //! found a name, the name servers of `resolv.conf` are asked for just that.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};
 use ir::dns::DnsFamily;
 use net::ResolvConf;
-use tokio::net::UdpSocket;
 
-/// The patience with each server.
-const PATIENCE: Duration = Duration::from_secs(1);
+use super::query;
+
 /// Servers beyond are not asked, as in glibc.
 const MAX_SERVERS: usize = 3;
-/// The longest message over UDP that a server sends without being told of more.
-const MAX_UDP: usize = 512;
 
 /// The servers of the system.
 pub fn servers() -> Vec<SocketAddr> {
@@ -37,7 +33,8 @@ pub async fn of(host: &str, family: DnsFamily, servers: &[SocketAddr]) -> Option
     };
     let mut least: Option<Duration> = None;
     for ty in types {
-        if let Some(found) = ask(&name, *ty, servers).await {
+        let answer = query::ask(&name, *ty, servers, false).await;
+        if let Some(found) = answer.and_then(|answer| query::lifetime(&answer, *ty)) {
             least = Some(least.map_or(found, |least| least.min(found)));
             // The other family is used only where this one has nothing.
             if family != DnsFamily::All {
@@ -57,54 +54,12 @@ fn absolute(host: &str) -> Option<Name> {
     Name::from_ascii(format!("{host}.")).ok()
 }
 
-async fn ask(name: &Name, ty: RecordType, servers: &[SocketAddr]) -> Option<Duration> {
-    for server in servers {
-        let id = u16::try_from(crate::worker::seed(0) & 0xffff).unwrap_or_default();
-        let mut query = Message::new(id, MessageType::Query, OpCode::Query);
-        query.metadata.recursion_desired = true;
-        query.add_query(Query::query(name.clone(), ty));
-        match tokio::time::timeout(PATIENCE, exchange(*server, &query)).await {
-            Ok(Ok(answer)) => return lifetime(&answer, ty),
-            Ok(Err(error)) => tracing::debug!(%server, %error, "name server failed"),
-            Err(_) => tracing::debug!(%server, "name server did not answer in time"),
-        }
-    }
-    None
-}
-
-/// Of the addresses, and of the aliases on the way to them.
-fn lifetime(answer: &Message, ty: RecordType) -> Option<Duration> {
-    let is_address = |it: &&hickory_proto::rr::Record| it.record_type() == ty;
-    answer.answers.iter().find(is_address)?;
-    let least = answer.answers.iter().map(|it| it.ttl).min()?;
-    Some(Duration::from_secs(least.into()))
-}
-
-async fn exchange(server: SocketAddr, query: &Message) -> std::io::Result<Message> {
-    let any: IpAddr =
-        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    // A socket of its own: who wants to answer in the server's place must guess port and id.
-    let socket = UdpSocket::bind((any, 0)).await?;
-    socket.connect(server).await?;
-    socket.send(&query.to_vec().map_err(std::io::Error::other)?).await?;
-    let mut buffer = [0; MAX_UDP];
-    loop {
-        let length = socket.recv(&mut buffer).await?;
-        let Ok(answer) = Message::from_vec(&buffer[..length]) else { continue };
-        let metadata = &answer.metadata;
-        if metadata.message_type == MessageType::Response
-            && metadata.id == query.metadata.id
-            && answer.queries == query.queries
-        {
-            return Ok(answer);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use hickory_proto::op::{Message, MessageType, OpCode};
     use hickory_proto::rr::rdata::{A, AAAA, CNAME};
     use hickory_proto::rr::{RData, Record};
+    use tokio::net::UdpSocket;
 
     use super::*;
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use engine::forward_proxy::Target;
 use engine::outlier;
 use ir::access_log::LogType;
 use ir::tcp::TcpClusters;
@@ -21,6 +22,7 @@ use crate::balance::{Asked, Pick};
 use crate::config::snapshot::{Cluster, Tcp};
 use crate::connection::ConnInfo;
 use crate::format::{Entry, NoHeaders};
+use crate::forward_proxy::pick as forward_proxy;
 use crate::telemetry::{TcpStats, istio};
 use crate::worker::Worker;
 
@@ -147,11 +149,19 @@ impl TcpSession {
         self.service = cluster.config.services.first().cloned();
         let counters = self.worker.stats.cluster(&name);
         let mut tried = Vec::new();
+        let named = match cluster.forward_proxy.is_some() {
+            false => None,
+            true => Some(Box::pin(self.named(&cluster)).await?),
+        };
         let client = Some((self.info.remote, self.info.local));
         let options = SendOptions { client, ..SendOptions::default() };
         for attempt in 0..self.tcp.config.max_connect_attempts.max(1) {
             self.back_off(attempt).await;
-            let Some((to, workload)) = self.pick(&cluster, &tried) else {
+            let picked = match &named {
+                Some(to) => Some((to.clone(), None)),
+                None => self.pick(&cluster, &tried),
+            };
+            let Some((to, workload)) = picked else {
                 counters.cx_none_healthy.inc();
                 self.record.flag(Flag::UH);
                 return None;
@@ -197,6 +207,26 @@ impl TcpSession {
         }
         self.record.flag(Flag::URX);
         None
+    }
+
+    /// Where the name leads that the TLS client has brought along. `None`: nowhere.
+    async fn named(&mut self, cluster: &Arc<Cluster>) -> Option<Rc<Destination>> {
+        let cache = cluster.forward_proxy.as_ref()?;
+        let filter = self.tcp.forward_proxy.as_ref();
+        let port = filter.map_or_else(|| forward_proxy::default_port(cluster), |filter| filter.port);
+        let info = self.info.clone();
+        let host = info.sni.as_deref().unwrap_or("");
+        let found = match host.is_empty() {
+            true => None,
+            false => forward_proxy::find(&self.worker, cluster, cache, Target { host, port }).await.ok(),
+        };
+        // A filter that has asked for the name before the cluster does ends the connection without a word.
+        let is_of_filter = !host.is_empty() && filter.is_some_and(|filter| filter.cache == cache.config);
+        if found.is_none() && !is_of_filter {
+            self.worker.stats.cluster(&cluster.config.name).cx_none_healthy.inc();
+            self.record.flag(Flag::UH);
+        }
+        found
     }
 
     /// Goes through the endpoint, where it is a proxy.

@@ -60,7 +60,7 @@ fn http_rules(filter: &HttpFilter) -> Option<&ir::Rbac> {
 fn tcp_rules(filter: &NetworkFilter) -> Option<&ir::Rbac> {
     match filter {
         NetworkFilter::Rbac(filter) => filter.rules.as_ref(),
-        NetworkFilter::ConnectionLimit(_) | NetworkFilter::IstioStats { .. } => None,
+        _ => None,
     }
 }
 

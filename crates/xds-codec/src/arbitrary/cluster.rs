@@ -11,7 +11,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{balance, http2, matcher, text, tls};
+use super::{balance, dns_cache, http2, matcher, text, tls};
 
 /// Any cluster.
 pub fn cluster() -> BoxedStrategy<Cluster> {
@@ -104,6 +104,9 @@ fn discovery() -> impl Strategy<Value = (ClusterDiscovery, LbPolicy)> {
         2 => ((option::of(text::name()), super::config_source())
             .prop_map(|(service_name, source)| ClusterDiscovery::Eds { service_name, source }), policy()),
         1 => (Just(ClusterDiscovery::OriginalDst), Just(LbPolicy::ClusterProvided)),
+        1 => dns_cache::cluster().prop_map(|it| {
+            (ClusterDiscovery::DynamicForwardProxy(Box::new(it)), LbPolicy::ClusterProvided)
+        }),
     ]
 }
 
@@ -122,7 +125,9 @@ fn discovered(discovery: &ClusterDiscovery, all: (Dns, OriginalDst)) -> (Dns, Or
     match discovery {
         ClusterDiscovery::StrictDns(_) | ClusterDiscovery::LogicalDns(_) => (all.0, OriginalDst::default()),
         ClusterDiscovery::OriginalDst => (Dns::default(), all.1),
-        ClusterDiscovery::Static(_) | ClusterDiscovery::Eds { .. } => Default::default(),
+        ClusterDiscovery::Static(_)
+        | ClusterDiscovery::Eds { .. }
+        | ClusterDiscovery::DynamicForwardProxy(_) => Default::default(),
     }
 }
 

@@ -18,7 +18,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::{action, address, authn, balance, http2, overrides, rbac, route, route_config, text, tls};
+use super::{
+    action, address, authn, balance, dns_cache, http2, overrides, rbac, route, route_config, text, tls,
+};
 
 /// Any listener.
 pub fn listener() -> BoxedStrategy<Listener> {
@@ -108,6 +110,7 @@ fn network_filter() -> BoxedStrategy<NetworkFilter> {
         rbac_filter().prop_map(NetworkFilter::Rbac),
         connection_limit().prop_map(NetworkFilter::ConnectionLimit),
         reporter().prop_map(|reporter| NetworkFilter::IstioStats { reporter }),
+        dns_cache::sni().prop_map(|it| NetworkFilter::SniDynamicForwardProxy(Box::new(it))),
     ]
     .boxed()
 }
@@ -159,6 +162,7 @@ fn http_filter() -> BoxedStrategy<HttpFilter> {
         overrides::compressor().prop_map(|it| HttpFilter::Compressor(Box::new(it))),
         (1u32..).prop_map(|max_request_bytes| HttpFilter::Buffer { max_request_bytes }),
         overrides::health_check().prop_map(|it| HttpFilter::HealthCheck(Box::new(it))),
+        dns_cache::cache().prop_map(|it| HttpFilter::DynamicForwardProxy(Box::new(it))),
     ]
     .boxed()
 }

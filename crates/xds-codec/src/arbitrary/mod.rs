@@ -7,6 +7,7 @@ mod action;
 mod authn;
 mod balance;
 mod cluster;
+mod dns_cache;
 mod http2;
 mod listener;
 mod matcher;

@@ -15,7 +15,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::route::header_value;
-use super::{authn, matcher, text};
+use super::{authn, dns_cache, matcher, text};
 
 pub(super) fn overrides() -> BoxedStrategy<FilterOverrides> {
     let buffer = prop_oneof![Just(BufferOverride::Disabled), (1u32..).prop_map(BufferOverride::Limit)];
@@ -31,20 +31,28 @@ pub(super) fn overrides() -> BoxedStrategy<FilterOverrides> {
         super::listener::rbac_filter().prop_map(RbacOverride::Rules)
     ];
     let off = btree_set("x\\.[a-z]{1,5}".prop_map(ir::Str::from), 0..2);
-    let second =
-        (option::of(authn::ext_authz_override()), option::of(authn::jwt_override()), option::of(rbac), off);
+    let second = (
+        option::of(authn::ext_authz_override()),
+        option::of(authn::jwt_override()),
+        option::of(rbac),
+        option::of(dns_cache::per_route()),
+        off,
+    );
     let some = (first, second, option::of(buffer), option::of(compressor)).prop_map(
-        |((fault, cors, limit, mutation), (authz, jwt, rbac, off), buffer, compressor)| FilterOverrides {
-            fault: fault.map(Box::new),
-            cors: cors.map(Box::new),
-            local_rate_limit: limit.map(Box::new),
-            ext_authz: authz.map(Box::new),
-            jwt: jwt.map(Box::new),
-            header_mutation: mutation.map(Box::new),
-            buffer,
-            compressor,
-            rbac: rbac.map(Box::new),
-            off,
+        |((fault, cors, limit, mutation), (authz, jwt, rbac, host, off), buffer, compressor)| {
+            FilterOverrides {
+                fault: fault.map(Box::new),
+                cors: cors.map(Box::new),
+                local_rate_limit: limit.map(Box::new),
+                ext_authz: authz.map(Box::new),
+                jwt: jwt.map(Box::new),
+                header_mutation: mutation.map(Box::new),
+                buffer,
+                compressor,
+                rbac: rbac.map(Box::new),
+                forward_proxy: host.map(Box::new),
+                off,
+            }
         },
     );
     prop_oneof![3 => Just(FilterOverrides::default()), 1 => some].boxed()

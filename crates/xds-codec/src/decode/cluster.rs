@@ -6,10 +6,10 @@ use ir::{Address, Cluster, ClusterDiscovery, Dns, LoadAssignment};
 use super::at::At;
 use super::strict::{harmless, refuse};
 use super::upstream::{self, Legacy};
-use super::{balance, breakers, dns, endpoint, health_check, metadata, subsets, tls, wire};
+use super::{balance, breakers, dns, dns_cache, endpoint, health_check, metadata, subsets, tls, wire};
 use crate::pb::cluster as pb;
 use crate::pb::cluster::cluster::{
-    ClusterDiscoveryType, DiscoveryType, EdsClusterConfig, TransportSocketMatch,
+    ClusterDiscoveryType, CustomClusterType, DiscoveryType, EdsClusterConfig, TransportSocketMatch,
 };
 use crate::pb::core;
 
@@ -162,10 +162,7 @@ fn discovery(
     let ty = match it {
         None => DiscoveryType::Static,
         Some(ClusterDiscoveryType::Type(ty)) => wire::enumeration(at.field("type"), ty),
-        Some(ClusterDiscoveryType::ClusterType(_)) => {
-            at.unsupported("cluster_type");
-            DiscoveryType::Static
-        }
+        Some(ClusterDiscoveryType::ClusterType(it)) => return extension(at, it, eds, assignment, policy),
     };
     if eds.is_some() && ty != DiscoveryType::Eds {
         at.field("eds_cluster_config").refuse("has no effect: the type is not EDS");
@@ -175,7 +172,8 @@ fn discovery(
     }
     let provided = policy == pb::cluster::LbPolicy::ClusterProvided as i32;
     if provided != (ty == DiscoveryType::OriginalDst) {
-        at.field("lb_policy").refuse("CLUSTER_PROVIDED goes with the type ORIGINAL_DST, and only with it");
+        at.field("lb_policy")
+            .refuse("CLUSTER_PROVIDED goes with the type ORIGINAL_DST or a cluster_type, and only with them");
     }
     match ty {
         DiscoveryType::Static | DiscoveryType::StrictDns | DiscoveryType::LogicalDns => {
@@ -193,6 +191,24 @@ fn discovery(
             ClusterDiscovery::Eds { service_name: wire::optional_text(service_name), source }
         }
         DiscoveryType::OriginalDst => ClusterDiscovery::OriginalDst,
+    }
+}
+
+/// `cluster_type`: there is one that we know.
+fn extension(
+    at: At<'_>,
+    it: CustomClusterType,
+    eds: Option<EdsClusterConfig>,
+    assignment: Option<crate::pb::endpoint::ClusterLoadAssignment>,
+    policy: i32,
+) -> ClusterDiscovery {
+    refuse!(at; eds, assignment);
+    if policy != pb::cluster::LbPolicy::ClusterProvided as i32 {
+        at.field("lb_policy").refuse("must be CLUSTER_PROVIDED with a cluster_type");
+    }
+    match dns_cache::cluster_type(at.field("cluster_type"), it) {
+        Some(it) => ClusterDiscovery::DynamicForwardProxy(Box::new(it)),
+        None => ClusterDiscovery::OriginalDst,
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn dns(at: At<'_>, it: Fields) -> Dns {
     dns
 }
 
-fn typed(at: At<'_>, any: crate::Any, dns: &mut Dns) {
+pub(super) fn typed(at: At<'_>, any: crate::Any, dns: &mut Dns) {
     if wire::is::<getaddrinfo::GetAddrInfoDnsResolverConfig>(&any) {
         let getaddrinfo::GetAddrInfoDnsResolverConfig { num_retries, num_resolver_threads } =
             wire::unpack(at, &any);
@@ -104,7 +104,7 @@ fn resolvers(at: At<'_>, name: &str, all: Vec<core::Address>) -> Vec<SocketAddr>
     found
 }
 
-fn failure(at: At<'_>, it: RefreshRate) -> (Duration, Option<Duration>) {
+pub(super) fn failure(at: At<'_>, it: RefreshRate) -> (Duration, Option<Duration>) {
     let RefreshRate { base_interval, max_interval } = it;
     let base = wire::optional_duration(at.field("base_interval"), base_interval).unwrap_or_default();
     let max = wire::optional_duration(at.field("max_interval"), max_interval);
@@ -114,7 +114,7 @@ fn failure(at: At<'_>, it: RefreshRate) -> (Duration, Option<Duration>) {
     (base, max)
 }
 
-fn family(at: At<'_>, it: i32) -> DnsFamily {
+pub(super) fn family(at: At<'_>, it: i32) -> DnsFamily {
     match wire::enumeration(at, it) {
         DnsLookupFamily::Auto => DnsFamily::Auto,
         DnsLookupFamily::V4Only => DnsFamily::V4Only,

@@ -5,15 +5,17 @@ use ir::{ConnectionLimit, Direction, HttpFilter, NetworkFilter, Str};
 
 use super::at::At;
 use super::strict::{harmless, refuse};
-use super::{buffer, compressor, ext_authz, fault, header_mutation, jwt, rate_limit, rbac, wire};
+use super::{buffer, compressor, dns_cache, ext_authz, fault, header_mutation, jwt, rate_limit, rbac, wire};
 use crate::names::{self, APPLICATION_PROTOCOLS};
 use crate::pb::buffer::Buffer;
 use crate::pb::compressor::Compressor;
 use crate::pb::ext_authz::ExtAuthz;
+use crate::pb::forward_proxy::FilterConfig as ForwardProxy;
 use crate::pb::header_mutation::HeaderMutation;
 use crate::pb::health_check::HealthCheck;
 use crate::pb::jwt_authn::JwtAuthentication;
 use crate::pb::local_ratelimit::LocalRateLimit;
+use crate::pb::sni_forward_proxy::FilterConfig as SniForwardProxy;
 use crate::pb::{
     connection_limit as pb_limit, core, cors, fault as pb_fault, filter_state, grpc_stats, http_rbac,
     network_rbac, set_filter_state,
@@ -27,6 +29,9 @@ pub(super) fn network_filter(at: At<'_>, direction: Direction, any: &Any) -> Opt
         Some(NetworkFilter::ConnectionLimit(connection_limit(at, wire::unpack(at, any))))
     } else if wire::is::<istio::PluginConfig>(any) {
         Some(NetworkFilter::IstioStats { reporter: reporter(at, direction, wire::unpack(at, any)) })
+    } else if wire::is::<SniForwardProxy>(any) {
+        let it = dns_cache::sni(at, wire::unpack(at, any));
+        Some(NetworkFilter::SniDynamicForwardProxy(Box::new(it)))
     } else {
         wire::unknown_type(at, any);
         None
@@ -121,6 +126,9 @@ fn further(at: At<'_>, name: &str, any: &Any) -> Option<HttpFilter> {
         Some(HttpFilter::Buffer { max_request_bytes: buffer::limit(at, wire::unpack(at, any)) })
     } else if wire::is::<HealthCheck>(any) {
         Some(HttpFilter::HealthCheck(Box::new(buffer::health_check(at, wire::unpack(at, any)))))
+    } else if wire::is::<ForwardProxy>(any) {
+        by_name(at, name, names::FORWARD_PROXY);
+        Some(HttpFilter::DynamicForwardProxy(Box::new(dns_cache::http(at, wire::unpack(at, any)))))
     } else {
         wire::unknown_type(at, any);
         None
@@ -144,6 +152,7 @@ pub(super) fn is_known(any: &Any) -> bool {
         || wire::is::<Compressor>(any)
         || wire::is::<Buffer>(any)
         || wire::is::<HealthCheck>(any)
+        || wire::is::<ForwardProxy>(any)
 }
 
 /// Routes refer to a filter by its name.

@@ -26,6 +26,7 @@ mod cluster;
 mod compressor;
 mod cors;
 mod dns;
+mod dns_cache;
 mod endpoint;
 mod ext_authz;
 mod fault;

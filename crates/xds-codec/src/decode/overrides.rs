@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use ir::FilterOverrides;
 
 use super::at::At;
-use super::{buffer, compressor, cors, ext_authz, fault, header_mutation, jwt, rate_limit, rbac, wire};
+use super::{
+    buffer, compressor, cors, dns_cache, ext_authz, fault, header_mutation, jwt, rate_limit, rbac, wire,
+};
 use crate::pb::{self, buffer::BufferPerRoute, compressor::CompressorPerRoute};
 use crate::pb::{http_rbac::RbacPerRoute, route::FilterConfig};
 use crate::{Any, names};
@@ -53,6 +55,7 @@ fn is_known(name: &str) -> bool {
         names::BUFFER,
         names::COMPRESSOR,
         names::HTTP_RBAC,
+        names::FORWARD_PROXY,
     ]
     .contains(&name)
 }
@@ -75,6 +78,9 @@ fn one(at: At<'_>, found: &mut FilterOverrides, name: &str, any: &Any) {
         }
         names::HTTP_RBAC => {
             found.rbac = read(at, any, |at, it: RbacPerRoute| rbac::per_route(at, it)).map(Box::new);
+        }
+        names::FORWARD_PROXY => {
+            found.forward_proxy = read(at, any, dns_cache::per_route).flatten().map(Box::new);
         }
         _ => at.refuse("is not supported"),
     }

@@ -6,7 +6,7 @@ use ir::cluster::{ProxyProtocol, TcpKeepalive, TransportMatch};
 use ir::{Cluster, ClusterDiscovery, HttpProtocol, UpstreamTls};
 
 use super::metadata::Builder;
-use super::{address, balance, breakers, dns, endpoint, health_check, protocol, tls, wire};
+use super::{address, balance, breakers, dns, dns_cache, endpoint, health_check, protocol, tls, wire};
 use crate::names;
 use crate::pb::cluster::cluster::{
     ClusterDiscoveryType, DiscoveryType, EdsClusterConfig, TransportSocketMatch,
@@ -50,7 +50,7 @@ pub fn cluster(it: &Cluster) -> pb::Cluster {
         close_connections_on_host_health_failure: it.close_connections_on_health_failure,
         ignore_health_on_host_removal: it.ignore_health_on_host_removal,
         lb_config: balance::lb_config(it),
-        cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.ty.into())),
+        cluster_discovery_type: Some(discovery.ty),
         ..Default::default()
     };
     dns::dns(&it.dns, &mut encoded);
@@ -58,13 +58,14 @@ pub fn cluster(it: &Cluster) -> pb::Cluster {
 }
 
 struct Discovery {
-    ty: DiscoveryType,
+    ty: ClusterDiscoveryType,
     eds: Option<EdsClusterConfig>,
     load_assignment: Option<crate::pb::endpoint::ClusterLoadAssignment>,
 }
 
 fn discovery(it: &Cluster) -> Discovery {
-    let nothing = |ty| Discovery { ty, eds: None, load_assignment: None };
+    let of_type = |ty| Discovery { ty, eds: None, load_assignment: None };
+    let nothing = |ty: DiscoveryType| of_type(ClusterDiscoveryType::Type(ty.into()));
     let given = |ty, assignment| {
         let mut load_assignment = endpoint::load_assignment(assignment);
         if load_assignment.cluster_name.is_empty() {
@@ -85,6 +86,9 @@ fn discovery(it: &Cluster) -> Discovery {
             Discovery { eds: Some(eds), ..nothing(DiscoveryType::Eds) }
         }
         ClusterDiscovery::OriginalDst => nothing(DiscoveryType::OriginalDst),
+        ClusterDiscovery::DynamicForwardProxy(it) => {
+            of_type(ClusterDiscoveryType::ClusterType(dns_cache::cluster_type(it)))
+        }
     }
 }
 

@@ -10,25 +10,32 @@ use crate::pb::{cares, core};
 
 /// Writes the fields into a cluster.
 pub(super) fn dns(it: &Dns, cluster: &mut pb::Cluster) {
-    let family = match it.family {
+    cluster.dns_refresh_rate = wire::optional_duration(it.refresh_rate);
+    cluster.dns_jitter = wire::optional_duration(it.jitter);
+    cluster.dns_failure_refresh_rate = failure(it);
+    cluster.respect_dns_ttl = it.respect_ttl;
+    cluster.dns_lookup_family = family(it.family).into();
+    cluster.typed_dns_resolver_config = resolver(it);
+}
+
+pub(super) fn family(it: DnsFamily) -> DnsLookupFamily {
+    match it {
         DnsFamily::Auto => DnsLookupFamily::Auto,
         DnsFamily::V4Only => DnsLookupFamily::V4Only,
         DnsFamily::V6Only => DnsLookupFamily::V6Only,
         DnsFamily::V4Preferred => DnsLookupFamily::V4Preferred,
         DnsFamily::All => DnsLookupFamily::All,
-    };
-    cluster.dns_refresh_rate = wire::optional_duration(it.refresh_rate);
-    cluster.dns_jitter = wire::optional_duration(it.jitter);
-    cluster.dns_failure_refresh_rate = it.failure_refresh.map(|(base, max)| RefreshRate {
-        base_interval: Some(wire::duration(base)),
-        max_interval: wire::optional_duration(max),
-    });
-    cluster.respect_dns_ttl = it.respect_ttl;
-    cluster.dns_lookup_family = family.into();
-    cluster.typed_dns_resolver_config = resolver(it);
+    }
 }
 
-fn resolver(it: &Dns) -> Option<core::TypedExtensionConfig> {
+pub(super) fn failure(it: &Dns) -> Option<RefreshRate> {
+    it.failure_refresh.map(|(base, max)| RefreshRate {
+        base_interval: Some(wire::duration(base)),
+        max_interval: wire::optional_duration(max),
+    })
+}
+
+pub(super) fn resolver(it: &Dns) -> Option<core::TypedExtensionConfig> {
     if it.resolvers.is_empty() && !it.use_tcp {
         return None;
     }

@@ -3,7 +3,9 @@
 use ir::filter::Reporter;
 use ir::{ConnectionLimit, HttpFilter, NetworkFilter, Str};
 
-use super::{compressor, ext_authz, fault, header_mutation, jwt, listener, rate_limit, rbac, wire};
+use super::{
+    compressor, dns_cache, ext_authz, fault, header_mutation, jwt, listener, rate_limit, rbac, wire,
+};
 use crate::names::APPLICATION_PROTOCOLS;
 use crate::pb::{
     connection_limit as pb_limit, core, cors, filter_state, google, grpc_stats, hcm, network_rbac, router,
@@ -28,6 +30,9 @@ pub(super) fn network_filter(it: &NetworkFilter) -> crate::pb::listener::Filter 
         }
         NetworkFilter::IstioStats { reporter } => {
             listener::filter(names::ISTIO_STATS, wire::pack(&stats(*reporter)))
+        }
+        NetworkFilter::SniDynamicForwardProxy(it) => {
+            listener::filter(names::SNI_FORWARD_PROXY, wire::pack(&dns_cache::sni(it)))
         }
     }
 }
@@ -71,6 +76,7 @@ pub(super) fn http_filter(it: &HttpFilter) -> hcm::HttpFilter {
             named(names::BUFFER, wire::pack(&compressor::buffer(*max_request_bytes)))
         }
         HttpFilter::HealthCheck(it) => named(names::HEALTH_CHECK, wire::pack(&compressor::health_check(it))),
+        HttpFilter::DynamicForwardProxy(it) => named(names::FORWARD_PROXY, wire::pack(&dns_cache::http(it))),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ir::FilterOverrides;
 
-use super::{compressor, cors, ext_authz, fault, header_mutation, jwt, rate_limit, rbac, wire};
+use super::{compressor, cors, dns_cache, ext_authz, fault, header_mutation, jwt, rate_limit, rbac, wire};
 use crate::pb::route::FilterConfig;
 use crate::{Any, names};
 
@@ -19,6 +19,7 @@ pub(super) fn overrides(it: &FilterOverrides) -> HashMap<String, Any> {
         buffer,
         compressor,
         rbac,
+        forward_proxy,
         off,
     } = it;
     let all = [
@@ -33,6 +34,7 @@ pub(super) fn overrides(it: &FilterOverrides) -> HashMap<String, Any> {
         ),
         (names::BUFFER, buffer.as_ref().map(|it| wire::pack(&compressor::buffer_per_route(*it)))),
         (names::HTTP_RBAC, rbac.as_deref().map(|it| wire::pack(&rbac::per_route(it)))),
+        (names::FORWARD_PROXY, forward_proxy.as_deref().map(|it| wire::pack(&dns_cache::per_route(it)))),
         (names::COMPRESSOR, compressor.as_ref().map(|it| wire::pack(&compressor::per_route(*it)))),
     ];
     let configured = all.into_iter().filter_map(|(name, any)| Some((name.to_owned(), any?)));

@@ -9,10 +9,11 @@ use engine::balance::EndpointSet;
 use engine::names::Answers;
 use identity::{ClientTls, SecretStore};
 use ir::cluster::ProxyProtocol;
-use ir::{Address, LoadAssignment, UpstreamTls};
+use ir::{Address, ClusterDiscovery, LoadAssignment, UpstreamTls};
 use upstream::{Destination, Named};
 
 use crate::balance::Balance;
+use crate::config::lazy::Context;
 use crate::config::refuse;
 use crate::config::snapshot::{Cluster, Transport, transport_index};
 
@@ -20,13 +21,9 @@ use crate::config::snapshot::{Cluster, Transport, transport_index};
 ///
 /// # Errors
 /// What cannot be compiled, by field.
-pub fn cluster(
-    config: &Arc<ir::Cluster>,
-    secrets: &SecretStore,
-    registry: &upstream::Registry,
-) -> Result<Cluster, Problem> {
+pub fn cluster(config: &Arc<ir::Cluster>, context: &Context) -> Result<Cluster, Problem> {
     refuse::cluster(config)?;
-    let (transports, endpoints) = (transports(config, secrets)?, own_endpoints(config));
+    let (transports, endpoints) = (transports(config, &context.secrets)?, own_endpoints(config));
     Ok(with_destinations(Cluster {
         config: config.clone(),
         balance: Balance::new(config, &endpoints, &[]),
@@ -34,8 +31,12 @@ pub fn cluster(
         transports,
         default_transport: transport_index(config, &BTreeMap::new()),
         mesh_alpn: offers_istio(config),
-        state: registry.cluster(&config.name),
+        state: context.registry.cluster(&config.name),
         destinations: Vec::new(),
+        forward_proxy: match &config.discovery {
+            ClusterDiscovery::DynamicForwardProxy(it) => Some(context.caches.of(&it.cache)),
+            _ => None,
+        },
     }))
 }
 
@@ -59,6 +60,7 @@ pub fn without_endpoints(config: &Arc<ir::Cluster>, registry: &upstream::Registr
         mesh_alpn: false,
         state: registry.cluster(&config.name),
         destinations: Vec::new(),
+        forward_proxy: None,
     }
 }
 

@@ -90,6 +90,7 @@ fn filter(it: &ir::HttpFilter, prefix: &str, values: &mut Values) -> Result<Opti
         ir::HttpFilter::JwtAuthn(it) => HttpFilter::JwtAuthn(Arc::new(JwtAuthn::compile(it, prefix)?)),
         ir::HttpFilter::ExtAuthz(it) => HttpFilter::ExtAuthz(Arc::new(ExtAuthz::compile(it, prefix)?)),
         ir::HttpFilter::Compressor(it) => HttpFilter::Compressor(Box::new(Compression::compile(it, prefix)?)),
+        ir::HttpFilter::DynamicForwardProxy(it) => HttpFilter::DynamicForwardProxy(it.clone()),
         ir::HttpFilter::HealthCheck(it) => HttpFilter::HealthCheck(Arc::new(HealthCheck::compile(it)?)),
         ir::HttpFilter::UpstreamAlpn { protocols } => HttpFilter::Alpn(AlpnOverride::Fixed(alpn(protocols))),
         ir::HttpFilter::IstioAlpn { http10, http11, http2 } => HttpFilter::Alpn(AlpnOverride::ByProtocol {

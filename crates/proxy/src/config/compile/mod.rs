@@ -112,7 +112,7 @@ fn chain(
         None => None,
     };
     let mut filters = Vec::new();
-    let mut istio_stats = None;
+    let (mut istio_stats, mut forward_proxy) = (None, None);
     for (i, filter) in config.filters.iter().enumerate() {
         filters.push(match filter {
             ir::NetworkFilter::Rbac(it) => {
@@ -125,6 +125,14 @@ fn chain(
                 istio_stats = Some(*reporter);
                 NetworkFilter::IstioStats(*reporter)
             }
+            ir::NetworkFilter::SniDynamicForwardProxy(it) => {
+                if !matches!(config.terminal, ir::Terminal::Tcp(_)) {
+                    let field = format!("filters[{i}]");
+                    return Err(Problem::new(field, "goes with envoy.filters.network.tcp_proxy only"));
+                }
+                forward_proxy = Some(it.clone());
+                continue;
+            }
         });
     }
     let terminal = match &config.terminal {
@@ -134,6 +142,7 @@ fn chain(
             config: tcp.clone(),
             istio_stats,
             direction,
+            forward_proxy,
         })),
         ir::Terminal::Direct(source) => {
             let field = || format!("filters[{}].response", config.filters.len());

@@ -22,6 +22,7 @@ use super::body::{BoxBody, RequestBody};
 use super::context::Context;
 use super::respond::Stop;
 use crate::config::snapshot::{Hcm, HttpFilter};
+use crate::forward_proxy::filter as forward_proxy;
 
 /// What filters remember of a request until its response.
 #[derive(Default)]
@@ -68,6 +69,10 @@ pub async fn decode(ctx: &mut Context, body: &RequestBody) -> Result<(), Stop> {
             HttpFilter::JwtAuthn(filter) => Box::pin(jwt_authn::decode(ctx, filter)).await?,
             // In a box: few requests meet it, and none shall have room for it.
             HttpFilter::ExtAuthz(filter) => Box::pin(ext_authz::check(ctx, filter, body)).await?,
+            HttpFilter::DynamicForwardProxy(config) if forward_proxy::applies(ctx, config) => {
+                Box::pin(forward_proxy::decode(ctx)).await?;
+            }
+            HttpFilter::DynamicForwardProxy(_) => {}
         }
     }
     Ok(())
@@ -95,6 +100,7 @@ pub fn encode(ctx: &mut Context, head: &mut ResponseHead, empty: bool) {
             | HttpFilter::Fault(_)
             | HttpFilter::Alpn(_)
             | HttpFilter::Buffer(_)
+            | HttpFilter::DynamicForwardProxy(_)
             | HttpFilter::JwtAuthn(_) => {}
         }
     }

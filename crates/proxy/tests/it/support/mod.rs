@@ -3,6 +3,7 @@
 
 pub mod backend;
 pub mod client;
+pub mod names;
 pub mod raw;
 
 use std::net::SocketAddr;

@@ -3,6 +3,7 @@
 mod balancing;
 mod breakers;
 mod checks;
+mod forward_proxy;
 mod names;
 mod outlier;
 mod proxy_protocol;

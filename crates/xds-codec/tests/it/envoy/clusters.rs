@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ir::cluster::{ServiceRef, TcpKeepalive, Thresholds, TransportMatch};
+use ir::dns_cache::ForwardProxy;
 use ir::endpoint::WorkloadRef;
 use ir::tls::{CommonTls, SanKind, SanMatcher};
 use ir::*;
@@ -106,6 +107,17 @@ pub fn all_clusters() -> Vec<Cluster> {
             ..Cluster::new("auto", eds(Some("other")))
         },
         Cluster::new("fixed", endpoints("fixed", fixed.to_vec())),
+        Cluster {
+            lb_policy: LbPolicy::ClusterProvided,
+            protocol: HttpProtocol::Http2,
+            ..Cluster::new(
+                "dynamic",
+                ClusterDiscovery::DynamicForwardProxy(Box::new(ForwardProxy {
+                    cache: super::filters::cache(),
+                    allow_insecure_cluster_options: true,
+                })),
+            )
+        },
     ];
     clusters().into_iter().chain(more).collect()
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use ir::buffer::BufferOverride;
 use ir::compressor::CompressorOverride;
+use ir::dns::DnsFamily;
+use ir::dns_cache::ForwardProxyOverride;
 use ir::ext_authz::{AuthzBody, AuthzService, ExtAuthzOverride, GrpcAuthz, HttpAuthz};
 use ir::filter::HealthCheckFilter;
 use ir::header_mutation::Mutation;
@@ -48,7 +50,30 @@ pub fn all() -> Vec<HttpFilter> {
         HttpFilter::Buffer { max_request_bytes: 1000 },
         HttpFilter::HeaderMutation(Box::new(HeaderMutation { most_specific_wins: true, ..mutation() })),
         HttpFilter::Compressor(Box::new(compressor)),
+        HttpFilter::DynamicForwardProxy(Box::new(cache())),
     ]
+}
+
+/// The cache of a dynamic forward proxy, with all that can be said of it.
+pub fn cache() -> DnsCache {
+    let dns = Dns {
+        refresh_rate: Some(Duration::from_secs(30)),
+        failure_refresh: Some((Duration::from_secs(2), Some(Duration::from_secs(9)))),
+        family: DnsFamily::V4Only,
+        resolvers: vec!["127.0.0.1:15053".parse().unwrap()],
+        use_tcp: true,
+        ..Dns::default()
+    };
+    DnsCache {
+        name: "names".into(),
+        dns,
+        min_refresh_rate: Some(Duration::from_secs(3)),
+        host_ttl: Some(Duration::from_secs(60)),
+        max_hosts: Some(10),
+        max_pending_requests: Some(5),
+        query_timeout: Some(Duration::from_secs(4)),
+        preresolve: vec![("127.0.0.1".into(), 80)],
+    }
 }
 
 pub fn overrides() -> FilterOverrides {
@@ -80,6 +105,7 @@ pub fn overrides() -> FilterOverrides {
         buffer: Some(BufferOverride::Limit(10)),
         compressor: Some(CompressorOverride::Enabled { remove_accept_encoding_header: Some(true) }),
         rbac: Some(Box::new(RbacOverride::Disabled)),
+        forward_proxy: Some(Box::new(ForwardProxyOverride::HostRewrite("a.example:8080".into()))),
         off: BTreeSet::from(["envoy.filters.http.health_check".into()]),
     }
 }
