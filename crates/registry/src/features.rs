@@ -22,6 +22,9 @@ pub struct Features {
     /// `ENABLE_EXTERNAL_NAME_ALIAS`: a Service of type ExternalName is another name of a service
     /// in the mesh. On.
     pub external_name_alias: bool,
+    /// `PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS`: how many names that nobody declared a proxy knows at once
+    /// under `ALLOW_ANY_DYNAMIC_DNS`. 1024.
+    pub allow_any_dynamic_dns_max_hosts: u32,
 }
 
 impl Default for Features {
@@ -34,6 +37,7 @@ impl Default for Features {
             proxy_100_continue: true,
             handshake_timeout: Duration::from_secs(15),
             external_name_alias: true,
+            allow_any_dynamic_dns_max_hosts: 1024,
         }
     }
 }
@@ -65,6 +69,12 @@ impl Features {
             Some(Ok(timeout)) => features.handshake_timeout = timeout,
             Some(Err(_)) => unreadable.push(TIMEOUT),
         }
+        const HOSTS: &str = "PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS";
+        match variable(HOSTS).map(|text| text.parse().ok().filter(|hosts| *hosts > 0)) {
+            None => {}
+            Some(Some(hosts)) => features.allow_any_dynamic_dns_max_hosts = hosts,
+            Some(None) => unreadable.push(HOSTS),
+        }
         (features, unreadable)
     }
 }
@@ -89,6 +99,7 @@ mod tests {
             "ENABLE_100_CONTINUE_HEADERS" => Some("0".to_owned()),
             "PILOT_HTTP10" => Some("yes".to_owned()),
             "PILOT_GATEWAY_TRANSPORT_SOCKET_CONNECT_TIMEOUT" => Some("3s".to_owned()),
+            "PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS" => Some("7".to_owned()),
             _ => None,
         };
         let (features, unreadable) = Features::read(variable);
@@ -96,6 +107,7 @@ mod tests {
             tls_on_sidecar_ingress: true,
             proxy_100_continue: false,
             handshake_timeout: Duration::from_secs(3),
+            allow_any_dynamic_dns_max_hosts: 7,
             ..Features::default()
         };
         assert_eq!((features, unreadable), (expected, vec!["PILOT_HTTP10"]));

@@ -72,6 +72,9 @@ pub enum Resolution {
         /// To one address at a time, whatever the name resolves to (`DNS_ROUND_ROBIN`).
         logical: bool,
     },
+    /// The service is many names, a wildcard: the client's proxy resolves the one that a request or a TLS
+    /// client names.
+    DynamicDns,
 }
 
 /// Where a service was declared. Decides between services with the same host.

@@ -72,9 +72,7 @@ fn resources(
             let resource = |assignment| Resource::Endpoints(Arc::new(assignment));
             found.unwrap_or_default().into_iter().map(resource).collect()
         }
-        Unit::VirtualOutbound => {
-            listener(Some(outbound::virtual_outbound::build(scope.wildcard(), settings, scope.data_plane)))
-        }
+        Unit::VirtualOutbound => listener(Some(outbound::virtual_outbound::build(scope, settings))),
         Unit::VirtualInbound => listener(Some(inbound::listener::build(view, scope, settings, findings))),
         Unit::IngressListener { port } => {
             listener(inbound::listener::bound(view, scope, settings, findings, *port))
@@ -112,7 +110,7 @@ fn fixed_clusters(scope: &ScopeKey, settings: &Settings) -> Vec<Cluster> {
         clusters.push(fixed::passthrough(settings));
         clusters.push(fixed::inbound_passthrough(settings, Some(scope.wildcard())));
         if settings.outbound == Outbound::DynamicDns {
-            clusters.push(fixed::dynamic_dns(settings));
+            clusters.push(fixed::dynamic_dns(settings, scope));
         }
     }
     clusters

@@ -14,6 +14,7 @@ mod build;
 mod chains;
 mod cluster;
 mod domains;
+mod dynamic_dns;
 mod egress;
 mod endpoints;
 mod findings;

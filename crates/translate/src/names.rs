@@ -13,6 +13,9 @@ pub const INBOUND_PASSTHROUGH_CLUSTER: &str = "InboundPassthroughCluster";
 pub const VIRTUAL_OUTBOUND: &str = "virtualOutbound";
 pub const VIRTUAL_OUTBOUND_BLACKHOLE: &str = "virtualOutbound-blackhole";
 pub const VIRTUAL_OUTBOUND_CATCH_ALL: &str = "virtualOutbound-catchall-tcp";
+/// Under `ALLOW_ANY_DYNAMIC_DNS`.
+pub const VIRTUAL_OUTBOUND_CATCH_ALL_HTTP: &str = "virtualOutbound-catchall-tcp-http";
+pub const DYNAMIC_DNS_STAT_PREFIX: &str = "outbound_virtualOutbound_allow_any_dynamic_dns";
 pub const VIRTUAL_INBOUND: &str = "virtualInbound";
 pub const VIRTUAL_INBOUND_BLACKHOLE: &str = "virtualInbound-blackhole";
 pub const VIRTUAL_INBOUND_CATCH_ALL_HTTP: &str = "virtualInbound-catchall-http";

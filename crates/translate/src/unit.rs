@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ir::{Resource, ResourceType};
+use istio_api::mesh::OutboundTrafficPolicy;
 use model::{DataPlane, Finding, Host, Labels, Locality, Node, NodeType, ObjectRef};
 use registry::View;
 use stdx::Str;
@@ -151,6 +152,7 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
         Unit::FixedClusters => {
             scope.node_type = node.node_type;
             scope.ipv6 = is_ipv6(node);
+            scope.dns = resolves_by_agent(view, node);
         }
         Unit::Clusters(host) => {
             scope.sidecar = if view.is_ambiguous(host) { sidecar() } else { None };
@@ -170,6 +172,8 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
         Unit::PassthroughClusters(_) | Unit::Credential(_) => scope.namespace = node.namespace.clone(),
         Unit::OutboundListener { .. } => {
             scope.sidecar = sidecar();
+            scope.ipv6 = is_ipv6(node);
+            scope.dns = resolves_by_agent(view, node);
             scope.labels = view.client_labels(&node.labels);
             scope.data_plane = node.data_plane;
             scope.namespace = node.namespace.clone();
@@ -194,6 +198,7 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
             }
             scope.data_plane = node.data_plane;
             scope.ipv6 = is_ipv6(node);
+            scope.dns = resolves_by_agent(view, node);
         }
         Unit::VirtualInbound | Unit::InboundClusters | Unit::IngressListener { .. } => {
             scope.sidecar = sidecar();
@@ -222,6 +227,12 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
 /// Whether the node's workload asks the agent for names.
 pub fn asks_for_names(view: &View<'_>, node: &Node) -> bool {
     node.dns_capture.unwrap_or_else(|| view.mesh().dns_capture())
+}
+
+/// Whether the node's proxy asks the agent for names that nobody declared.
+fn resolves_by_agent(view: &View<'_>, node: &Node) -> bool {
+    view.mesh().outbound_traffic_policy == OutboundTrafficPolicy::AllowAnyDynamicDns
+        && asks_for_names(view, node)
 }
 
 /// Whether the node is reached by IPv6 alone.

@@ -88,12 +88,7 @@ fn read_outbound(fields: &Fields<'_>) -> OutboundTrafficPolicy {
     let Some(item) = mode else { return OutboundTrafficPolicy::RegistryOnly };
     match item.one_of(&[("REGISTRY_ONLY", 0), ("ALLOW_ANY", 1), ("ALLOW_ANY_DYNAMIC_DNS", 2)]) {
         Some(1) => OutboundTrafficPolicy::AllowAny,
-        Some(2) => {
-            let message = "the proxy resolves no names of its own yet: requests to unknown hosts go to the \
-                           address that the application has resolved";
-            item.report(model::Level::Warning, crate::codes::NO_EFFECT, message.into());
-            OutboundTrafficPolicy::AllowAnyDynamicDns
-        }
+        Some(2) => OutboundTrafficPolicy::AllowAnyDynamicDns,
         _ => OutboundTrafficPolicy::RegistryOnly,
     }
 }

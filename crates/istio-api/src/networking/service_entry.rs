@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use model::{Labels, Level, Protocol, Str};
+use model::{Labels, Protocol, Str};
 
 use super::workload_entry::{self, WorkloadEntry, WorkloadSelector};
-use crate::codes;
 use crate::reader::{Absent, Fields, Item, Read};
 use crate::schema::macros::message;
 use crate::schema::rules::{NOT_EVERY_HOST, SERVICE_ENTRY, UNIQUE_PORTS};
@@ -114,13 +113,7 @@ const RESOLUTIONS: [(&str, Resolution); 5] = [
 ];
 
 pub(crate) fn read(spec: Fields<'_>) -> ServiceEntry {
-    let resolution_item = spec.get("resolution");
-    let resolution = resolution_item.as_ref().and_then(|item| item.one_of(&RESOLUTIONS)).unwrap_or_default();
-    if resolution == Resolution::DynamicDns {
-        let item = resolution_item.as_ref().unwrap_or(spec.item());
-        let message = "DYNAMIC_DNS has no effect yet: this service is not added to the mesh";
-        item.report(Level::Warning, codes::NO_EFFECT, message.into());
-    }
+    let resolution = spec.get("resolution").and_then(|item| item.one_of(&RESOLUTIONS)).unwrap_or_default();
     let selector: Option<WorkloadSelector> = Absent::from_item(spec.get("workloadSelector"));
     let entry = ServiceEntry {
         hosts: Absent::from_item(spec.get("hosts")),

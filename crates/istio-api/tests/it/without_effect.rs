@@ -136,7 +136,7 @@ fn of_gateways_and_service_entries() {
                 endpoints: [{address: 'unix:///a'}]";
     check("networking", "ServiceEntry", spec, &[]);
     let spec = "hosts: ['*.a.com']\nresolution: DYNAMIC_DNS\nports: [{number: 80, name: a, protocol: HTTP}]";
-    check("networking", "ServiceEntry", spec, &["resolution"]);
+    check("networking", "ServiceEntry", spec, &[]);
 }
 
 #[test]

@@ -79,14 +79,14 @@ fn make_service(next: &mut Snapshot, document: &Document, spec: &k8s::Service) -
     })
 }
 
-/// One service per host; none for a resolution that has no effect yet.
+/// One service per host.
 fn make_entry(next: &mut Snapshot, document: &Document, spec: &networking::ServiceEntry) -> Vec<Service> {
     let resolution = match spec.resolution {
         EntryResolution::None => Resolution::Passthrough,
         EntryResolution::Static => Resolution::ClientSideLb,
         EntryResolution::Dns => Resolution::Dns { logical: false },
         EntryResolution::DnsRoundRobin => Resolution::Dns { logical: true },
-        EntryResolution::DynamicDns => return Vec::new(),
+        EntryResolution::DynamicDns => Resolution::DynamicDns,
     };
     let object = &document.object;
     let allocates = resolution != Resolution::Passthrough
@@ -107,7 +107,8 @@ fn make_entry(next: &mut Snapshot, document: &Document, spec: &networking::Servi
     let service = |host: &Str| {
         let host = next.resolve(host, &object.namespace);
         Service {
-            allocated: match allocates && !host.is_wildcard() {
+            // An address for a wildcard is one for many names, which something else has to tell apart.
+            allocated: match allocates && (!host.is_wildcard() || resolution == Resolution::DynamicDns) {
                 true => addresses::allocate_entry(next, &object.namespace, &host),
                 false => None,
             },

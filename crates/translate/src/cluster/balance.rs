@@ -15,7 +15,8 @@ use crate::locality;
 
 /// Lays what is written over a cluster's settings.
 pub fn apply(cluster: &mut Cluster, effective: Effective<'_>, mesh: &MeshConfig) {
-    if let Some(written) = effective.outlier {
+    let dynamic = matches!(cluster.discovery, ClusterDiscovery::DynamicForwardProxy(_));
+    if let Some(written) = effective.outlier.filter(|_| !dynamic) {
         cluster.outlier = Some(Box::new(outlier(written)));
         // Never below it, even where most endpoints fail: zero, unless it is written.
         let percent = u32::try_from(written.min_health_percent.unwrap_or(0)).unwrap_or(0);
@@ -24,7 +25,7 @@ pub fn apply(cluster: &mut Cluster, effective: Effective<'_>, mesh: &MeshConfig)
     cluster.common_lb.locality_weighted =
         locality::is_weighted(effective.locality(mesh), effective.outlier.is_some());
     cluster.lb_policy = match &cluster.discovery {
-        ClusterDiscovery::OriginalDst => LbPolicy::ClusterProvided,
+        ClusterDiscovery::OriginalDst | ClusterDiscovery::DynamicForwardProxy(_) => LbPolicy::ClusterProvided,
         _ => policy(effective.load_balancer),
     };
     if matches!(cluster.lb_policy, LbPolicy::RoundRobin | LbPolicy::LeastRequest) {

@@ -9,8 +9,9 @@ use ir::{Address, Cluster, ClusterDiscovery, Endpoint, HttpProtocol, LbPolicy, L
 use model::{Origin, Protocol};
 use stdx::Str;
 
-use crate::names;
 use crate::settings::Settings;
+use crate::unit::ScopeKey;
+use crate::{dynamic_dns, names};
 
 /// Connections to the application come from here, so that the capture rules let them pass.
 const LOOPBACK_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 6));
@@ -38,9 +39,13 @@ pub fn passthrough(settings: &Settings) -> Cluster {
     }
 }
 
-/// Requests to hosts that nobody declared, under `ALLOW_ANY_DYNAMIC_DNS`: to wherever they were going.
-pub fn dynamic_dns(settings: &Settings) -> Cluster {
-    Cluster { name: names::DYNAMIC_DNS_CLUSTER.into(), ..passthrough(settings) }
+/// Requests to hosts that nobody declared, under `ALLOW_ANY_DYNAMIC_DNS`: to whatever these resolve to.
+pub fn dynamic_dns(settings: &Settings, scope: &ScopeKey) -> Cluster {
+    Cluster {
+        name: names::DYNAMIC_DNS_CLUSTER.into(),
+        discovery: dynamic_dns::discovery(dynamic_dns::of_anybody(settings, scope)),
+        ..passthrough(settings)
+    }
 }
 
 /// To the application, on a port that no service exposes.

@@ -10,6 +10,7 @@ use stdx::Str;
 
 use super::policy::Effective;
 use super::{balance, dns, fixed, pool, transport};
+use crate::dynamic_dns;
 use crate::names;
 use crate::settings::Settings;
 use crate::unit::ScopeKey;
@@ -19,11 +20,17 @@ pub fn clusters(view: &View<'_>, scope: &ScopeKey, settings: &Settings, service:
     let mesh = view.mesh();
     let rule = view.destination_rule_for(&scope.namespace, &scope.labels, service);
     let mut clusters = Vec::new();
-    for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
+    let dynamic = dynamic_dns::is_dynamic(service);
+    let served = |port: &&ServicePort| {
+        port.protocol != Protocol::Udp && (!dynamic || dynamic_dns::is_served(port.protocol))
+    };
+    for port in service.ports.iter().filter(served) {
         let builder = Builder { view, scope, settings, service, port };
         let rule = rule.map(|rule| &**rule);
         clusters.push(builder.build(None, Effective::of(mesh, rule, None, port.number)));
-        for subset in rule.map(|rule| rule.subsets.as_slice()).unwrap_or_default() {
+        // Of names that nobody has listed there are no subsets.
+        let subsets = rule.filter(|_| !dynamic).map(|rule| rule.subsets.as_slice());
+        for subset in subsets.unwrap_or_default() {
             clusters.push(builder.build(Some(subset), Effective::of(mesh, rule, Some(subset), port.number)));
         }
     }
@@ -64,6 +71,8 @@ impl Builder<'_, '_> {
         let resolved = dns::discovery(self.view, self.scope, self.service, self.port, merged, effective);
         let discovery = if transport.closed {
             ClusterDiscovery::Static(LoadAssignment { cluster_name: name.clone(), ..Default::default() })
+        } else if dynamic_dns::is_dynamic(self.service) {
+            dynamic_dns::discovery(dynamic_dns::of_service(&self.service.host, self.scope))
         } else if original_dst {
             ClusterDiscovery::OriginalDst
         } else {

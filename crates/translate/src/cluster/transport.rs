@@ -15,6 +15,7 @@ use model::{DataPlane, NodeType, Protocol};
 use registry::{Service, View};
 use stdx::Str;
 
+use crate::dynamic_dns;
 use crate::names;
 use crate::settings::Settings;
 use crate::tls;
@@ -47,6 +48,11 @@ pub struct Context<'a, 'v> {
 
 /// The transport of a cluster under a DestinationRule's `tls`, if it has any.
 pub fn of(written: Option<&ClientTls>, cx: &Context<'_, '_>) -> Transport {
+    if dynamic_dns::is_dynamic(cx.service) {
+        // Whom to expect the request says, and no transport of ours is told of it.
+        let encrypts = written.is_some_and(|tls| tls.mode != ClientTlsMode::Disable);
+        return Transport { closed: encrypts, ..Transport::default() };
+    }
     match written {
         Some(tls) => by_rule(tls, cx),
         None => automatic(cx),

@@ -17,6 +17,8 @@ pub struct Wish {
     pub key: Key,
     pub protocol: Protocol,
     pub bound: bool,
+    /// The service is resolved by the names that requests bring along.
+    pub dynamic: bool,
     pub bytes: Bytes,
 }
 
@@ -50,6 +52,9 @@ pub struct Http {
     pub undeclared: bool,
     /// The service whose routes these are; `None`: those of the port.
     pub service: Option<Host>,
+    /// The first service that is resolved by the names that requests bring along. As in Istio there is one
+    /// filter for them; clusters of others resolve their names by themselves.
+    pub dynamic: Option<Host>,
 }
 
 /// Goes through wishes, the oldest service first, and adds to `entries`; those that are there
@@ -71,7 +76,11 @@ fn add(entry: &mut Entry, wish: Wish) {
     if wish.protocol.is_http() {
         // Declared at an address of its own, everything there is HTTP.
         let detected = everywhere || !entry.bytes.is_empty();
-        entry.http.get_or_insert(Http { detected, undeclared: false, service: None });
+        let declared = Http { detected, undeclared: false, service: None, dynamic: None };
+        let http = entry.http.get_or_insert(declared);
+        if wish.dynamic {
+            http.dynamic.get_or_insert(wish.bytes.host);
+        }
         return;
     }
     if wish.protocol == Protocol::Auto {
@@ -79,9 +88,12 @@ fn add(entry: &mut Entry, wish: Wish) {
             detected: true,
             undeclared: true,
             service: (!everywhere).then(|| wish.bytes.host.clone()),
+            dynamic: None,
         };
         match &entry.http {
-            Some(declared) if !declared.detected => entry.http = Some(undeclared),
+            Some(declared) if !declared.detected => {
+                entry.http = Some(Http { dynamic: declared.dynamic.clone(), ..undeclared });
+            }
             Some(_) => {}
             None => entry.http = Some(undeclared),
         }
@@ -98,7 +110,7 @@ mod tests {
     fn wish(address: &str, host: &str, protocol: Protocol) -> Wish {
         let address: IpAddr = address.parse().unwrap();
         let bytes = Bytes { host: Host::new(host), tls: false, by_name: false, blocks: Vec::new() };
-        Wish { key: (address, 80), protocol, bound: false, bytes }
+        Wish { key: (address, 80), protocol, bound: false, dynamic: false, bytes }
     }
 
     #[track_caller]

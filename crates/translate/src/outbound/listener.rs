@@ -16,7 +16,7 @@ use crate::findings::Findings;
 use crate::names::{self, PLAINTEXT_HTTP_ALPN};
 use crate::settings::Settings;
 use crate::unit::ScopeKey;
-use crate::{chains, hcm};
+use crate::{chains, dynamic_dns, hcm};
 
 /// What a listener is built from besides its entry.
 pub struct Context<'a, 'v> {
@@ -86,7 +86,8 @@ fn http(http: &Http, cx: &Context<'_, '_>) -> FilterChain {
     let routes: Str =
         own.map_or_else(|| port.to_string().into(), |host| names::host_port(host.as_str(), port));
     let stat_prefix = format!("outbound_{}", names::listener(address, port)).into();
-    let manager = hcm::outbound(cx.settings, cx.scope.data_plane, stat_prefix, routes, http.undeclared);
+    let mut manager = hcm::outbound(cx.settings, cx.scope.data_plane, stat_prefix, routes, http.undeclared);
+    manager.http_filters.extend(dynamic_dns::http_filters(http.dynamic.as_ref(), cx.settings, cx.scope));
     FilterChain {
         name: Str::default(),
         matches: if http.detected { plaintext_http() } else { FilterChainMatch::default() },

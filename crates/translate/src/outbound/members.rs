@@ -10,7 +10,7 @@ use stdx::Str;
 use super::entry::Bytes;
 use super::listener::Context;
 use crate::findings::LISTENER_CONFLICT;
-use crate::{chains, domains, l4, names};
+use crate::{chains, domains, dynamic_dns, l4, names};
 
 /// A chain, and whose it is.
 pub struct Member {
@@ -35,6 +35,10 @@ pub fn chains(bytes: &[Bytes], cx: &Context<'_, '_>) -> Vec<Member> {
 }
 
 fn of_service(wanted: &Bytes, service: &Service, cx: &Context<'_, '_>) -> Vec<FilterChain> {
+    // Server names know whole labels only.
+    if dynamic_dns::is_dynamic(service) && !wanted.host.as_str().starts_with("*.") {
+        return Vec::new();
+    }
     let mut rules = cx.view.virtual_services_for(&cx.scope.namespace, &wanted.host);
     cx.egress.keep_imported(cx.view, cx.key.1, &mut rules);
     let at = l4::At { view: cx.view, scope: cx.scope, gateway: "mesh", port: cx.key.1 };
@@ -61,7 +65,11 @@ fn of_service(wanted: &Bytes, service: &Service, cx: &Context<'_, '_>) -> Vec<Fi
         };
         let origin = Origin { object: service.object.clone(), field: Str::default() };
         let cluster = TcpClusters::Single(names::outbound(port, "", wanted.host.as_str()));
-        built.push(chain(matches, cluster, origin, cx));
+        let mut chain = chain(matches, cluster, origin, cx);
+        if dynamic_dns::is_dynamic(service) {
+            chain.filters.push(dynamic_dns::sni_filter(&wanted.host, cx.key.1, cx.scope));
+        }
+        built.push(chain);
     }
     built
 }

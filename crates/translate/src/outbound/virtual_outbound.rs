@@ -1,34 +1,34 @@
 //! The listener that captured connections arrive at first. It hands them to the listener of their
 //! original destination and keeps what nobody serves.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ir::filter::Reporter;
 use ir::http::RouteSource;
 use ir::listener::ListenerFilter;
 use ir::{Address, Direction, FilterChain, FilterChainMatch, Listener, RouteConfig, Terminal};
-use model::DataPlane;
 
 use super::listener::plaintext_http;
 use crate::routes::standard;
 use crate::settings::{Outbound, Settings};
-use crate::{chains, hcm, names};
+use crate::unit::ScopeKey;
+use crate::{chains, dynamic_dns, hcm, names};
 
-pub fn build(wildcard: IpAddr, settings: &Settings, data_plane: DataPlane) -> Listener {
-    let port = settings.outbound_port;
+pub fn build(scope: &ScopeKey, settings: &Settings) -> Listener {
+    let (data_plane, port) = (scope.data_plane, settings.outbound_port);
     let stats = chains::tcp_stats(data_plane, Reporter::Source);
     let mut filter_chains = vec![chains::blackhole(names::VIRTUAL_OUTBOUND_BLACKHOLE, port, settings, stats)];
     let mut listener_filters = Vec::new();
     if settings.outbound == Outbound::DynamicDns {
-        filter_chains.push(requests(settings, data_plane));
+        filter_chains.push(requests(settings, scope));
         listener_filters.push(ListenerFilter::HttpInspector { disabled_ports: Vec::new() });
     }
     filter_chains.push(chains::unclaimed(names::VIRTUAL_OUTBOUND_CATCH_ALL, settings, data_plane));
     let looks = !listener_filters.is_empty();
     Listener {
         name: names::VIRTUAL_OUTBOUND.into(),
-        address: Address::Socket(SocketAddr::new(wildcard, port)),
+        address: Address::Socket(SocketAddr::new(scope.wildcard(), port)),
         bind_to_port: true,
         use_original_dst: true,
         direction: Direction::Outbound,
@@ -43,16 +43,18 @@ pub fn build(wildcard: IpAddr, settings: &Settings, data_plane: DataPlane) -> Li
 }
 
 /// Plaintext HTTP to nobody whom we know.
-fn requests(settings: &Settings, data_plane: DataPlane) -> FilterChain {
+fn requests(settings: &Settings, scope: &ScopeKey) -> FilterChain {
     let name = names::ALLOW_ANY_DYNAMIC_DNS;
-    let mut manager = hcm::outbound(settings, data_plane, name.into(), name.into(), false);
+    let mut manager =
+        hcm::outbound(settings, scope.data_plane, names::DYNAMIC_DNS_STAT_PREFIX.into(), name.into(), false);
+    manager.http_filters.extend(dynamic_dns::http_filters(None, settings, scope));
     manager.routes = RouteSource::Inline(Arc::new(RouteConfig {
         name: name.into(),
         virtual_hosts: vec![Arc::new(standard::unclaimed(settings))],
         ..RouteConfig::default()
     }));
     FilterChain {
-        name: name.into(),
+        name: names::VIRTUAL_OUTBOUND_CATCH_ALL_HTTP.into(),
         // Without a condition on the transport: beside it, other bytes would match nothing.
         matches: FilterChainMatch { transport_protocol: None, ..plaintext_http() },
         tls: None,

@@ -8,6 +8,7 @@ use model::{Host, Node, Protocol};
 use registry::{Resolution, Service, ServicePort, ServiceSource, View};
 
 use super::entry::{Bytes, Entry, Key, Wish, settle};
+use crate::dynamic_dns;
 use crate::egress::{Egress, Listener};
 use crate::unit::{asks_for_names, is_ipv6, wildcard};
 
@@ -28,7 +29,9 @@ pub fn entries(view: &View<'_>, node: &Node, egress: &Egress) -> BTreeMap<Key, E
         // Ports that were named before have what was named, and no more.
         settle(&mut entries, std::mem::take(&mut wishes));
         for service in services {
-            for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp) {
+            let dynamic = dynamic_dns::is_dynamic(service);
+            let served = |port: &&ServicePort| !dynamic || dynamic_dns::is_served(port.protocol);
+            for port in service.ports.iter().filter(|port| port.protocol != Protocol::Udp).filter(served) {
                 at.of_service(service, port, &mut wishes);
             }
         }
@@ -131,7 +134,9 @@ impl At<'_, '_> {
     ) -> Wish {
         let host: Host = service.host.clone();
         let tls = matches!(protocol, Protocol::Tls | Protocol::Https);
-        let bytes = Bytes { host, tls, by_name: tls && by_name, blocks };
-        Wish { key: (address, port), protocol, bound: self.listener.bound, bytes }
+        // One address stands for many names.
+        let dynamic = dynamic_dns::is_dynamic(service);
+        let bytes = Bytes { host, tls, by_name: tls && (by_name || dynamic), blocks };
+        Wish { key: (address, port), protocol, bound: self.listener.bound, dynamic, bytes }
     }
 }

@@ -62,7 +62,7 @@ fn with_routes(proxy: &Proxy, listener: &Listener) -> Listener {
 }
 
 #[track_caller]
-fn check(node: &Node) {
+fn check(node: &Node, more: &str) {
     let mesh = with_mesh(
         &snapshot(
             &(service("reviews", "10.0.0.1", "{port: 9080, name: http}, {port: 7070, name: tcp}")
@@ -74,7 +74,9 @@ fn check(node: &Node) {
         ),
         "{accessLogFile: /dev/stdout, accessLogFormat: '%UPSTREAM_SERVICE_TIME% %DURATION%', tcpKeepalive: {time: 30s}, \
          meshMTLS: {minProtocolVersion: TLSV1_3, ecdhCurves: [P-384]}, tlsDefaults: {ecdhCurves: [P-256]}, \
-         outboundClusterStatName: '%SERVICE_FQDN%_%SERVICE_PORT%_%SUBSET_NAME%'}",
+         outboundClusterStatName: '%SERVICE_FQDN%_%SERVICE_PORT%_%SUBSET_NAME%'MORE}"
+            .replace("MORE", more)
+            .as_str(),
     );
     let proxy = Proxy::of(&mesh, node);
     let bootstrap = bootstrap(&proxy);
@@ -105,10 +107,11 @@ fn envoy_accepts_what_a_sidecar_gets() {
         locality: model::Locality::parse("r1/z1"),
         ..sidecar("shop", "10.1.0.9", "app=client")
     };
-    check(&node);
+    check(&node, "");
+    check(&node, ", outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS}");
 }
 
 #[test]
 fn envoy_accepts_what_a_gateway_gets() {
-    check(&Node { data_plane: DataPlane::Envoy, ..router("shop", "10.1.0.99", "app=gw") });
+    check(&Node { data_plane: DataPlane::Envoy, ..router("shop", "10.1.0.99", "app=gw") }, "");
 }

@@ -9,6 +9,7 @@ mod calls;
 mod clusters;
 mod destination_rules;
 mod docs;
+mod dynamic_dns;
 mod edge;
 mod envoy;
 mod field_reports;
