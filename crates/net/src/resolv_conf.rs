@@ -34,9 +34,9 @@ impl ResolvConf {
                 }
                 Some("search" | "domain") => conf.search = words.map(Str::from).collect(),
                 Some("options") => {
-                    let said = words.filter_map(|word| word.strip_prefix("ndots:")?.parse::<usize>().ok());
+                    let ndots = |word: &str| word.strip_prefix("ndots:")?.parse::<usize>().ok();
                     // resolv.conf(5): silently at most 15.
-                    conf.ndots = said.last().unwrap_or(conf.ndots).min(15);
+                    conf.ndots = words.filter_map(ndots).next_back().unwrap_or(conf.ndots).min(15);
                 }
                 _ => {}
             }
