@@ -221,6 +221,8 @@ pub struct TcpKeepalive {
     pub probes: Option<u32>,
     /// Seconds.
     pub time: Option<u32>,
+    /// Not those in flight, but those that began in this time count. `None` or zero: those in flight.
+    pub interval: Option<Duration>,
     /// Seconds.
     pub interval: Option<u32>,
 }

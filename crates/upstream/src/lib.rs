@@ -18,6 +18,7 @@ pub mod health;
 mod keepalive;
 mod outbox;
 pub mod probe;
+mod recent;
 mod response;
 mod send;
 mod state;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use identity::{HandshakeStats, TlsError, TlsInfo};
 use ir::cluster::Thresholds;
@@ -13,6 +14,7 @@ use stdx::Str;
 use crate::EndpointState;
 use crate::health::Health;
 use crate::probe::CheckStats;
+use crate::recent::Recent;
 
 /// All states, by cluster name and address. Asked when a snapshot is made, never per request.
 #[derive(Default)]
@@ -57,6 +59,18 @@ pub(crate) struct Counts {
     pending: Padded,
     requests: Padded,
     retries: Padded,
+    /// Where the retry budget looks back.
+    recent: OnceLock<Box<Recent>>,
+}
+
+impl Counts {
+    /// Requests that a share of is the retry budget.
+    fn considered(&self, interval: Option<Duration>) -> u64 {
+        match interval {
+            Some(interval) => self.recent.get().map_or(0, |recent| recent.count(interval)),
+            None => u64::from(self.requests.get()) + u64::from(self.pending.get()),
+        }
+    }
 }
 
 /// What is counted for a whole cluster, against its circuit breakers.
@@ -207,7 +221,12 @@ impl ClusterState {
     }
 
     pub(crate) fn start_request(self: &Arc<Self>, limits: &Limits<'_>) -> Option<InFlight> {
-        InFlight::start(self, limits.priority, |counts| &counts.requests, limits.requests())
+        let started = InFlight::start(self, limits.priority, |counts| &counts.requests, limits.requests())?;
+        if let Some(interval) = limits.budget_interval() {
+            let counts = self.counts(limits.priority);
+            counts.recent.get_or_init(|| Box::new(Recent::new())).note(interval);
+        }
+        Some(started)
     }
 
     pub(crate) fn start_pending(self: &Arc<Self>, limits: &Limits<'_>) -> Option<InFlight> {
@@ -294,13 +313,16 @@ impl<'a> Limits<'a> {
         self.or(|it| it.max_requests, 1024)
     }
 
-    /// With a budget, a share of what is in flight.
+    fn budget_interval(&self) -> Option<Duration> {
+        self.config?.retry_budget?.interval.filter(|interval| !interval.is_zero())
+    }
+
+    /// With a budget, a share of what is in flight or was begun of late.
     fn retries(&self, cluster: &ClusterState) -> u32 {
         let Some(budget) = self.config.and_then(|it| it.retry_budget) else {
             return self.or(|it| it.max_retries, 3);
         };
-        let counts = cluster.counts(self.priority);
-        let active = u64::from(counts.requests.get()) + u64::from(counts.pending.get());
+        let active = cluster.counts(self.priority).considered(self.budget_interval());
         let share = budget.budget.map_or(200_000, |share| u64::from(share.parts_per_million));
         let allowed = u32::try_from(active * share / 1_000_000).unwrap_or(u32::MAX);
         allowed.max(budget.min_retry_concurrency.unwrap_or(3))

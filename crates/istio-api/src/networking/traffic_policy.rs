@@ -145,7 +145,6 @@ pub(crate) const SIMPLE: [(&str, LoadBalancer); 6] = [
 ];
 
 pub(crate) fn read(fields: Fields<'_>) -> TrafficPolicy {
-    report_inside(&fields, "retryBudget", "budgetInterval");
     let common = read_common(&fields);
     let policy = TrafficPolicy {
         load_balancer: common.load_balancer_settings.as_ref().and_then(|settings| settings.simple),

@@ -99,7 +99,6 @@ fn of_destination_rules() {
         &[
             "trafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes",
             "trafficPolicy.tunnel",
-            "trafficPolicy.retryBudget.budgetInterval",
             "subsets[0].trafficPolicy.loadBalancer.zoneAwareLbSetting",
             "subsets[0].trafficPolicy.loadBalancer.backendUtilization",
         ],

@@ -35,6 +35,7 @@ pub fn apply(cluster: &mut Cluster, effective: Effective<'_>, mesh: &MeshConfig)
         let percent = budget.percent.map(|percent| (percent * 10_000.0).round() as u32);
         cluster.thresholds.retry_budget = Some(RetryBudget {
             budget: percent.map(|parts_per_million| Fraction { parts_per_million }),
+            interval: budget.budget_interval,
             min_retry_concurrency: budget.min_retry_concurrency,
         });
     }

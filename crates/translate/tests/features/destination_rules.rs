@@ -322,9 +322,12 @@ fn new_endpoints_warm_up() {
 
 #[test]
 fn retries_have_a_budget_and_connections_a_header() {
-    let found = cluster("retryBudget: {percent: 25, minRetryConcurrency: 5}, proxyProtocol: {version: V2}");
+    let found = cluster(
+        "retryBudget: {percent: 25, minRetryConcurrency: 5, budgetInterval: 10s}, proxyProtocol: {version: V2}",
+    );
     let budget = found.thresholds.retry_budget.unwrap();
     assert_eq!((budget.budget.unwrap().parts_per_million, budget.min_retry_concurrency), (250_000, Some(5)));
+    assert_eq!(budget.interval, Some(Duration::from_secs(10)));
     assert_eq!(found.proxy_protocol, Some(ProxyProtocol::V2));
     assert!(found.transport_matches.iter().all(|one| one.proxy_protocol == Some(ProxyProtocol::V2)));
 }

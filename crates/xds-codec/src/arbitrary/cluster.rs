@@ -163,8 +163,9 @@ fn transport_match() -> BoxedStrategy<TransportMatch> {
 
 pub(super) fn thresholds() -> impl Strategy<Value = Thresholds> {
     let limit = || option::of(any::<u32>());
-    let budget = (option::of(matcher::fraction()), limit())
-        .prop_map(|(budget, min_retry_concurrency)| RetryBudget { budget, min_retry_concurrency });
+    let budget = (option::of(matcher::fraction()), option::of(text::duration()), limit()).prop_map(
+        |(budget, interval, min_retry_concurrency)| RetryBudget { budget, interval, min_retry_concurrency },
+    );
     (limit(), limit(), limit(), limit(), option::of(budget), any::<bool>()).prop_map(
         |(
             max_connections,

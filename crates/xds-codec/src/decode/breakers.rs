@@ -55,9 +55,9 @@ fn one(at: At<'_>, it: circuit_breakers::Thresholds) -> Thresholds {
 
 fn budget(at: At<'_>, it: thresholds::RetryBudget) -> RetryBudget {
     let thresholds::RetryBudget { budget_percent, budget_interval, min_retry_concurrency } = it;
-    refuse!(at; budget_interval);
     RetryBudget {
         budget: number::percent(at.field("budget_percent"), budget_percent),
+        interval: wire::optional_duration(at.field("budget_interval"), budget_interval),
         min_retry_concurrency: wire::optional_number(min_retry_concurrency),
     }
 }

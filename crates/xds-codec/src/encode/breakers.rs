@@ -32,8 +32,8 @@ fn one(priority: RoutingPriority, it: &Thresholds) -> circuit_breakers::Threshol
 fn budget(it: &RetryBudget) -> thresholds::RetryBudget {
     thresholds::RetryBudget {
         budget_percent: it.budget.map(balance::percent),
+        budget_interval: wire::optional_duration(it.interval),
         min_retry_concurrency: wire::optional_number(it.min_retry_concurrency),
-        ..Default::default()
     }
 }
 

@@ -116,9 +116,17 @@ fn retries_have_a_limit_and_a_budget() {
     };
     assert_eq!(run(Thresholds { max_retries: Some(0), ..Default::default() }), (true, 1));
     assert_eq!(run(Thresholds::default()), (false, 0));
-    let budget = |least| RetryBudget { budget: None, min_retry_concurrency: Some(least) };
+    let budget = |least| RetryBudget { budget: None, interval: None, min_retry_concurrency: Some(least) };
     let limits = Thresholds { retry_budget: Some(budget(0)), max_retries: Some(9), ..Default::default() };
     assert_eq!(run(limits), (true, 1), "20 % of one request is none");
+    let looking_back = RetryBudget { interval: Some(Duration::from_secs(60)), ..budget(0) };
+    let limits = Thresholds { retry_budget: Some(looking_back), ..Default::default() };
+    let proxy = limited(&backend, limits).route_with("/", retrying()).start();
+    let overflows = [(); 6].map(|()| {
+        assert_eq!(get_with(proxy.address, "/status/503", "").status, 503);
+        proxy.stat("cluster.b.upstream_rq_retry_overflow")
+    });
+    assert_eq!(overflows, [1, 2, 3, 4, 4, 4], "the fifth request of a minute may be tried again");
     let limits = Thresholds { retry_budget: Some(budget(1)), max_retries: Some(0), ..Default::default() };
     assert_eq!(run(limits), (false, 0));
 }

@@ -47,8 +47,11 @@ fn budgets_keep_a_failing_leaf_from_a_storm_of_retries() {
 
     let leaf = Backend::start("leaf");
     // A fifth of what is asked at the leaf, over five hops.
-    let budget =
-        RetryBudget { budget: Some(Fraction { parts_per_million: 37_000 }), min_retry_concurrency: Some(0) };
+    let budget = RetryBudget {
+        budget: Some(Fraction { parts_per_million: 37_000 }),
+        interval: None,
+        min_retry_concurrency: Some(0),
+    };
     let hops = hops(5, leaf.address, Thresholds { retry_budget: Some(budget), ..Thresholds::UNLIMITED });
     let to = hops[0].address;
     let (clients, each) = (60, 15);
