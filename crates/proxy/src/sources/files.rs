@@ -137,8 +137,9 @@ impl Files {
                 let names = reader.names.clone();
                 self.apply(key, &names, response);
             }
-            Ok(Err(why)) => {
-                reader.digest = None;
+            Ok(Err((digest, why))) => {
+                // It may be read twice, where it was changed just before: it is refused once.
+                reader.digest = digest;
                 tracing::error!("{}: {why}: what was read before stays in effect", key.0.path);
                 self.manager.note_unreadable(key.1);
             }
@@ -201,28 +202,39 @@ fn problems(error: &xds_codec::DecodeError) -> String {
     error.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// `None`: it says what it said before.
-fn read_file(path: &Path, before: Option<Digest>) -> Result<Option<(Digest, ReadResponse)>, String> {
-    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+/// `None`: it says what it said before. What cannot be understood has a digest as well.
+fn read_file(
+    path: &Path,
+    before: Option<Digest>,
+) -> Result<Option<(Digest, ReadResponse)>, (Option<Digest>, String)> {
+    let unread = |error: std::io::Error| (None, error.to_string());
+    let size = std::fs::metadata(path).map_err(unread)?.len();
     if size > MAX_BYTES {
-        return Err(format!("is larger than {} MiB", MAX_BYTES >> 20));
+        return Err((None, format!("is larger than {} MiB", MAX_BYTES >> 20)));
     }
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let bytes = std::fs::read(path).map_err(unread)?;
     let digest = digest(&bytes);
     if before == Some(digest) {
         return Ok(None);
     }
+    match understand(path, &bytes) {
+        Ok(response) => Ok(Some((digest, response))),
+        Err(why) => Err((Some(digest), why)),
+    }
+}
+
+fn understand(path: &Path, bytes: &[u8]) -> Result<ReadResponse, String> {
     let text = || {
-        let utf8 = std::str::from_utf8(&bytes);
+        let utf8 = std::str::from_utf8(bytes);
         utf8.map_err(|error| format!("is not UTF-8 after byte {}", error.valid_up_to()))
     };
     let extension = path.extension().and_then(|it| it.to_str()).unwrap_or_default().to_ascii_lowercase();
     let response = match extension.as_str() {
-        "pb" => response_from_bytes(&bytes),
+        "pb" => response_from_bytes(bytes),
         "pb_text" => return Err("protobuf's text format is not supported".to_owned()),
         "yaml" | "yml" => response_from_yaml(text()?),
         // As in Envoy.
         _ => response_from_json(text()?),
     };
-    response.map(|response| Some((digest, response))).map_err(|error| error.to_string())
+    response.map_err(|error| error.to_string())
 }

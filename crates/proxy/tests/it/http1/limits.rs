@@ -8,7 +8,7 @@ use ir::{Cluster, HttpConnectionManager};
 use super::simple;
 use crate::support::backend::{self, Backend};
 use crate::support::client::{Client, get};
-use crate::support::{Running, Setup};
+use crate::support::{Running, Setup, in_time};
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(100));
 /// For what has to do something first, on a busy machine.
@@ -132,14 +132,17 @@ fn a_request_on_which_nothing_moves_ends() {
 #[test]
 fn a_client_that_does_not_read_is_not_waited_for() {
     let backend = Backend::start("b");
-    let setup = Setup::new().cluster("b", &[backend.address]);
-    let forward = Forward { idle_timeout: LONGER, ..Forward::to("b") };
-    let proxy = setup.route_with("/", forward).start();
-    let mut client = Client::connect(proxy.address);
-    client.send("GET /big/30000000 HTTP/1.1\r\nHost: a\r\n\r\n");
-    let line = proxy.logged("GET /big");
-    assert!(line.contains(" 200 SI stream_idle_timeout "), "{line}");
-    assert!(client.read().is_err(), "half a response must not look whole");
+    // The answer has to begin first.
+    in_time(Duration::from_millis(500), |limit| {
+        let setup = Setup::new().cluster("b", &[backend.address]);
+        let forward = Forward { idle_timeout: Some(limit), ..Forward::to("b") };
+        let proxy = setup.route_with("/", forward).start();
+        let mut client = Client::connect(proxy.address);
+        client.send("GET /big/30000000 HTTP/1.1\r\nHost: a\r\n\r\n");
+        let line = proxy.logged("GET /big");
+        assert!(line.contains(" 200 SI stream_idle_timeout "), "{line}");
+        assert!(client.read().is_err(), "half a response must not look whole");
+    });
 }
 
 /// What comes through from an upstream that sends these field lines.

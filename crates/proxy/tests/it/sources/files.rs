@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::backend::Backend;
 use crate::support::client::{Client, get};
-use crate::support::{Running, free_port, start_bootstrap};
+use crate::support::{PATIENCE, Running, free_port, start_bootstrap};
 
 const TYPE: &str = "type.googleapis.com/envoy";
 const HCM: &str = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
@@ -79,7 +79,7 @@ fn start(folder: &Path, address: SocketAddr) -> Running {
 fn eventually(what: &str, mut is: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !is() {
-        assert!(begin.elapsed() < Duration::from_secs(5), "{what}");
+        assert!(begin.elapsed() < PATIENCE, "{what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -26,7 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::support::backend::Backend;
 use crate::support::client::get;
-use crate::support::{Running, Setup, cluster, route, start_bootstrap};
+use crate::support::{PATIENCE, Running, Setup, cluster, route, start_bootstrap};
 
 type Out<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -168,7 +168,7 @@ fn world(listener: &Listener, to: SocketAddr) -> Vec<Resource> {
 fn eventually(what: &str, mut is: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !is() {
-        assert!(begin.elapsed() < Duration::from_secs(5), "{what}");
+        assert!(begin.elapsed() < PATIENCE, "{what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
