@@ -16,6 +16,8 @@ pub struct SendError {
     pub response_started: bool,
     /// The connection had served others before.
     pub reused: bool,
+    /// It was sent once more already, without being asked.
+    pub again: bool,
     /// What `%UPSTREAM_TRANSPORT_FAILURE_REASON%` and response bodies show.
     pub detail: String,
     /// The connection's local address, if there was a connection.
@@ -50,6 +52,7 @@ impl SendError {
             request_started: false,
             response_started: false,
             reused: false,
+            again: false,
             detail: String::new(),
             local: None,
         }
@@ -67,11 +70,10 @@ impl SendError {
         }
     }
 
-    /// The endpoint closed a connection that it had kept, just as it was used again: what it did not
-    /// get may be sent again, and what it may have got if that changes nothing (RFC 9110, section
-    /// 9.2.2). The caller knows whether it still has the body.
+    /// The endpoint closed the connection: what it did not get may be sent once more, and what it may have got if
+    /// that changes nothing (RFC 9110, section 9.2.2). The caller knows whether it still has the body.
     pub fn may_be_sent_again(&self, method: &[u8]) -> bool {
-        let lost = self.reused && matches!(self.failure, Failure::Closed) && !self.response_started;
+        let lost = matches!(self.failure, Failure::Closed) && !self.response_started && !self.again;
         lost && (!self.request_started || is_idempotent(method))
     }
 

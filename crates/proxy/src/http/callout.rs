@@ -89,7 +89,7 @@ async fn exchange(
     let response = loop {
         match worker.upstream.send(to, head, Whole(body.clone()), &options).await {
             Ok(response) => break response,
-            // Once more, where a connection that was kept turns out to be closed.
+            // Once more, where the connection was closed in place of an answer.
             Err(error) if !options.fresh && error.may_be_sent_again(head.method()) => options.fresh = true,
             Err(_) => return Err(Unanswered::Failed),
         }

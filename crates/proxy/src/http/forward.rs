@@ -95,8 +95,13 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
             replays += 1;
             continue;
         }
-        let lost = matches!(&sent, Err(Ended::Failed(error)) if error.may_be_sent_again(ctx.head.method()));
-        if lost && !plan.options.fresh && plan.body.is_kept() {
+        let lost = match &sent {
+            Err(Ended::Failed(error)) if !plan.options.fresh && plan.body.is_kept() => {
+                error.may_be_sent_again(ctx.head.method()).then_some(error.reused)
+            }
+            _ => None,
+        };
+        if lost == Some(true) {
             plan.options.fresh = true;
             continue;
         }
@@ -134,6 +139,11 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
             && redirect::follow(ctx, forward, &plan.body, &response.head)
         {
             return Ok(Outcome::Redirected);
+        // A new connection was closed: the policy's retries come first, as they wait and are counted.
+        if lost.is_some() && decision == Decision::Final {
+            plan.options.fresh = true;
+            continue;
+        }
         }
         plan.body.forget();
         return settle(ctx, &plan, sent, decision == Decision::Exhausted, retries.done() > 0);

@@ -26,6 +26,7 @@ pub(crate) async fn send<B: Body>(
 ) -> Result<Response<B>, SendError> {
     let head = head.to_h1().map_err(|why| SendError::new(Failure::Unsendable(why)))?;
     let mut may_reuse = fresh.is_none() && !call.options.fresh;
+    let mut again = false;
     loop {
         let pooled = if may_reuse { inner.h1.borrow_mut().take(&call.key) } else { None };
         let (conn, reused) = match (pooled, fresh.take()) {
@@ -41,12 +42,12 @@ pub(crate) async fn send<B: Body>(
         let mut exchange = Exchange::start(conn, inner, call, &head, body);
         let error = match std::future::poll_fn(|cx| exchange.poll_head(cx)).await {
             Ok(head) => return Ok(exchange.respond(head, reused)),
-            Err(error) => SendError { reused, ..error },
+            Err(error) => SendError { reused, again, ..error },
         };
         body = exchange.into_request_body();
         // The endpoint closed an idle connection just as we took it.
         if reused && error.may_be_sent_again(head.method()) && body.kind() == BodyKind::None {
-            may_reuse = false;
+            (may_reuse, again) = (false, true);
             continue;
         }
         return Err(error);

@@ -72,6 +72,6 @@ pub(crate) async fn send<B: Body>(
             refused_by = Some(conn);
             continue;
         }
-        return Err(SendError { reused, ..error.into_send_error(conn.local()) });
+        return Err(SendError { reused, again: again > 0, ..error.into_send_error(conn.local()) });
     }
 }

@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine::Dice;
 use engine::dice::{SplitMix, below};
+use ir::HttpProtocol;
 
 use crate::support::Setup;
 use crate::support::backend;
@@ -109,4 +111,84 @@ fn what_is_not_safe_arrives_once_at_most() {
     let seen = seen.lock().unwrap();
     assert!(seen.values().all(|times| *times == 1), "{seen:?}");
     assert!(failed > 0, "the endpoint was no adversary");
+}
+
+/// Every second connection, the first one to begin with, is closed when the head of a request has come; the others
+/// lead to `backend`.
+fn every_second_dies(backend: SocketAddr) -> SocketAddr {
+    let connections = AtomicUsize::new(0);
+    backend::tcp(move |client| {
+        if connections.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) {
+            return read_a_head(&client);
+        }
+        let server = TcpStream::connect(backend).unwrap();
+        let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(std::net::Shutdown::Write);
+        });
+        let _ = std::io::copy(&mut &server, &mut &client);
+        let _ = client.shutdown(std::net::Shutdown::Both);
+    })
+}
+
+/// Of either protocol.
+fn read_a_head(client: &TcpStream) {
+    let mut reader = BufReader::new(client.try_clone().unwrap());
+    if !reader.fill_buf().is_ok_and(|bytes| bytes.starts_with(b"PRI")) {
+        read_request(&mut reader);
+        return;
+    }
+    let (mut preface, mut head) = ([0; 24], [0; 9]);
+    reader.read_exact(&mut preface).unwrap();
+    while reader.read_exact(&mut head).is_ok() {
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        if reader.read_exact(&mut vec![0; length]).is_err() || head[3] == 1 {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_new_connection_may_die_once() {
+    for protocol in [HttpProtocol::Http1, HttpProtocol::Http2] {
+        let backend = backend::Backend::start("b");
+        let mut setup = Setup::new().cluster("b", &[every_second_dies(backend.address)]).route("/", "b");
+        setup.clusters[0].protocol = protocol;
+        setup.clusters[0].max_requests_per_connection = Some(1);
+        setup.concurrency = 1;
+        let proxy = setup.start();
+        let mut client = Client::connect(proxy.address);
+        for n in 0..20 {
+            let text = match n % 2 {
+                0 => format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n"),
+                _ => format!("PUT /{n} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"),
+            };
+            client.send(text);
+            assert_eq!(client.read().unwrap().status, 200, "{n} {protocol:?}");
+        }
+        assert_eq!(client.post("/post", b"body").status, 503, "it may have had an effect");
+        assert_eq!(client.post("/post", b"body").status, 200);
+        assert_eq!(backend.seen(), 21);
+        assert_eq!(proxy.stat("cluster.b.upstream_rq_total"), 42);
+        assert_eq!(proxy.stat("cluster.b.upstream_rq_retry"), 0);
+    }
+}
+
+#[test]
+fn who_always_closes_is_asked_twice() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = seen.clone();
+    let address = backend::tcp(move |client| {
+        read_a_head(&client);
+        counted.fetch_add(1, Ordering::SeqCst);
+    });
+    let mut setup = Setup::new().cluster("b", &[address]).route("/", "b");
+    setup.concurrency = 1;
+    let proxy = setup.start();
+    let mut client = Client::connect(proxy.address);
+    assert_eq!(client.get("/").status, 503);
+    assert_eq!(seen.load(Ordering::SeqCst), 2);
+    assert_eq!(client.post("/", b"body").status, 503);
+    assert_eq!(seen.load(Ordering::SeqCst), 3);
 }
