@@ -6,6 +6,13 @@ use ir::retry::{RateLimitedBackOff, ResetFormat, RetryOn, RetryPolicy};
 
 use crate::{Dice, Problem, Request, dice, matcher};
 
+/// What an answer says that was tried often enough, as a header's name and value: whoever is before us shall not
+/// multiply that.
+///
+/// Envoy sets the header to `true` where a circuit breaker said no, of which the retry budget is one, and looks
+/// for it in no answer. An answer with `true` may be tried again elsewhere, so this is another value.
+pub const GIVEN_UP: (&str, &str) = ("x-envoy-overloaded", "retries");
+
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -16,6 +23,8 @@ pub enum Outcome {
         rate_limited: bool,
         /// One of the policy's `retriable_headers` fits.
         retriable_header: bool,
+        /// It carries [`GIVEN_UP`].
+        given_up: bool,
     },
     /// No connection could be made (TLS included).
     ConnectFailure,
@@ -39,16 +48,31 @@ pub enum Decision {
     Exhausted,
 }
 
+/// Why a request is not tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// What came of it stands: [`Decision::Final`].
+    Stands,
+    /// No retry was left: [`Decision::Exhausted`].
+    Exhausted,
+    /// Too many others are being tried again (`UO`).
+    Overflow,
+    /// The time for the whole was over.
+    TimeOver,
+}
+
 /// The retries of one request.
 #[derive(Clone, Debug)]
 pub struct Retries<'a> {
     policy: Option<&'a RetryPolicy>,
+    /// The cluster has a retry budget: what is over it here is not for others to spend.
+    budgeted: bool,
     done: u32,
 }
 
 impl<'a> Retries<'a> {
-    pub fn new(policy: Option<&'a RetryPolicy>) -> Self {
-        Retries { policy, done: 0 }
+    pub fn new(policy: Option<&'a RetryPolicy>, budgeted: bool) -> Self {
+        Retries { policy, budgeted, done: 0 }
     }
 
     /// Attempts made so far are one more than this.
@@ -66,12 +90,26 @@ impl<'a> Retries<'a> {
         let Some(policy) = self.policy.filter(|policy| covers(policy, outcome)) else {
             return Decision::Final;
         };
+        if self.budgeted && matches!(outcome, Outcome::Response { given_up: true, .. }) {
+            return Decision::Final;
+        }
         if self.done >= policy.num_retries {
             return Decision::Exhausted;
         }
         self.done += 1;
         let base = policy.base_interval.unwrap_or(Duration::from_millis(25));
         Decision::Retry { after: back_off(base, policy.max_interval, self.done, dice) }
+    }
+
+    /// Whether the answer carries [`GIVEN_UP`]. Five hops that may each add a fifth would together ask two and a
+    /// half times; so who has come to the end of its retries says so, and only the hop next to the fault tries again.
+    pub fn gives_up(&self, last: Last) -> bool {
+        self.budgeted
+            && match last {
+                Last::Stands => false,
+                Last::Exhausted | Last::Overflow => true,
+                Last::TimeOver => self.done > 0,
+            }
     }
 }
 
@@ -134,7 +172,7 @@ pub fn reset_time(
 fn covers(policy: &RetryPolicy, outcome: Outcome) -> bool {
     let on = |condition| policy.on.contains(&condition);
     match outcome {
-        Outcome::Response { status, grpc_status, rate_limited, retriable_header } => {
+        Outcome::Response { status, grpc_status, rate_limited, retriable_header, given_up: _ } => {
             if rate_limited {
                 return on(RetryOn::EnvoyRateLimited);
             }
@@ -204,36 +242,40 @@ mod tests {
         }
     }
 
-    #[test]
-    fn conditions_cover_what_envoy_says() {
-        let response = |status| Outcome::Response {
+    fn response(status: u16, grpc_status: Option<u32>) -> Outcome {
+        Outcome::Response {
             status,
-            grpc_status: None,
+            grpc_status,
             rate_limited: false,
             retriable_header: false,
-        };
+            given_up: false,
+        }
+    }
+
+    #[test]
+    fn conditions_cover_what_envoy_says() {
         let check = |on: RetryOn, outcome, expected| {
             assert_eq!(covers(&policy(&[on], 1), outcome), expected, "{on:?} {outcome:?}");
         };
-        check(RetryOn::FiveXx, response(500), true);
-        check(RetryOn::FiveXx, response(404), false);
-        check(RetryOn::GatewayError, response(500), false);
-        check(RetryOn::GatewayError, response(503), true);
-        check(RetryOn::RetriableStatusCodes, response(418), true);
+        check(RetryOn::FiveXx, response(500, None), true);
+        check(RetryOn::FiveXx, response(404, None), false);
+        check(RetryOn::GatewayError, response(500, None), false);
+        check(RetryOn::GatewayError, response(503, None), true);
+        check(RetryOn::RetriableStatusCodes, response(418, None), true);
         check(RetryOn::ConnectFailure, Outcome::ConnectFailure, true);
         check(RetryOn::ConnectFailure, Outcome::Reset { request_sent: false }, false);
         check(RetryOn::ResetBeforeRequest, Outcome::Reset { request_sent: true }, false);
         check(RetryOn::RefusedStream, Outcome::RefusedStream, true);
-        let unavailable = Outcome::Response {
-            status: 200,
-            grpc_status: Some(14),
-            rate_limited: false,
-            retriable_header: false,
-        };
+        let unavailable = response(200, Some(14));
         check(RetryOn::GrpcUnavailable, unavailable, true);
         check(RetryOn::GrpcInternal, unavailable, false);
-        let marked =
-            Outcome::Response { status: 200, grpc_status: None, rate_limited: false, retriable_header: true };
+        let marked = Outcome::Response {
+            status: 200,
+            grpc_status: None,
+            rate_limited: false,
+            retriable_header: true,
+            given_up: false,
+        };
         check(RetryOn::RetriableHeaders, marked, true);
         check(RetryOn::FiveXx, marked, false);
     }
@@ -286,7 +328,7 @@ mod tests {
     #[test]
     fn counts_and_backs_off() {
         let policy = policy(&[RetryOn::ConnectFailure], 2);
-        let (mut retries, mut dice) = (Retries::new(Some(&policy)), SplitMix(1));
+        let (mut retries, mut dice) = (Retries::new(Some(&policy), false), SplitMix(1));
         for bound in [25, 75] {
             assert!(retries.possible());
             let Decision::Retry { after } = retries.decide(Outcome::ConnectFailure, &mut dice) else {
@@ -296,6 +338,30 @@ mod tests {
         }
         assert_eq!(retries.decide(Outcome::ConnectFailure, &mut dice), Decision::Exhausted);
         assert_eq!(retries.decide(Outcome::PerTryTimeout, &mut dice), Decision::Final);
-        assert_eq!(Retries::new(None).decide(Outcome::ConnectFailure, &mut dice), Decision::Final);
+        assert_eq!(Retries::new(None, false).decide(Outcome::ConnectFailure, &mut dice), Decision::Final);
+    }
+
+    #[test]
+    fn only_one_hop_of_those_with_budgets_tries_again() {
+        let (policy, mut dice) = (policy(&[RetryOn::FiveXx], 1), SplitMix(1));
+        let failed = response(503, None);
+        let given_up = Outcome::Response {
+            status: 503,
+            grpc_status: None,
+            rate_limited: false,
+            retriable_header: false,
+            given_up: true,
+        };
+        let mut inner = Retries::new(Some(&policy), true);
+        assert!(!inner.gives_up(Last::TimeOver), "it has tried only once");
+        assert!(matches!(inner.decide(failed, &mut dice), Decision::Retry { .. }));
+        assert_eq!(inner.decide(failed, &mut dice), Decision::Exhausted);
+        assert!(inner.gives_up(Last::Exhausted) && inner.gives_up(Last::Overflow));
+        assert!(inner.gives_up(Last::TimeOver) && !inner.gives_up(Last::Stands));
+        assert_eq!(Retries::new(Some(&policy), true).decide(given_up, &mut dice), Decision::Final);
+        // Without a budget all is as in Envoy.
+        let mut outer = Retries::new(Some(&policy), false);
+        assert!(matches!(outer.decide(given_up, &mut dice), Decision::Retry { .. }));
+        assert!(!outer.gives_up(Last::Exhausted) && !outer.gives_up(Last::Overflow));
     }
 }

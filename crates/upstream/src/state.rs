@@ -297,6 +297,11 @@ impl<'a> Limits<'a> {
         [self.connections(), self.pending(), self.requests(), retries]
     }
 
+    /// Retries are counted in proportion to requests.
+    pub fn have_retry_budget(&self) -> bool {
+        self.config.is_some_and(|it| it.retry_budget.is_some())
+    }
+
     fn or(&self, of: fn(&Thresholds) -> Option<u32>, default: u32) -> u32 {
         self.config.and_then(of).unwrap_or(default)
     }

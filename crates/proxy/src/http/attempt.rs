@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
 use engine::outlier;
-use engine::retry::{Conditions, Outcome};
+use engine::retry::{Conditions, GIVEN_UP, Outcome};
 use ir::route::HostRewrite;
 use upstream::{Breaker, Destination, Failure, Response, SendError, Traffic};
 
@@ -180,6 +180,7 @@ pub(super) fn outcome_of(response: &Response<Attempt>, conditions: Option<&Condi
         grpc_status: head.get("grpc-status").and_then(number),
         rate_limited: head.get("x-envoy-ratelimited").is_some(),
         retriable_header: conditions.is_some_and(|conditions| conditions.fit(any)),
+        given_up: head.get(GIVEN_UP.0).is_some_and(|value| value == GIVEN_UP.1.as_bytes()),
     }
 }
 

@@ -66,6 +66,8 @@ pub struct Context {
     pub stream_idle: Option<Duration>,
     /// When all of request and response have to be over.
     pub deadline: Option<Instant>,
+    /// The request was tried often enough, which the response says.
+    pub given_up: bool,
     /// Whether the response has to carry our own metadata.
     pub tell_peer: bool,
     response: Vec<(Box<str>, Box<[u8]>)>,
@@ -137,6 +139,7 @@ impl Context {
             filters: None,
             cluster_edits: None,
             sticky: Vec::new(),
+            given_up: false,
             stream_idle,
             deadline: None,
             tell_peer: false,

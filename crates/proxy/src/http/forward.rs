@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use engine::balance::Criteria;
 use engine::grpc;
-use engine::retry::{self, Decision, Retries};
+use engine::retry::{self, Decision, GIVEN_UP, Last, Retries};
 use engine::timeouts::{self, Timeouts};
 use ir::route::{Forward, RouteClusters, RoutingPriority};
 use ir::{Address, HttpProtocol};
@@ -60,15 +60,15 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
     let policy = forward.retry.as_ref().or(of_vhost);
     let conditions = chosen.as_ref().and_then(|it| it.table.retry(it.vhost, it.route));
     let policy = policy.filter(|_| conditions.is_none_or(|conditions| conditions.allow(&ctx.head)));
-    let mut retries = Retries::new(policy);
+    let cluster = plan.cluster.clone();
+    let limits = BreakerLimits::of(&cluster.config, plan.priority);
+    let mut retries = Retries::new(policy, limits.have_retry_budget());
     let safe = upstream::is_idempotent(ctx.head.method());
     if retries.possible() || plan.may_be_refused || safe || forward.internal_redirect.is_some() {
         let route = chosen.as_ref().and_then(|chosen| chosen.route().request_body_buffer_limit);
         let vhost = chosen.as_ref().and_then(|chosen| chosen.vhost().request_body_buffer_limit);
         plan.body.keep(&ctx.conn.kept, route.or(vhost));
     }
-    let cluster = plan.cluster.clone();
-    let limits = BreakerLimits::of(&cluster.config, plan.priority);
     mirror::send(ctx, forward, &plan.body);
     let (mut replays, mut retrying) = (0, None);
     let mut tried: Vec<Address> = Vec::new();
@@ -119,7 +119,7 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
                 plan.stats.rq_retry_overflow.inc();
                 ctx.record.flag(Flag::UO);
                 plan.body.forget();
-                return settle(ctx, &plan, sent, false, retries.done() > 1);
+                return settle(ctx, &plan, sent, &retries, Last::Overflow);
             }
             plan.stats.rq_retry.inc();
             let asked = asked_to_wait(policy, &sent);
@@ -131,22 +131,30 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
                 tried.push(to.endpoint.address.clone());
             }
             drop(sent);
-            wait(&plan, asked.unwrap_or(after)).await?;
+            if let Err(stop) = wait(&plan, asked.unwrap_or(after)).await {
+                ctx.given_up = retries.gives_up(Last::TimeOver);
+                return Err(stop);
+            }
             tell_time(ctx, &plan);
             continue;
         }
-        if let Ok(response) = &sent
-            && redirect::follow(ctx, forward, &plan.body, &response.head)
-        {
-            return Ok(Outcome::Redirected);
         // A new connection was closed: the policy's retries come first, as they wait and are counted.
         if lost.is_some() && decision == Decision::Final {
             plan.options.fresh = true;
             continue;
         }
         }
+        if let Ok(response) = &sent
+            && redirect::follow(ctx, forward, &plan.body, &response.head)
+        {
+            return Ok(Outcome::Redirected);
         plan.body.forget();
-        return settle(ctx, &plan, sent, decision == Decision::Exhausted, retries.done() > 0);
+        let last = match (decision, &sent) {
+            (Decision::Exhausted, _) => Last::Exhausted,
+            (_, Err(Ended::Final(Stop::Timeout))) => Last::TimeOver,
+            _ => Last::Stands,
+        };
+        return settle(ctx, &plan, sent, &retries, last);
     }
 }
 
@@ -280,16 +288,19 @@ fn settle(
     ctx: &mut Context,
     plan: &Plan,
     sent: Result<Response<Attempt>, Ended>,
-    exhausted: bool,
-    retried: bool,
+    retries: &Retries<'_>,
+    last: Last,
 ) -> Result<Outcome, Stop> {
-    if exhausted {
+    ctx.given_up = retries.gives_up(last);
+    // The retry that was one too many was not made.
+    let retried = retries.done() > u32::from(last == Last::Overflow);
+    if last == Last::Exhausted {
         ctx.record.flag(Flag::URX);
         plan.stats.rq_retry_limit_exceeded.inc();
     }
     match sent {
         Ok(response) => {
-            if retried && !exhausted {
+            if retried && last != Last::Exhausted {
                 plan.stats.rq_retry_success.inc();
             }
             Ok(Outcome::Answer(answer(ctx, plan, response)))
@@ -330,6 +341,9 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     }
     ctx.note_response(&head);
     if switching {
+    if ctx.given_up {
+        head.set(GIVEN_UP.0, GIVEN_UP.1);
+    }
         return upgrade::answer(head, body);
     }
     let outgoing = Outgoing::new(body, ctx.progress.clone(), &plan.limits);

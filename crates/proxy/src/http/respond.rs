@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use engine::grpc;
+use engine::retry::GIVEN_UP;
 use upstream::{Failure, ResponseHead, SendError};
 
 use super::body::{self, BoxBody};
@@ -196,6 +197,9 @@ pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
     let mut head = ResponseHead::new(reply.status);
     if reply.overloaded {
         head.set("x-envoy-overloaded", "true");
+    }
+    if ctx.given_up {
+        head.set(GIVEN_UP.0, GIVEN_UP.1);
     }
     if let Some(location) = reply.location {
         head.set("location", location);

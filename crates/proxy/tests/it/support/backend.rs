@@ -15,9 +15,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 
 /// An HTTP server of either version.
 ///
-/// `/status/N` answers N, `/flaky/N` fails N times with 503 and then answers 200, `/sleep/MS`
+/// `/status/N` answers N, `/half` fails every second time, `/flaky/N` fails N times with 503 and then answers 200, `/sleep/MS`
 /// answers late, `/grpc-status/N` has trailers only, `/headers` shows the request, `/echo` returns the body as it comes, with
-/// trailers if it had some, `/big/N` sends N bytes, `/cut` announces more than it sends.
+/// trailers if it had some, `/big/N` sends N bytes, `/cut` announces more than it sends. `?after=MS`: later.
 pub struct Backend {
     pub address: SocketAddr,
     pub requests: Arc<AtomicUsize>,
@@ -74,12 +74,20 @@ fn full(bytes: impl Into<Bytes>) -> Body {
 async fn answer(name: &str, number: usize, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path().to_owned();
     let argument: u64 = path.rsplit('/').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let after = request.uri().query().and_then(|query| query.strip_prefix("after=")?.parse().ok());
+    if let Some(after) = after {
+        tokio::time::sleep(Duration::from_millis(after)).await;
+    }
     let mut response = Response::new(full(format!("{name}\n")));
     if path.starts_with("/status/") {
         *response.status_mut() = StatusCode::from_u16(argument as u16).unwrap();
     } else if path.starts_with("/flaky/") {
         let _ = request.collect().await;
         if (number as u64) < argument {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+    } else if path == "/half" {
+        if number.is_multiple_of(2) {
             *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         }
     } else if path.starts_with("/sleep/") {
