@@ -33,6 +33,7 @@ pub mod retry;
 pub mod rewrite;
 pub mod route;
 pub mod timeouts;
+pub mod tls_names;
 pub mod xfcc;
 
 pub use dice::Dice;

@@ -20,7 +20,7 @@ use crate::latest::{Generation, Latest};
 use crate::names::Names;
 use crate::provider::{limited, versions};
 use crate::source::{self, Source};
-use crate::validation::Validation;
+use crate::validation::{Validation, check_name};
 use crate::verifier::ServerVerifier;
 use crate::{Certificate, Roots, SecretStore};
 
@@ -40,6 +40,11 @@ pub struct ClientTls {
 pub struct ConnectOptions<'a> {
     /// Offered instead of the configured protocols (`envoy.network.application_protocols`).
     pub alpn: Option<&'a [Str]>,
+    /// Sent as SNI instead of the configured name.
+    pub sni: Option<&'a Str>,
+    /// The server must have this name, beside those that are configured. An error where nobody judges the
+    /// server's certificate.
+    pub san: Option<&'a str>,
 }
 
 /// rustls settings made from one generation of secrets, one per list of protocols, each with
@@ -127,10 +132,17 @@ impl ClientTls {
         let built = self.built()?;
         let protocols = options.alpn.unwrap_or(&self.tls.common.alpn);
         let connector = TlsConnector::from(built.config(protocols));
-        let stream = connector.connect(self.server_name(), io).await.map_err(TlsError::from_io)?;
-        let (local, sni) = (built.local.clone(), self.tls.sni.clone());
+        let name = match options.sni {
+            Some(sni) => server_name(Some(sni))?,
+            None => self.server_name(),
+        };
+        let stream = connector.connect(name, io).await.map_err(TlsError::from_io)?;
+        let (local, sni) = (built.local.clone(), options.sni.cloned().or_else(|| self.tls.sni.clone()));
         let keep = self.store.keeps_servers();
         let info = TlsInfo::of(stream.get_ref().1, &self.validation, local, sni, protocols, keep)?;
+        if let Some(san) = options.san {
+            check_name(info.peer.as_deref(), san)?;
+        }
         Ok((stream, info))
     }
 

@@ -171,6 +171,29 @@ pub fn check_peer(
     Ok(Some(peer))
 }
 
+/// Whether a peer that was judged has this name, of whatever kind.
+///
+/// # Errors
+/// It has another, or nobody has judged it.
+pub(crate) fn check_name(peer: Option<&PeerIdentity>, name: &str) -> Result<(), TlsError> {
+    let failed = |why| TlsError::failed(TlsFailure::San, format!("CERTIFICATE_VERIFY_FAILED:{why}"));
+    let Some(peer) = peer else {
+        return Err(failed("verify SAN list: nobody judges the certificate".to_owned()));
+    };
+    match has_name(&peer.names, name) {
+        true => Ok(()),
+        false => Err(failed(WrongName::of(&peer.names).to_string())),
+    }
+}
+
+fn has_name(names: &Names, name: &str) -> bool {
+    let host = name.to_ascii_lowercase();
+    let is_it = |other: &Str| other.as_str() == name;
+    names.dns_sans.iter().any(|other| names_host(other, &host))
+        || names.uri_sans.iter().chain(&names.email_sans).any(is_it)
+        || name.parse().is_ok_and(|address: std::net::IpAddr| names.ip_sans.contains(&address))
+}
+
 fn unix_now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
@@ -206,6 +229,18 @@ mod tests {
             &["*.Example.com", "istiod.istio-system.svc"],
         );
         assert_eq!(validation.check_names(&names).is_ok(), expected, "{kind:?} {matcher:?}");
+    }
+
+    #[test]
+    fn a_name_may_be_of_any_kind() {
+        let names = names(&["spiffe://a/b"], &["*.Example.com"]);
+        for name in ["A.example.com", "spiffe://a/b", "10.0.0.1"] {
+            assert!(has_name(&names, name), "{name}");
+        }
+        for name in ["", "example.com", "a.b.example.com", "spiffe://a", "10.0.0.2"] {
+            assert!(!has_name(&names, name), "{name}");
+        }
+        assert!(check_name(None, "a.example.com").is_err(), "nobody has judged it");
     }
 
     #[test]

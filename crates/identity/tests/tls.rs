@@ -263,7 +263,7 @@ async fn alpn_is_ours_first_overridable_and_never_a_reason_to_refuse() {
     let agreed = async |ours: &[&str], theirs: &[&str], instead: Option<&[&str]>| {
         let (server, client) = (server(&ratings, true, ours), client(&reviews, &["ratings"], theirs));
         let instead: Option<Vec<Str>> = instead.map(|list| list.iter().map(|&name| name.into()).collect());
-        let options = ConnectOptions { alpn: instead.as_deref() };
+        let options = ConnectOptions { alpn: instead.as_deref(), ..ConnectOptions::default() };
         let (near, far) = connect(&client, &server, options).await;
         let (near, far) = (near.unwrap().1, far.unwrap().1);
         assert_eq!(near.alpn, far.alpn);

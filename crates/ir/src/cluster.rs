@@ -45,6 +45,8 @@ pub struct Cluster {
     pub tls: Option<UpstreamTls>,
     /// The first whose criteria the endpoint's metadata has wins (auto mTLS).
     pub transport_matches: Vec<TransportMatch>,
+    /// In place of the server name and beside the names that these transports expect.
+    pub tls_from_request: Option<Box<TlsFromRequest>>,
     /// With `tls`: what connections begin with, before TLS.
     pub proxy_protocol: Option<ProxyProtocol>,
     pub thresholds: Thresholds,
@@ -94,6 +96,7 @@ impl Cluster {
             protocol: HttpProtocol::Http1,
             tls: None,
             transport_matches: Vec::new(),
+            tls_from_request: None,
             proxy_protocol: None,
             thresholds: Thresholds::default(),
             high_thresholds: None,
@@ -110,6 +113,25 @@ impl Cluster {
             origin: None,
         }
     }
+
+    /// Whether all transports with TLS judge the endpoint's certificate.
+    pub fn judges_certificates(&self) -> bool {
+        let of_matches = self.transport_matches.iter().filter_map(|one| one.tls.as_ref());
+        let judges =
+            |tls: &UpstreamTls| tls.common.validation.as_ref().is_some_and(|it| !it.accept_untrusted);
+        self.tls.iter().chain(of_matches).all(judges)
+    }
+}
+
+/// Server names that are those of the request: `envoy.config.core.v3.UpstreamHttpProtocolOptions`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TlsFromRequest {
+    /// Asked for.
+    pub sni: bool,
+    /// Expected in the certificate. Only with transports that judge it.
+    pub san_validation: bool,
+    /// With the name, if it is there; else the request's host has it.
+    pub header: Option<Str>,
 }
 
 /// Where endpoints come from.
@@ -199,6 +221,8 @@ pub struct Thresholds {
 pub struct RetryBudget {
     /// `None` is 20 %.
     pub budget: Option<Fraction>,
+    /// Not those in flight, but those that began in this time count. `None` or zero: those in flight.
+    pub interval: Option<Duration>,
     /// Allowed in any case. `None` is 3.
     pub min_retry_concurrency: Option<u32>,
 }
@@ -221,8 +245,6 @@ pub struct TcpKeepalive {
     pub probes: Option<u32>,
     /// Seconds.
     pub time: Option<u32>,
-    /// Not those in flight, but those that began in this time count. `None` or zero: those in flight.
-    pub interval: Option<Duration>,
     /// Seconds.
     pub interval: Option<u32>,
 }

@@ -72,7 +72,10 @@ pub(crate) async fn dial_beyond(
         };
         let configured = tls.alpn();
         let alpn = options.alpn.as_deref().or(if configured.is_empty() { Some(fallback) } else { None });
-        let handshake = tls.connect(io, identity::ConnectOptions { alpn }).await;
+        let names = options.tls_names.as_deref();
+        let sni = names.and_then(|names| names.sni.as_ref());
+        let san = names.and_then(|names| names.san.as_deref());
+        let handshake = tls.connect(io, identity::ConnectOptions { alpn, sni, san }).await;
         to.cluster.note_handshake(handshake.as_ref().map(|(_, info)| info));
         let (stream, info) = handshake.map_err(|error| tls_failed(&error, local))?;
         Ok(Dialed { io: stream.into(), tls: Some(Arc::new(info)), local, counted, connect_ms: took() })

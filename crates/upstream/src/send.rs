@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use engine::proxy_protocol::Addresses;
+use engine::tls_names::TlsNames;
 use identity::{ClientTls, TlsInfo};
 use ir::HttpProtocol;
 use ir::cluster::ProxyProtocol;
@@ -69,6 +70,8 @@ pub struct SendOptions {
     pub fresh: bool,
     /// The client's connection, for the PROXY protocol: its source and its destination.
     pub client: Option<Addresses>,
+    /// The server names that the request asks for, instead of the transport's.
+    pub tls_names: Option<Rc<TlsNames>>,
 }
 
 /// A worker's connections to endpoints. Needs a `tokio::task::LocalSet` around it.
@@ -258,6 +261,9 @@ impl Inner {
         let mut transport = to.transport_key;
         if to.proxy_protocol.is_some() {
             transport ^= self.hasher.hash_one(options.client);
+        }
+        if let (Some(names), true) = (&options.tls_names, to.tls.is_some()) {
+            transport ^= self.hasher.hash_one(&**names);
         }
         Key { endpoint: to.endpoint.id, transport, alpn }
     }

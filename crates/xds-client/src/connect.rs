@@ -57,7 +57,7 @@ async fn open(target: &Target) -> io::Result<Pin<Box<dyn Io>>> {
         Target::Tcp(address) => Ok(Box::pin(tcp(address).await?)),
         Target::Unix(path) => Ok(Box::pin(UnixStream::connect(path).await?)),
         Target::Tls { address, tls } => {
-            let options = ConnectOptions { alpn: Some(&[Str::from("h2")]) };
+            let options = ConnectOptions { alpn: Some(&[Str::from("h2")]), ..ConnectOptions::default() };
             let (stream, _) = tls.connect(tcp(address).await?, options).await.map_err(io::Error::other)?;
             Ok(Box::pin(stream))
         }

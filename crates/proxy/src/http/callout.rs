@@ -7,6 +7,7 @@ use bytes::Bytes;
 use upstream::{Body, BodyError, BodyKind, Frame, RequestHead, ResponseHead, SendOptions, Trailers};
 
 use super::context::Context;
+use super::forward::tls_names;
 use crate::worker::Worker;
 
 /// More than this nobody answers a filter.
@@ -85,7 +86,7 @@ async fn exchange(
 ) -> Result<Reply, Unanswered> {
     let stats = worker.stats.cluster(&to.config.name);
     stats.rq_total.inc();
-    let mut options = SendOptions::default();
+    let mut options = SendOptions { tls_names: tls_names(&to.config, head), ..SendOptions::default() };
     let response = loop {
         match worker.upstream.send(to, head, Whole(body.clone()), &options).await {
             Ok(response) => break response,

@@ -8,9 +8,10 @@ use engine::balance::Criteria;
 use engine::grpc;
 use engine::retry::{self, Decision, GIVEN_UP, Last, Retries};
 use engine::timeouts::{self, Timeouts};
+use engine::tls_names::TlsNames;
 use ir::route::{Forward, RouteClusters, RoutingPriority};
 use ir::{Address, HttpProtocol};
-use upstream::{Body as _, BodyKind, Interim, Limits as BreakerLimits, Response, SendOptions};
+use upstream::{Body as _, BodyKind, Interim, Limits as BreakerLimits, RequestHead, Response, SendOptions};
 
 use super::attempt::{Ended, attempt, outcome_of};
 use super::body::{Attempt, RequestBody, number};
@@ -143,11 +144,11 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
             plan.options.fresh = true;
             continue;
         }
-        }
         if let Ok(response) = &sent
             && redirect::follow(ctx, forward, &plan.body, &response.head)
         {
             return Ok(Outcome::Redirected);
+        }
         plan.body.forget();
         let last = match (decision, &sent) {
             (Decision::Exhausted, _) => Last::Exhausted,
@@ -191,6 +192,7 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
     }
     let hash = hash(ctx, forward, &cluster);
     let client = (ctx.conn.info.remote, ctx.conn.info.local);
+    let tls_names = tls_names(&cluster.config, &ctx.head);
     let criteria = cluster.config.subsets.is_some().then(|| criteria(ctx, forward));
     Ok(Plan {
         hash,
@@ -206,6 +208,7 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
             priority: forward.priority,
             client: Some(client),
             fresh: false,
+            tls_names,
         },
         may_be_refused,
         limits: Limits {
@@ -216,6 +219,12 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
             stream: ctx.deadline,
         },
     })
+}
+
+/// The server names that the cluster takes from the requests, as they go upstream.
+pub(super) fn tls_names(cluster: &ir::Cluster, head: &RequestHead) -> Option<Rc<TlsNames>> {
+    let config = cluster.tls_from_request.as_ref()?;
+    Some(Rc::new(engine::tls_names::of_request(config, head)))
 }
 
 /// What the request sticks to an endpoint by. Clients are given the cookies that they lack.
@@ -332,6 +341,9 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     let service_time = now.saturating_duration_since(begin).as_millis() as u64;
     head.set("x-envoy-upstream-service-time", itoa::Buffer::new().format(service_time));
     ctx.record.status = head.status();
+    if ctx.given_up {
+        head.set(GIVEN_UP.0, GIVEN_UP.1);
+    }
     headers::of_route(ctx, &mut head);
     let empty = body.kind() == BodyKind::None || ctx.head.method() == b"HEAD";
     filters::encode(ctx, &mut head, empty);
@@ -341,9 +353,6 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     }
     ctx.note_response(&head);
     if switching {
-    if ctx.given_up {
-        head.set(GIVEN_UP.0, GIVEN_UP.1);
-    }
         return upgrade::answer(head, body);
     }
     let outgoing = Outgoing::new(body, ctx.progress.clone(), &plan.limits);

@@ -9,6 +9,7 @@ use upstream::{Body, RequestHead, SendOptions};
 
 use super::body::RequestBody;
 use super::context::Context;
+use super::forward::tls_names;
 use crate::config::snapshot::Cluster;
 use crate::worker::Worker;
 
@@ -23,7 +24,8 @@ pub(super) fn send(ctx: &Context, forward: &Forward, body: &RequestBody) {
             .is_none_or(|share| ctx.conn.worker.with_dice(|dice| engine::dice::happens(dice, share)));
         if wanted && let Some(cluster) = cluster(ctx, mirror) {
             let head = copy(&ctx.head, mirror);
-            let options = SendOptions { downstream_http2: ctx.is_http2, ..SendOptions::default() };
+            let tls_names = tls_names(&cluster.config, &head);
+            let options = SendOptions { downstream_http2: ctx.is_http2, tls_names, ..SendOptions::default() };
             let limit = forward.timeout.filter(|limit| !limit.is_zero());
             let sending =
                 exchange(ctx.conn.worker.clone(), cluster, ctx.conn.info.local, head, body.tap(), options);

@@ -1,6 +1,8 @@
 //! Clusters and endpoints.
 
-use ir::cluster::{OriginalDst, RetryBudget, ServiceRef, TcpKeepalive, Thresholds, TransportMatch};
+use ir::cluster::{
+    OriginalDst, RetryBudget, ServiceRef, TcpKeepalive, Thresholds, TlsFromRequest, TransportMatch,
+};
 use ir::endpoint::{EndpointHealthCheck, WorkloadRef};
 use ir::http::Http2Options;
 use ir::{
@@ -16,7 +18,7 @@ use super::{balance, dns_cache, http2, matcher, text, tls};
 /// Any cluster.
 pub fn cluster() -> BoxedStrategy<Cluster> {
     let names = (text::name(), option::of(text::name()), text::origin(), vec(service(), 0..3));
-    let transport = (option::of(tls::upstream()), vec(transport_match(), 0..3));
+    let transport = (option::of(tls::upstream()), vec(transport_match(), 0..3), option::of(from_request()));
     let socket = (option::of(text::ip()), option::of(any::<u32>()), option::of(keepalive()));
     let limits = (
         option::of(text::duration()),
@@ -33,7 +35,8 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
         balance::names(),
     );
     (names, discovery(), transport, socket, limits, more)
-        .prop_map(|(names, (discovery, lb_policy), (tls, transport_matches), socket, limits, more)| {
+        .prop_map(|(names, (discovery, lb_policy), transport, socket, limits, more)| {
+            let (tls, transport_matches, tls_from_request) = transport;
             let (name, alt_stat_name, origin, services) = names;
             let (bind_source, socket_mark, tcp_keepalive) = socket;
             let (connect_timeout, thresholds, max_requests_per_connection, idle_timeout, protocol) = limits;
@@ -42,7 +45,7 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
             let (dns, original_dst) = discovered(&discovery, more.4);
             let lb_policy = lb.policy(lb_policy);
             let has_slow_start = matches!(lb_policy, LbPolicy::RoundRobin | LbPolicy::LeastRequest);
-            Cluster {
+            let mut cluster = Cluster {
                 name,
                 alt_stat_name,
                 discovery,
@@ -67,6 +70,7 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
                 protocol,
                 tls,
                 transport_matches,
+                tls_from_request: None,
                 thresholds,
                 bind_source,
                 socket_mark,
@@ -79,9 +83,22 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
                 http2,
                 services,
                 origin,
-            }
+            };
+            let judged = cluster.judges_certificates();
+            cluster.tls_from_request =
+                tls_from_request.filter(|it| judged || !it.san_validation).map(Box::new);
+            cluster
         })
         .boxed()
+}
+
+fn from_request() -> impl Strategy<Value = TlsFromRequest> {
+    let which = prop_oneof![Just((true, false)), Just((false, true)), Just((true, true))];
+    (which, option::of(text::header())).prop_map(|((sni, san_validation), header)| TlsFromRequest {
+        sni,
+        san_validation,
+        header,
+    })
 }
 
 fn discovery() -> impl Strategy<Value = (ClusterDiscovery, LbPolicy)> {

@@ -112,7 +112,7 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
         .map(|it| upstream::bind_config(at.field("upstream_bind_config"), it))
         .unwrap_or_default();
     let keys = metadata::keys(all);
-    Cluster {
+    let cluster = Cluster {
         alt_stat_name: wire::optional_text(alt_stat_name),
         discovery,
         connect_timeout: wire::optional_duration(at.field("connect_timeout"), connect_timeout),
@@ -133,6 +133,7 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
         tls: transport.tls,
         proxy_protocol: transport.proxy_protocol,
         transport_matches: transport_matches(at, transport_socket_matches),
+        tls_from_request: options.tls_from_request.map(Box::new),
         thresholds,
         high_thresholds,
         bind_source: bind.source,
@@ -148,7 +149,12 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
         services: keys.services(),
         origin: keys.origin(),
         name,
+    };
+    let expected = cluster.tls_from_request.as_ref().is_some_and(|it| it.san_validation);
+    if expected && !cluster.judges_certificates() {
+        at.refuse("auto_san_validation: has no effect where the transport socket has no trusted_ca");
     }
+    cluster
 }
 
 fn discovery(

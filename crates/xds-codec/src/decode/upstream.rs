@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ir::HttpProtocol;
+use ir::cluster::TlsFromRequest;
 use ir::http::Http2Options;
 
 use super::at::At;
 use super::strict::{refuse, refuse_true};
-use super::{address, protocol as options, wire};
+use super::{address, headers, protocol as options, wire};
 use crate::Any;
 use crate::encode::{SO_MARK, SOL_SOCKET};
 use crate::names::HTTP_PROTOCOL_OPTIONS;
@@ -30,6 +31,7 @@ pub(super) struct Options {
     pub max_headers_count: Option<u32>,
     pub max_response_headers_kb: Option<u32>,
     pub max_connection_duration: Option<Duration>,
+    pub tls_from_request: Option<TlsFromRequest>,
 }
 
 /// The deprecated fields of a cluster that say the same.
@@ -84,7 +86,8 @@ fn typed(at: At<'_>, it: HttpProtocolOptions) -> Options {
     } = it;
     refuse!(at; http_filters, header_validation_config, outlier_detection, request_mirror_policies, hash_policy,
         retry_policy);
-    tls_from_authority(at.field("upstream_http_protocol_options"), upstream_http_protocol_options);
+    let tls_from_request =
+        tls_from_request(at.field("upstream_http_protocol_options"), upstream_http_protocol_options);
     let common =
         options::common_options(at.field("common_http_protocol_options"), common_http_protocol_options);
     streams(at.field("common_http_protocol_options"), &common);
@@ -97,6 +100,7 @@ fn typed(at: At<'_>, it: HttpProtocolOptions) -> Options {
         max_headers_count: common.max_headers_count,
         max_response_headers_kb: common.max_response_headers_kb,
         max_connection_duration: common.max_connection_duration,
+        tls_from_request,
     }
 }
 
@@ -111,11 +115,19 @@ fn streams(at: At<'_>, it: &options::CommonOptions) {
     refuse!(at; max_stream_duration, max_connection_duration_jitter, headers_with_underscores_action);
 }
 
-/// Server name and expected names from the request: not supported.
-fn tls_from_authority(at: At<'_>, it: Option<core::UpstreamHttpProtocolOptions>) {
-    let core::UpstreamHttpProtocolOptions { auto_sni, auto_san_validation, override_auto_sni_header } =
-        it.unwrap_or_default();
-    refuse!(at; auto_sni, auto_san_validation, override_auto_sni_header);
+/// Server name and expected name from the request.
+fn tls_from_request(at: At<'_>, it: Option<core::UpstreamHttpProtocolOptions>) -> Option<TlsFromRequest> {
+    let core::UpstreamHttpProtocolOptions { auto_sni, auto_san_validation, override_auto_sni_header } = it?;
+    if !(auto_sni || auto_san_validation) {
+        if !override_auto_sni_header.is_empty() {
+            at.field("override_auto_sni_header")
+                .refuse("has no effect without auto_sni or auto_san_validation");
+        }
+        return None;
+    }
+    let header = (!override_auto_sni_header.is_empty())
+        .then(|| headers::read_name(at.field("override_auto_sni_header"), override_auto_sni_header));
+    Some(TlsFromRequest { sni: auto_sni, san_validation: auto_san_validation, header })
 }
 
 fn protocol(at: At<'_>, it: Option<UpstreamProtocolOptions>) -> (HttpProtocol, Http2Options) {
@@ -189,7 +201,7 @@ fn http1(at: At<'_>, it: Option<core::Http1ProtocolOptions>) {
 }
 
 fn from_legacy(at: At<'_>, it: Legacy) -> Options {
-    tls_from_authority(at.field("upstream_http_protocol_options"), it.upstream);
+    let tls_from_request = tls_from_request(at.field("upstream_http_protocol_options"), it.upstream);
     let common = options::common_options(at.field("common_http_protocol_options"), it.common);
     streams(at.field("common_http_protocol_options"), &common);
     http1(at, it.http1);
@@ -209,6 +221,7 @@ fn from_legacy(at: At<'_>, it: Legacy) -> Options {
         max_headers_count: common.max_headers_count,
         max_response_headers_kb: common.max_response_headers_kb,
         max_connection_duration: common.max_connection_duration,
+        tls_from_request,
     }
 }
 

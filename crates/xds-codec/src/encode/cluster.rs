@@ -102,11 +102,17 @@ fn protocol_options(it: &Cluster) -> Option<(String, crate::Any)> {
         ..Default::default()
     };
     let common = (common != core::HttpProtocolOptions::default()).then_some(common);
-    if it.protocol == HttpProtocol::Http1 && common.is_none() {
+    let upstream = it.tls_from_request.as_ref().map(|it| core::UpstreamHttpProtocolOptions {
+        auto_sni: it.sni,
+        auto_san_validation: it.san_validation,
+        override_auto_sni_header: wire::optional_text(&it.header),
+    });
+    if it.protocol == HttpProtocol::Http1 && common.is_none() && upstream.is_none() {
         return None;
     }
     let options = HttpProtocolOptions {
         common_http_protocol_options: common,
+        upstream_http_protocol_options: upstream,
         upstream_protocol_options: Some(upstream_protocol(it)),
         ..Default::default()
     };

@@ -9,6 +9,7 @@ mod outlier;
 mod proxy_protocol;
 mod races;
 mod rolling;
+mod server_names;
 mod storms;
 mod subsets;
 mod tcp;
