@@ -178,7 +178,9 @@ fn what_is_not_honoured_is_refused_by_name() {
     );
     check_cluster(
         "lb_policy: CLUSTER_PROVIDED",
-        &["lb_policy: CLUSTER_PROVIDED goes with the type ORIGINAL_DST, and only with it"],
+        &[
+            "lb_policy: CLUSTER_PROVIDED goes with the type ORIGINAL_DST or a cluster_type, and only with them",
+        ],
     );
     check_cluster("eds_cluster_config: {}", &["eds_cluster_config: has no effect: the type is not EDS"]);
     check_cluster("type: EDS", &["eds_cluster_config.eds_config: is required"]);
