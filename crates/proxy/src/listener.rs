@@ -55,8 +55,11 @@ fn start(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, address: Sock
     };
     let worker = worker.clone();
     worker.note_churn();
+    // Made here: the task would keep room for all that it is made of.
+    let peer = net::original_dst::unmapped(peer);
+    let serving = connection::serve(worker.clone(), Io::from(stream), peer, address);
     tokio::task::spawn_local(async move {
-        connection::serve(worker.clone(), Io::from(stream), net::original_dst::unmapped(peer), address).await;
+        serving.await;
         worker.log_later();
         worker.note_churn();
         drop(guard);

@@ -18,6 +18,8 @@ pub struct SendError {
     pub reused: bool,
     /// It was sent once more already, without being asked.
     pub again: bool,
+    /// TLS ended the connection and said why, as with a certificate of ours that it does not like.
+    pub by_tls: bool,
     /// What `%UPSTREAM_TRANSPORT_FAILURE_REASON%` and response bodies show.
     pub detail: String,
     /// The connection's local address, if there was a connection.
@@ -53,6 +55,7 @@ impl SendError {
             response_started: false,
             reused: false,
             again: false,
+            by_tls: false,
             detail: String::new(),
             local: None,
         }
@@ -74,7 +77,8 @@ impl SendError {
     /// that changes nothing (RFC 9110, section 9.2.2). The caller knows whether it still has the body.
     pub fn may_be_sent_again(&self, method: &[u8]) -> bool {
         let lost = matches!(self.failure, Failure::Closed) && !self.response_started && !self.again;
-        lost && (!self.request_started || is_idempotent(method))
+        // What TLS refused it would refuse again.
+        lost && !self.by_tls && (!self.request_started || is_idempotent(method))
     }
 
     /// As [`engine::retry`] sees it; `None`: not to be retried.

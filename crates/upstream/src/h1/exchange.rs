@@ -142,7 +142,7 @@ impl<B: Body> Exchange<B> {
                     if let Some(conn) = &self.conn {
                         conn.note_refused(&tls);
                     }
-                    self.failed(Failure::Closed, tls.to_string())
+                    SendError { by_tls: true, ..self.failed(Failure::Closed, tls.to_string()) }
                 }
             },
         }

@@ -16,12 +16,15 @@ pub(super) struct StreamError {
     /// Something of the request may have been sent.
     pub(super) started: bool,
     pub(super) detail: String,
+    /// See [`SendError::by_tls`].
+    pub(super) by_tls: bool,
 }
 
 impl StreamError {
     pub(super) fn into_send_error(self, local: Option<SocketAddr>) -> SendError {
         let request_started = self.started;
-        SendError { request_started, detail: self.detail, local, ..SendError::new(self.failure) }
+        let StreamError { failure, detail, by_tls, .. } = self;
+        SendError { request_started, detail, local, by_tls, ..SendError::new(failure) }
     }
 
     /// The request did not get into the connection.
@@ -54,6 +57,8 @@ impl StreamError {
             unseen,
             connection_over: error.is_go_away() || error.is_io(),
             started: true,
+            // What the TLS library makes of its errors; a socket has none of that kind.
+            by_tls: error.get_io().is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData),
             detail: if error.is_io() || error.is_library() { error.to_string() } else { String::new() },
         }
     }

@@ -66,6 +66,7 @@ impl<B: Body> Exchange<B> {
                 unseen: false,
                 connection_over: false,
                 started: true,
+                by_tls: false,
                 detail: String::new(),
             }));
         }
