@@ -119,6 +119,15 @@ fn refuses_what_it_does_not_know_by_name() {
 }
 
 #[test]
+fn what_envoy_knows_refuses_no_listener() {
+    for format in
+        ["%CEL(request.path)%", r#"%COALESCE({"operators": ["PROTOCOL"]})%"#, "%START_TIME_LOCAL%", "%XFCC%"]
+    {
+        Template::parse(format).unwrap();
+    }
+}
+
+#[test]
 fn what_tells_of_certificates_is_known_beforehand() {
     let asks = |format: &str| Template::parse(format).unwrap().asks();
     let of = |clients, servers| Asks { clients, servers };

@@ -122,7 +122,9 @@ fn with_arguments(name: &str, arguments: &str) -> Result<Option<Operator>, Strin
 /// Operators of Envoy's for which we know no value: always missing, and reported by name.
 const WITHOUT_VALUE: &[&str] = &[
     "BYTES_RETRANSMITTED",
+    "CEL",
     "CLUSTER_METADATA",
+    "COALESCE",
     "CUSTOM_FLAGS",
     "DOWNSTREAM_CX_RTT",
     "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
@@ -142,6 +144,7 @@ const WITHOUT_VALUE: &[&str] = &[
     "DOWNSTREAM_TLS_SESSION_ID",
     "DOWNSTREAM_WIRE_BYTES_RECEIVED",
     "DOWNSTREAM_WIRE_BYTES_SENT",
+    "FILE_CONTENT",
     "FILTER_STATE",
     "METADATA",
     "PACKETS_RETRANSMITTED",
@@ -151,6 +154,7 @@ const WITHOUT_VALUE: &[&str] = &[
     "RESPONSE_TRAILERS_BYTES",
     "ROUNDTRIP_DURATION",
     "SPAN_ID",
+    "START_TIME_LOCAL",
     "TLS_JA3_FINGERPRINT",
     "TLS_JA4_FINGERPRINT",
     "UPSTREAM_CONNECTION_ID",
@@ -175,4 +179,5 @@ const WITHOUT_VALUE: &[&str] = &[
     "UPSTREAM_WIRE_BYTES_RECEIVED",
     "UPSTREAM_WIRE_BYTES_SENT",
     "VIRTUAL_CLUSTER_NAME",
+    "XFCC",
 ];
