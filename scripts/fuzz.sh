@@ -3,6 +3,7 @@
 # many edges it has covered. Ends with an error on a finding.
 #
 #   scripts/fuzz.sh [SECONDS [NAME]]     for each target whose name has NAME in it; 600 if not said
+#   scripts/fuzz.sh build                builds them only
 #
 # What is found and learned stays in target/fuzz/{artifacts,corpus}. A finding is run again with
 # `target/release/fuzz_TARGET FILE`.
@@ -16,6 +17,8 @@ export BUILD="${CARGO_TARGET_DIR:-$PWD/target}"
 # Of the whole workspace, as `cargo build --bin lateen` is: so the crates of others have the features that
 # they have there, and are not built again.
 RUSTC_WORKSPACE_WRAPPER="$PWD/scripts/fuzz-rustc.sh" cargo build --release --locked --bin 'fuzz_*'
+
+[ "$SECONDS_EACH" != build ] || exit 0
 
 # One target; says so and fails on a finding.
 run() {
