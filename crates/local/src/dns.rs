@@ -40,7 +40,8 @@ impl Dns {
         let udp = UdpSocket::bind((address, 53)).await.with_context(|| format!("UDP {address}:53"))?;
         let tcp = TcpListener::bind((address, 53)).await.with_context(|| format!("TCP {address}:53"))?;
         let resolv = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-        let dns = Dns { names: Rc::default(), upstreams: Rc::new(name_servers(&resolv)) };
+        let dns =
+            Dns { names: Rc::default(), upstreams: Rc::new(net::ResolvConf::parse(&resolv).nameservers) };
         tokio::task::spawn_local(serve_udp(Rc::new(udp), dns.names.clone(), dns.upstreams.clone()));
         tokio::task::spawn_local(serve_tcp(tcp, dns.names.clone(), dns.upstreams.clone()));
         Ok(dns)
@@ -49,13 +50,6 @@ impl Dns {
     pub fn set(&self, names: Names) {
         *self.names.borrow_mut() = names;
     }
-}
-
-/// The host's name servers, from the text of its resolv.conf.
-pub fn name_servers(resolv: &str) -> Vec<SocketAddr> {
-    let lines = resolv.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
-    let addresses = lines.filter_map(|rest| rest.trim().parse::<IpAddr>().ok());
-    addresses.map(|address| SocketAddr::from((address, 53))).collect()
 }
 
 async fn serve_udp(socket: Rc<UdpSocket>, names: Rc<RefCell<Names>>, upstreams: Rc<Vec<SocketAddr>>) {
@@ -227,12 +221,5 @@ mod tests {
         assert_eq!(ask("no.shop.svc.cluster.local.", RecordType::A), Some((ResponseCode::NXDomain, 0)));
         assert_eq!(ask("example.com.", RecordType::A), None);
         assert_eq!(own_answer(b"nonsense", &names, true), None);
-    }
-
-    #[test]
-    fn name_servers_are_read() {
-        let text = "# x\nsearch a\nnameserver 10.0.0.1\nnameserver\t::1\nnameserver bad\n";
-        let expected: Vec<SocketAddr> = vec!["10.0.0.1:53".parse().unwrap(), "[::1]:53".parse().unwrap()];
-        assert_eq!(name_servers(text), expected);
     }
 }

@@ -56,6 +56,7 @@ mod tests {
         assert_eq!(conf.nameservers, ["10.0.0.1:53".parse().unwrap(), "[fd00::1]:53".parse().unwrap()]);
         assert_eq!(conf.search, ["a.b", "c.d"]);
         assert_eq!(conf.ndots, 5);
+        assert_eq!(ResolvConf::parse("nameserver\t::1").nameservers, ["[::1]:53".parse().unwrap()]);
         assert_eq!(ResolvConf::parse(""), ResolvConf::default());
     }
 }

@@ -85,24 +85,13 @@ enum Edit {
 
 /// What an action comes to; `exists` is asked only where that matters.
 fn edit(action: AppendAction, exists: impl FnOnce() -> bool) -> Edit {
-    match action {
-        AppendAction::AppendIfExistsOrAdd => Edit::Append,
-        AppendAction::OverwriteIfExistsOrAdd => Edit::Set,
-        AppendAction::OverwriteIfExists => {
-            if exists() {
-                Edit::Set
-            } else {
-                Edit::Nothing
-            }
-        }
-        AppendAction::AddIfAbsent => {
-            if exists() {
-                Edit::Nothing
-            } else {
-                Edit::Set
-            }
-        }
-    }
+    let sets = match action {
+        AppendAction::AppendIfExistsOrAdd => return Edit::Append,
+        AppendAction::OverwriteIfExistsOrAdd => true,
+        AppendAction::OverwriteIfExists => exists(),
+        AppendAction::AddIfAbsent => !exists(),
+    };
+    if sets { Edit::Set } else { Edit::Nothing }
 }
 
 /// Edits the request.

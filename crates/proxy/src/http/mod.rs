@@ -17,6 +17,7 @@ pub mod phases;
 mod pick;
 mod redirect;
 pub mod respond;
+mod serving;
 mod stall;
 pub mod upgrade;
 

@@ -18,7 +18,7 @@ use super::body::{Progress, RequestBody};
 use super::context::Context;
 use super::respond::{self, Answer, Stop};
 use super::stall::Stall;
-use super::{Closing, HttpConnection, phases, upgrade};
+use super::{Closing, HttpConnection, serving, upgrade};
 use crate::config::snapshot::Hcm;
 
 /// What becomes of the connection after a request.
@@ -67,30 +67,14 @@ async fn serve_one(conn: &Rc<HttpConnection>, mut h1: ServerConn<Io>) -> After {
             }
         }
     };
-    let answer = {
-        let progress = ctx.progress.clone();
-        // Pinned where they are: `select!` would move both.
-        let mut serving = pin!(phases::serve_request(&mut ctx, body));
-        let mut overdue = pin!(overdue(&progress, hcm.config.request_timeout));
-        let served = poll_fn(|cx| {
-            if let Poll::Ready(answer) = serving.as_mut().poll(cx) {
-                return Poll::Ready(Ok(answer));
-            }
-            pass_interim_on(&h1, &progress, cx);
-            if overdue.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Err(Unserved::Overdue));
-            }
-            h1.poll_closed(cx).map(|()| Err(Unserved::Gone))
-        });
-        served.await
+    let progress = ctx.progress.clone();
+    let gone = |cx: &mut TaskContext<'_>| {
+        pass_interim_on(&h1, &progress, cx);
+        h1.poll_closed(cx)
     };
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(Unserved::Overdue) => respond::local(&mut ctx, Stop::RequestTimeout),
-        Err(Unserved::Gone) => {
-            ctx.client_gone();
-            return After::Gone;
-        }
+    let Some(answer) = serving::answer(&mut ctx, body, gone).await else {
+        ctx.client_gone();
+        return After::Gone;
     };
     write(conn, ctx, h1, answer).await
 }
@@ -133,14 +117,6 @@ fn open(
     (ctx, body)
 }
 
-/// Why a request has no answer.
-enum Unserved {
-    /// It did not come to its end in time.
-    Overdue,
-    /// The client went away.
-    Gone,
-}
-
 /// Passes interim responses on as they come.
 fn pass_interim_on(h1: &ServerConn<Io>, progress: &Progress, cx: &mut TaskContext<'_>) {
     if queue_interim(h1, progress) || !h1.is_settled() {
@@ -157,15 +133,6 @@ fn queue_interim(h1: &ServerConn<Io>, progress: &Progress) -> bool {
         h1.queue_interim(&head.into_h1());
     }
     any
-}
-
-/// Resolves when the whole request should have been here, and is not.
-pub(super) async fn overdue(progress: &Progress, limit: Option<Duration>) {
-    let Some(limit) = limit.filter(|limit| !limit.is_zero()) else { return std::future::pending().await };
-    tokio::time::sleep(limit).await;
-    if progress.request_end.get().is_some() {
-        std::future::pending::<()>().await;
-    }
 }
 
 async fn write(

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Poll, ready};
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use crate::access_log::Flag;
 use crate::http::body::{BoxBody, RequestBody};
 use crate::http::context::Context;
 use crate::http::respond::{self, Answer, Stop};
-use crate::http::{HttpConnection, h1, phases, upgrade};
+use crate::http::{HttpConnection, serving, upgrade};
 
 /// Envoy's default of `max_headers_count`.
 const MAX_HEADERS: usize = 100;
@@ -89,7 +89,9 @@ impl Stream {
                 let answer = respond::local(&mut ctx, stop);
                 return self.write(ctx, answer, &mut respond, is_head).await;
             }
-            let Some(answer) = answer(&mut ctx, source, &mut respond).await else {
+            let body = RequestBody::new(source, ctx.progress.clone(), ctx.record.started);
+            let gone = |cx: &mut TaskContext<'_>| respond.poll_reset(cx).map(drop);
+            let Some(answer) = serving::answer(&mut ctx, body, gone).await else {
                 return self.client_gone(ctx);
             };
             match tunnel {
@@ -204,29 +206,6 @@ impl Stream {
             }
         }
     }
-}
-
-/// What the client gets; `None`: it went away.
-async fn answer(ctx: &mut Context, source: BoxBody, respond: &mut SendResponse<Bytes>) -> Option<Answer> {
-    let progress = ctx.progress.clone();
-    let limit = ctx.hcm.config.request_timeout;
-    let body = RequestBody::new(source, progress.clone(), ctx.record.started);
-    let served = {
-        // Pinned where they are: `select!` would move both.
-        let mut serving = pin!(phases::serve_request(ctx, body));
-        let mut overdue = pin!(h1::overdue(&progress, limit));
-        let served = poll_fn(|cx| {
-            if let Poll::Ready(answer) = serving.as_mut().poll(cx) {
-                return Poll::Ready(Some(Ok(answer)));
-            }
-            if overdue.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Some(Err(Stop::RequestTimeout)));
-            }
-            respond.poll_reset(cx).map(|_| None)
-        });
-        served.await?
-    };
-    Some(served.unwrap_or_else(|stop| respond::local(ctx, stop)))
 }
 
 /// `None`: it took longer than `limit`. There is no timer for what is ready at once.
