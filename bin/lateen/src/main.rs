@@ -10,7 +10,7 @@ use clap::Parser;
 
 /// Small, and gives memory back after a burst; musl's own allocator would do neither.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: net::Allocator = net::Allocator;
 
 fn main() -> ExitCode {
     let args = match args::Args::try_parse() {

@@ -4,6 +4,7 @@
 //! back in front of it where something looked at them first.
 
 mod alive;
+mod allocator;
 mod buffers;
 pub mod client_hello;
 pub mod connect;
@@ -18,6 +19,7 @@ mod resolv_conf;
 pub mod stream;
 
 pub use alive::Alive;
+pub use allocator::Allocator;
 pub use client_hello::{ClientHello, TlsVerdict};
 pub use connect::{ConnectError, ConnectOptions, Keepalive, Target, connect};
 pub use copy::{CopyEnd, CopyTotals, Direction, copy_bidirectional};

@@ -23,9 +23,6 @@ pub fn release_clean_pages() -> std::io::Result<usize> {
     Ok(released)
 }
 
-// Links the library in where the binary has another allocator.
-use mimalloc as _;
-
 /// Gives back what this thread's heap holds free: mimalloc does it by itself only along with other
 /// work, and a thread that has become idle has none. Takes some milliseconds after a large burst.
 /// Every thread has to call it for itself. Without effect if mimalloc is not the allocator.

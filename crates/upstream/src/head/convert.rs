@@ -11,12 +11,18 @@ use super::{RequestHead, append};
 use super::{names, websocket};
 use crate::Trailers;
 
-/// Values that differ in every message, and so are worth no place in the peer's table of headers.
+/// Values that differ in every message, and so are worth no place in the peer's table of headers: `h2`
+/// compares each with all that the table holds for its name. Of times the shortest gets a place, for the
+/// name's sake.
 /// Besides, `h2` compares a value with all others of its name that are in the table.
 pub(super) fn mark_unique(map: &mut HeaderMap) {
     const UNIQUE: [&str; 4] = ["x-request-id", "traceparent", "x-b3-traceid", "x-b3-spanid"];
     for (name, value) in map.iter_mut() {
-        if UNIQUE.contains(&name.as_str()) {
+        let unique = match name.as_str() {
+            "x-envoy-upstream-service-time" => value != "0",
+            name => UNIQUE.contains(&name),
+        };
+        if unique {
             value.set_sensitive(true);
         }
     }
@@ -65,9 +71,9 @@ impl RequestHead {
         *request.version_mut() = http::Version::HTTP_2;
         match &self.form {
             RequestForm::H2(head) => {
-                *request.method_mut() = head.parts.method.clone();
+                *request.method_mut() = head.method.clone();
                 // Nothing in it is of a connection: `h2` takes no such head, and we add none.
-                *request.headers_mut() = head.parts.headers.clone();
+                *request.headers_mut() = head.fields.map.clone();
                 join_cookies(request.headers_mut());
             }
             RequestForm::H1(head) => {
@@ -88,7 +94,7 @@ impl RequestHead {
     fn uri(&self) -> Result<Uri, &'static str> {
         let (of_h2, new_authority, new_path) = match &self.form {
             RequestForm::H2(head) => {
-                (Some(&head.parts.uri), head.new_authority.is_some(), head.new_path.is_some())
+                (Some(&head.uri), head.new_authority.is_some(), head.new_path.is_some())
             }
             RequestForm::H1(_) => (None, true, true),
         };
@@ -131,8 +137,8 @@ fn path(bytes: &[u8]) -> Option<PathAndQuery> {
 fn request_to_h1(head: &H2Request) -> Result<http1::RequestHead, &'static str> {
     let text = |bytes| std::str::from_utf8(bytes).map_err(|_| "target");
     let mut out =
-        http1::RequestHead::new(head.parts.method.as_str(), text(head.authority())?, text(head.path())?);
-    let headers = &head.parts.headers;
+        http1::RequestHead::new(head.method.as_str(), text(head.authority())?, text(head.path())?);
+    let headers = &head.fields.map;
     for name in headers.keys() {
         match *name {
             header::COOKIE => {
@@ -149,7 +155,7 @@ fn request_to_h1(head: &H2Request) -> Result<http1::RequestHead, &'static str> {
             _ => headers.get_all(name).iter().for_each(|v| out.append_bytes(name.as_ref(), v.as_bytes())),
         }
     }
-    if let Some(protocol) = head.parts.extensions.get::<h2::ext::Protocol>() {
+    if let Some(protocol) = head.extensions.get::<h2::ext::Protocol>() {
         websocket::to_h1(&mut out, protocol.as_str());
     }
     Ok(out)
@@ -178,9 +184,9 @@ pub(super) fn response_to_h2(head: &http1::ResponseHead) -> Response<()> {
     response
 }
 
-pub(super) fn response_to_h1(parts: &http::response::Parts) -> http1::ResponseHead {
-    let mut head = http1::ResponseHead::new(parts.status.as_u16());
-    for (name, value) in &parts.headers {
+pub(super) fn response_to_h1(status: StatusCode, fields: &HeaderMap) -> http1::ResponseHead {
+    let mut head = http1::ResponseHead::new(status.as_u16());
+    for (name, value) in fields {
         head.append_bytes(name.as_ref(), value.as_bytes());
     }
     head

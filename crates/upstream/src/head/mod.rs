@@ -17,14 +17,76 @@ use http::{HeaderMap, HeaderValue};
 pub use convert::{h2_trailers, trailers_of_h2};
 pub(crate) use websocket::switched;
 
-/// The first value in a map.
-#[inline]
-fn first<'a>(map: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    match names::frequent(name) {
-        Some(name) => map.get(name),
-        None => map.get(name),
+/// HTTP/2's fields, and which names they may have: most that are asked for are not there, and to hash a
+/// name costs more than to see that.
+#[derive(Clone, Debug)]
+struct Fields {
+    map: HeaderMap,
+    /// The [`bit`] of each name that is or was there.
+    present: u32,
+}
+
+/// One of 32 bits for the names of this length with these letters, whatever their case.
+#[inline(always)]
+const fn bit(name: &[u8]) -> u32 {
+    let len = name.len();
+    if len == 0 {
+        return 1;
     }
-    .map(HeaderValue::as_bytes)
+    let (first, middle, last) = (name[0] | 0x20, name[len / 2] | 0x20, name[len - 1] | 0x20);
+    // Fibonacci hashing: the highest bits of the product are the best mixed.
+    1 << (u32::from_le_bytes([len as u8, first, middle, last]).wrapping_mul(0x9E37_79B1) >> 27)
+}
+
+impl Fields {
+    fn new(map: HeaderMap) -> Self {
+        let present = map.keys().fold(0, |present, name| present | bit(name.as_str().as_bytes()));
+        Fields { map, present }
+    }
+
+    /// The first value.
+    #[inline]
+    fn first(&self, name: &str) -> Option<&[u8]> {
+        if self.present & bit(name.as_bytes()) == 0 {
+            return None;
+        }
+        match names::frequent(name) {
+            Some(name) => self.map.get(name),
+            None => self.map.get(name),
+        }
+        .map(HeaderValue::as_bytes)
+    }
+
+    /// All values, joined.
+    #[inline]
+    fn joined(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        if self.present & bit(name.as_bytes()) == 0 { None } else { joined(&self.map, name) }
+    }
+
+    /// Replaces all values. A name that is no token does nothing.
+    fn set(&mut self, name: &str, bytes: &[u8]) {
+        if let Some(name) = names::name(name.as_bytes()) {
+            self.present |= bit(name.as_str().as_bytes());
+            self.map.insert(name, value(bytes));
+        }
+    }
+
+    fn append(&mut self, name: &str, bytes: &[u8]) {
+        self.present |= bit(name.as_bytes());
+        append(&mut self.map, name.as_bytes(), bytes);
+    }
+
+    #[inline]
+    fn remove(&mut self, name: &str) -> bool {
+        if self.present & bit(name.as_bytes()) == 0 {
+            return false;
+        }
+        let removed = match names::frequent(name) {
+            Some(name) => self.map.remove(name),
+            None => self.map.remove(name),
+        };
+        removed.is_some()
+    }
 }
 
 /// All values in a map, joined; HTTP/2 may split Cookie, whose parts belong together with `; `.
@@ -53,22 +115,6 @@ fn value(bytes: &[u8]) -> HeaderValue {
         let bytes: Vec<u8> = bytes.iter().map(harmless).collect();
         HeaderValue::from_bytes(&bytes).unwrap_or(HeaderValue::from_static(""))
     })
-}
-
-/// Replaces all values. A name that is no token does nothing.
-fn set(map: &mut HeaderMap, name: &str, bytes: &[u8]) {
-    if let Some(name) = names::name(name.as_bytes()) {
-        map.insert(name, value(bytes));
-    }
-}
-
-#[inline]
-fn remove(map: &mut HeaderMap, name: &str) -> bool {
-    let removed = match names::frequent(name) {
-        Some(name) => map.remove(name),
-        None => map.remove(name),
-    };
-    removed.is_some()
 }
 
 fn append(map: &mut HeaderMap, name: &[u8], bytes: &[u8]) {

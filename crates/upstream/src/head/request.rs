@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::HeaderName;
 use http::request::Parts;
+use http::{Extensions, HeaderName, Method, Uri};
+
+use super::Fields;
 
 /// A request's head as it came: HTTP/1 bytes, or HTTP/2 fields.
 #[derive(Clone, Debug)]
@@ -22,7 +24,10 @@ pub(super) enum RequestForm {
 /// not is sent on without being copied or read again.
 #[derive(Clone, Debug)]
 pub(super) struct H2Request {
-    pub(super) parts: Parts,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) extensions: Extensions,
+    pub(super) fields: Fields,
     /// Also that of a Host which stands in for `:authority`.
     pub(super) new_authority: Option<Box<[u8]>>,
     pub(super) new_path: Option<Box<[u8]>>,
@@ -32,14 +37,14 @@ impl H2Request {
     pub(super) fn authority(&self) -> &[u8] {
         match &self.new_authority {
             Some(new) => new,
-            None => self.parts.uri.authority().map_or(b"", |authority| authority.as_str().as_bytes()),
+            None => self.uri.authority().map_or(b"", |authority| authority.as_str().as_bytes()),
         }
     }
 
     pub(super) fn path(&self) -> &[u8] {
         match &self.new_path {
             Some(new) => new,
-            None => self.parts.uri.path_and_query().map_or(b"/", |path| path.as_str().as_bytes()),
+            None => self.uri.path_and_query().map_or(b"/", |path| path.as_str().as_bytes()),
         }
     }
 }
@@ -60,8 +65,10 @@ impl RequestHead {
         if parts.method == http::Method::CONNECT && parts.extensions.get::<h2::ext::Protocol>().is_some() {
             parts.method = http::Method::GET;
         }
-        let form = RequestForm::H2(Box::new(H2Request { parts, new_authority, new_path: None }));
-        RequestHead { form, scheme: scheme(https) }
+        let Parts { method, uri, extensions, headers, .. } = parts;
+        let fields = Fields::new(headers);
+        let head = H2Request { method, uri, extensions, fields, new_authority, new_path: None };
+        RequestHead { form: RequestForm::H2(Box::new(head)), scheme: scheme(https) }
     }
 
     /// A head of our own, for callouts.
@@ -72,7 +79,7 @@ impl RequestHead {
     pub fn method(&self) -> &[u8] {
         match &self.form {
             RequestForm::H1(head) => head.method(),
-            RequestForm::H2(head) => head.parts.method.as_str().as_bytes(),
+            RequestForm::H2(head) => head.method.as_str().as_bytes(),
         }
     }
 
@@ -110,7 +117,7 @@ impl RequestHead {
         match &self.form {
             RequestForm::H1(head) => head.get(name),
             RequestForm::H2(head) if name == "host" => Some(head.authority()),
-            RequestForm::H2(head) => super::first(&head.parts.headers, name),
+            RequestForm::H2(head) => head.fields.first(name),
         }
     }
 
@@ -120,7 +127,7 @@ impl RequestHead {
         match &self.form {
             RequestForm::H1(head) => head.joined(name),
             RequestForm::H2(head) if name == "host" => Some(Cow::Borrowed(head.authority())),
-            RequestForm::H2(head) => super::joined(&head.parts.headers, name),
+            RequestForm::H2(head) => head.fields.joined(name),
         }
     }
 
@@ -128,7 +135,7 @@ impl RequestHead {
     pub fn field_count(&self) -> usize {
         match &self.form {
             RequestForm::H1(head) => head.len(),
-            RequestForm::H2(head) => head.parts.headers.len(),
+            RequestForm::H2(head) => head.fields.map.len(),
         }
     }
 
@@ -140,7 +147,7 @@ impl RequestHead {
                 fields.for_each(|(name, value)| f(name, value));
             }
             RequestForm::H2(head) => {
-                head.parts.headers.iter().for_each(|(name, value)| f(name.as_ref(), value.as_bytes()));
+                head.fields.map.iter().for_each(|(name, value)| f(name.as_ref(), value.as_bytes()));
             }
         }
     }
@@ -152,7 +159,7 @@ impl RequestHead {
             RequestForm::H2(head) if name == "host" => {
                 head.new_authority = Some(value.as_ref().into());
             }
-            RequestForm::H2(head) => super::set(&mut head.parts.headers, name, value.as_ref()),
+            RequestForm::H2(head) => head.fields.set(name, value.as_ref()),
         }
     }
 
@@ -161,7 +168,7 @@ impl RequestHead {
             // A second Host would make two messages of one.
             _ if name == "host" => self.set(name, value),
             RequestForm::H1(head) => head.append(name, value),
-            RequestForm::H2(head) => super::append(&mut head.parts.headers, name.as_bytes(), value.as_ref()),
+            RequestForm::H2(head) => head.fields.append(name, value.as_ref()),
         }
     }
 
@@ -171,7 +178,7 @@ impl RequestHead {
         match &mut self.form {
             _ if name == "host" => false,
             RequestForm::H1(head) => head.remove(name),
-            RequestForm::H2(head) => super::remove(&mut head.parts.headers, name),
+            RequestForm::H2(head) => head.fields.remove(name),
         }
     }
 
@@ -181,7 +188,7 @@ impl RequestHead {
         match &mut self.form {
             RequestForm::H1(head) => head.remove_where(prefix, unwanted),
             RequestForm::H2(head) => {
-                let map = &mut head.parts.headers;
+                let map = &mut head.fields.map;
                 let doomed =
                     |name: &&HeaderName| name.as_str().starts_with(prefix) && unwanted(name.as_ref());
                 let doomed: Vec<HeaderName> = map.keys().filter(doomed).cloned().collect();
@@ -196,7 +203,7 @@ impl RequestHead {
             RequestForm::H1(head) => head.set_method(method),
             RequestForm::H2(head) => {
                 if let Ok(method) = http::Method::from_bytes(method.as_bytes()) {
-                    head.parts.method = method;
+                    head.method = method;
                 }
             }
         }
@@ -226,7 +233,7 @@ impl RequestHead {
             // RFC 9113, section 3.1: nobody has to take an upgrade to h2c, and it goes one hop only.
             RequestForm::H1(head) => head.upgrade().filter(|wanted| !wanted.eq_ignore_ascii_case(b"h2c")),
             RequestForm::H2(head) => {
-                head.parts.extensions.get::<h2::ext::Protocol>().map(|protocol| protocol.as_str().as_bytes())
+                head.extensions.get::<h2::ext::Protocol>().map(|protocol| protocol.as_str().as_bytes())
             }
         }
     }
@@ -248,9 +255,9 @@ impl RequestHead {
             RequestForm::H1(head) => head.strip_hop_by_hop(keep_upgrade),
             RequestForm::H2(head) => {
                 // Nothing else of the connection is in it: `h2` takes no such head.
-                head.parts.headers.remove(http::header::EXPECT);
+                head.fields.remove("expect");
                 if !keep_upgrade {
-                    head.parts.extensions.remove::<h2::ext::Protocol>();
+                    head.extensions.remove::<h2::ext::Protocol>();
                 }
             }
         }
@@ -302,7 +309,7 @@ impl engine::Request for RequestHead {
                 }
             }
             RequestForm::H2(head) => {
-                head.parts.headers.get_all(name).iter().for_each(|value| see(value.as_bytes()));
+                head.fields.map.get_all(name).iter().for_each(|value| see(value.as_bytes()));
             }
         }
         any

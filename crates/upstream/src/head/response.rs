@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use http::StatusCode;
 use http::response::Parts;
+use http::{Response, StatusCode};
 
-use super::convert;
+use super::{Fields, convert};
 
 /// A response's head as it came, or of our own making.
 #[derive(Clone, Debug)]
@@ -16,7 +16,13 @@ pub struct ResponseHead {
 #[derive(Clone, Debug)]
 enum ResponseForm {
     H1(http1::ResponseHead),
-    H2(Box<Parts>),
+    H2(Box<H2Response>),
+}
+
+#[derive(Clone, Debug)]
+struct H2Response {
+    status: StatusCode,
+    fields: Fields,
 }
 
 impl ResponseHead {
@@ -30,25 +36,29 @@ impl ResponseHead {
     }
 
     pub fn from_h2(parts: Parts) -> Self {
-        ResponseHead { form: ResponseForm::H2(Box::new(parts)) }
+        let head = H2Response { status: parts.status, fields: Fields::new(parts.headers) };
+        ResponseHead { form: ResponseForm::H2(Box::new(head)) }
     }
 
     /// For a client that speaks HTTP/1.
     pub fn into_h1(self) -> http1::ResponseHead {
         match self.form {
             ResponseForm::H1(head) => head,
-            ResponseForm::H2(parts) => convert::response_to_h1(&parts),
+            ResponseForm::H2(head) => convert::response_to_h1(head.status, &head.fields.map),
         }
     }
 
     /// For a client that speaks HTTP/2.
-    pub fn into_h2(self) -> http::Response<()> {
+    pub fn into_h2(self) -> Response<()> {
         match self.form {
             ResponseForm::H1(head) => convert::response_to_h2(&head),
-            ResponseForm::H2(mut parts) => {
-                parts.version = http::Version::HTTP_2;
-                convert::mark_unique(&mut parts.headers);
-                http::Response::from_parts(*parts, ())
+            ResponseForm::H2(head) => {
+                let mut response = Response::new(());
+                *response.status_mut() = head.status;
+                *response.version_mut() = http::Version::HTTP_2;
+                *response.headers_mut() = head.fields.map;
+                convert::mark_unique(response.headers_mut());
+                response
             }
         }
     }
@@ -56,7 +66,7 @@ impl ResponseHead {
     pub fn status(&self) -> u16 {
         match &self.form {
             ResponseForm::H1(head) => head.status(),
-            ResponseForm::H2(parts) => parts.status.as_u16(),
+            ResponseForm::H2(head) => head.status.as_u16(),
         }
     }
 
@@ -64,8 +74,8 @@ impl ResponseHead {
     pub fn set_status(&mut self, status: u16) {
         match &mut self.form {
             ResponseForm::H1(head) => head.set_status(status),
-            ResponseForm::H2(parts) => {
-                parts.status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            ResponseForm::H2(head) => {
+                head.status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             }
         }
     }
@@ -75,7 +85,7 @@ impl ResponseHead {
     pub fn get(&self, name: &str) -> Option<&[u8]> {
         match &self.form {
             ResponseForm::H1(head) => head.get(name),
-            ResponseForm::H2(parts) => super::first(&parts.headers, name),
+            ResponseForm::H2(head) => head.fields.first(name),
         }
     }
 
@@ -83,7 +93,7 @@ impl ResponseHead {
     pub fn joined(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         match &self.form {
             ResponseForm::H1(head) => head.joined(name),
-            ResponseForm::H2(parts) => super::joined(&parts.headers, name),
+            ResponseForm::H2(head) => head.fields.joined(name),
         }
     }
 
@@ -91,15 +101,15 @@ impl ResponseHead {
     pub fn field_count(&self) -> usize {
         match &self.form {
             ResponseForm::H1(head) => head.len(),
-            ResponseForm::H2(parts) => parts.headers.len(),
+            ResponseForm::H2(head) => head.fields.map.len(),
         }
     }
 
     pub fn for_each(&self, mut f: impl FnMut(&[u8], &[u8])) {
         match &self.form {
             ResponseForm::H1(head) => head.iter().for_each(|(name, value)| f(name, value)),
-            ResponseForm::H2(parts) => {
-                parts.headers.iter().for_each(|(name, value)| f(name.as_ref(), value.as_bytes()));
+            ResponseForm::H2(head) => {
+                head.fields.map.iter().for_each(|(name, value)| f(name.as_ref(), value.as_bytes()));
             }
         }
     }
@@ -108,14 +118,14 @@ impl ResponseHead {
     pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) {
         match &mut self.form {
             ResponseForm::H1(head) => head.set(name, value),
-            ResponseForm::H2(parts) => super::set(&mut parts.headers, name, value.as_ref()),
+            ResponseForm::H2(head) => head.fields.set(name, value.as_ref()),
         }
     }
 
     pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) {
         match &mut self.form {
             ResponseForm::H1(head) => head.append(name, value),
-            ResponseForm::H2(parts) => super::append(&mut parts.headers, name.as_bytes(), value.as_ref()),
+            ResponseForm::H2(head) => head.fields.append(name, value.as_ref()),
         }
     }
 
@@ -123,7 +133,7 @@ impl ResponseHead {
     pub fn remove(&mut self, name: &str) -> bool {
         match &mut self.form {
             ResponseForm::H1(head) => head.remove(name),
-            ResponseForm::H2(parts) => super::remove(&mut parts.headers, name),
+            ResponseForm::H2(head) => head.fields.remove(name),
         }
     }
 
