@@ -14,6 +14,8 @@ export SECONDS_EACH="${1:-600}"
 only="${2:-}"
 export BUILD="${CARGO_TARGET_DIR:-$PWD/target}"
 
+# Targets are many, and optimizing each as a whole would take hours.
+export CARGO_PROFILE_RELEASE_LTO=false CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 # Of the whole workspace, as `cargo build --bin lateen` is: so the crates of others have the features that
 # they have there, and are not built again.
 RUSTC_WORKSPACE_WRAPPER="$PWD/scripts/fuzz-rustc.sh" cargo build --release --locked --bin 'fuzz_*'
