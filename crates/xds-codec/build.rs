@@ -62,6 +62,7 @@ const ROOTS: &[&str] = &[
     "envoy.extensions.filters.network.rbac.v3.RBAC",
     "envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig",
     "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+    "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig",
     "envoy.extensions.internal_redirect.allow_listed_routes.v3.AllowListedRoutesConfig",
     "envoy.extensions.internal_redirect.previous_routes.v3.PreviousRoutesConfig",
     "envoy.extensions.internal_redirect.safe_cross_scheme.v3.SafeCrossSchemeConfig",

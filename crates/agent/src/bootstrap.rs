@@ -14,7 +14,7 @@ use ir::route::{Forward, RouteMatch};
 use ir::tls::{CertificateSource, CommonTls, RootsSource, SanKind, SanMatcher, SdsRef, SdsVia, Validation};
 use ir::{
     Address, Bootstrap, Cluster, ClusterDiscovery, Endpoint, FilterChain, FilterChainMatch,
-    HttpConnectionManager, HttpProtocol, Listener, LoadAssignment, Route, RouteAction, RouteConfig,
+    HttpConnectionManager, HttpProtocol, Listener, LoadAssignment, Overload, Route, RouteAction, RouteConfig,
     StringMatcher, Terminal, UpstreamTls, VirtualHost,
 };
 use stdx::Str;
@@ -92,7 +92,9 @@ pub fn bootstrap(config: &AgentConfig, static_listeners: bool) -> Bootstrap {
         ads: Some(AdsConfig { cluster: XDS_CLUSTER.into(), delta: true, metadata: Vec::new() }),
         lds: Some(ir::ConfigSource::Ads),
         cds: Some(ir::ConfigSource::Ads),
-        overload: None,
+        overload: config
+            .max_connections
+            .map(|count| Overload { max_connections: Some(count.into()), ..Overload::default() }),
     }
 }
 
@@ -212,6 +214,9 @@ mod tests {
         let ours = bootstrap(&config, false);
         assert_eq!(names(&ours), ["sds-grpc", "xds-grpc"]);
         assert!(ours.listeners.is_empty() && ours.lds.is_some() && ours.cds.is_some());
+        assert!(ours.overload.is_none());
+        let limited = bootstrap(&AgentConfig { max_connections: Some(7), ..example() }, true);
+        assert_eq!(limited.overload.and_then(|overload| overload.max_connections), Some(7));
         let tls = ours.clusters[1].tls.as_ref().unwrap();
         assert_eq!(tls.sni.as_deref(), Some("istiod.istio-system.svc"));
     }

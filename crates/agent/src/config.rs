@@ -34,6 +34,13 @@ pub struct AgentConfig {
     pub resolv_conf: PathBuf,
     /// After SIGTERM the proxy drains for this long (Istio's `terminationDrainDuration`).
     pub drain: Duration,
+    /// Listeners take connections for so long of it (Istio's `drainDuration`). `None`: all the time.
+    pub listener_drain: Option<Duration>,
+    /// How often, and from how many KiB on, the proxy writes its logs. `None`: as it does by itself.
+    pub log_flush_interval: Option<Duration>,
+    pub log_flush_kib: Option<u32>,
+    /// Connections that the proxy takes, all listeners together. `None`: no limit.
+    pub max_connections: Option<u32>,
 }
 
 /// Ports, Istio's numbers by default.
@@ -101,6 +108,7 @@ impl WorkloadConfig {
             cluster_id: self.cluster_id.clone(),
             network: self.network.clone(),
             dns_capture: None,
+            uncaptured: false,
             proxy_config: Str::default(),
         }
         .id()
@@ -179,6 +187,10 @@ pub(crate) fn example() -> AgentConfig {
         dns: None,
         resolv_conf: "/nonexistent/resolv.conf".into(),
         drain: Duration::from_secs(5),
+        listener_drain: None,
+        log_flush_interval: None,
+        log_flush_kib: None,
+        max_connections: None,
     }
 }
 

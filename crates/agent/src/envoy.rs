@@ -65,19 +65,31 @@ impl EnvoyRunner {
 
     fn spawn(&self, config: &AgentConfig, bootstrap: &Path) -> Result<Child, String> {
         let mut command = Command::new(&self.binary);
-        command.arg("-c").arg(bootstrap);
-        if let Some(concurrency) = config.concurrency {
-            command.args(["--concurrency", &concurrency.to_string()]);
-        }
+        command.arg("-c").arg(bootstrap).args(arguments(config));
         command.args(["--disable-hot-restart", "--log-level", &self.log_level]);
         // Warnings of `misc` are about deprecated fields, many per push and none of them news.
         command.args(["--component-log-level", "misc:error"]);
-        // Longer than our own drain, so that it is us who end it.
-        let drain = config.drain.as_secs().saturating_mul(2).max(45);
-        command.args(["--drain-time-s", &drain.to_string(), "--drain-strategy", "immediate"]);
         command.kill_on_drop(true);
         command.spawn().map_err(|error| format!("{}: {error}", self.binary.display()))
     }
+}
+
+/// What the proxy's settings come to.
+fn arguments(config: &AgentConfig) -> Vec<String> {
+    // Longer than our own drain, so that it is us who end it.
+    let drain = config.listener_drain.map(|time| time.as_secs().max(1));
+    let drain = drain.unwrap_or_else(|| config.drain.as_secs().saturating_mul(2).max(45));
+    let options = [
+        ("--concurrency", config.concurrency.map(u64::from)),
+        ("--drain-time-s", Some(drain)),
+        ("--file-flush-interval-msec", config.log_flush_interval.map(|time| time.as_millis() as u64)),
+        ("--file-flush-min-size-kb", config.log_flush_kib.map(u64::from)),
+    ];
+    let mut all = vec!["--drain-strategy".to_owned(), "immediate".to_owned()];
+    for (name, value) in options {
+        all.extend(value.map(|value| [name.to_owned(), value.to_string()]).into_iter().flatten());
+    }
+    all
 }
 
 /// Envoy goes on serving and tells clients to go elsewhere. Inbound only where that can be told
@@ -111,4 +123,26 @@ fn write_bootstrap(path: &Path, bootstrap: &ir::Bootstrap) -> Result<(), String>
     std::fs::write(&temporary, text)
         .and_then(|()| std::fs::rename(&temporary, path))
         .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::example;
+
+    #[test]
+    fn envoy_is_started_as_the_settings_say() {
+        let said = |config: &AgentConfig| arguments(config).join(" ");
+        let plain = said(&AgentConfig { concurrency: None, ..example() });
+        assert_eq!(plain, "--drain-strategy immediate --drain-time-s 45");
+        let config = AgentConfig {
+            listener_drain: Some(Duration::from_secs(3)),
+            log_flush_interval: Some(Duration::from_millis(250)),
+            log_flush_kib: Some(8),
+            ..example()
+        };
+        let expected = "--drain-strategy immediate --concurrency 2 --drain-time-s 3 --file-flush-interval-msec 250 \
+                        --file-flush-min-size-kb 8";
+        assert_eq!(said(&config), expected);
+    }
 }

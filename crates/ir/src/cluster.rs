@@ -67,6 +67,8 @@ pub struct Cluster {
     pub max_connection_duration: Option<Duration>,
     /// Of an upstream connection without requests. `None` is Envoy's default of 1 h, zero is off.
     pub idle_timeout: Option<Duration>,
+    /// As of a connection manager, and not where [`HttpProtocol::Http2`] is spoken.
+    pub preserve_header_case: bool,
     /// Of connections that speak HTTP/2.
     pub http2: Http2Options,
     /// Services behind the cluster, from Istio's metadata, for metrics.
@@ -108,6 +110,7 @@ impl Cluster {
             max_response_headers_kb: None,
             max_connection_duration: None,
             idle_timeout: None,
+            preserve_header_case: false,
             http2: Http2Options::default(),
             services: Vec::new(),
             origin: None,

@@ -70,6 +70,15 @@ pub struct HttpConnectionManager {
     pub proxy_100_continue: bool,
     /// HTTP/1.0 is answered, else refused with 426.
     pub accept_http_10: bool,
+    /// `x-forwarded-port`: which port the client asked for, where it is at the edge (`use_remote_address`)
+    /// and no trusted proxy has said it.
+    pub append_x_forwarded_port: bool,
+    /// The router's `suppress_envoy_headers`: neither endpoints nor clients are told what Envoy says of
+    /// itself, such as `x-envoy-upstream-service-time`.
+    pub suppress_envoy_headers: bool,
+    /// Over HTTP/1 names of headers have the case that they were sent in: Envoy's `preserve_case`. Our
+    /// proxy always keeps it.
+    pub preserve_header_case: bool,
     /// What becomes of answers of our own.
     pub local_reply: Option<Box<LocalReplyConfig>>,
 }
@@ -122,6 +131,9 @@ impl Default for HttpConnectionManager {
             headers_with_underscores: HeadersWithUnderscores::Allow,
             proxy_100_continue: false,
             accept_http_10: false,
+            append_x_forwarded_port: false,
+            suppress_envoy_headers: false,
+            preserve_header_case: false,
             local_reply: None,
         }
     }

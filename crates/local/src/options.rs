@@ -123,6 +123,8 @@ pub struct AgentCommand {
 pub mod ports {
     /// The control plane's `/ready`.
     pub const CONTROL_STATUS: u16 = 15014;
+    /// The agent's health, where nothing says otherwise.
+    pub const AGENT_STATUS: u16 = 15020;
     /// A proxy's `/healthz/ready`.
     pub const PROXY_HEALTH: u16 = 15021;
     /// Where the ingress gateway listens in its pod.

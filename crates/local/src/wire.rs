@@ -69,6 +69,11 @@ pub struct Capture {
     pub annotations: BTreeMap<String, String>,
     /// Queries to this server go to the agent.
     pub dns_server: Ipv4Addr,
+    /// Where connections of the pod, and connections to it, are captured to.
+    pub outbound_port: u16,
+    pub inbound_port: u16,
+    /// The agent's, where nothing is captured.
+    pub status_port: u16,
 }
 
 /// A process and what it sees.

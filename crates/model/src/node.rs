@@ -46,6 +46,8 @@ pub struct Node {
     /// `ISTIO_META_DNS_CAPTURE`: its workload asks the agent for names, so that addresses which only
     /// the mesh knows are asked for. `None`: as the mesh says for all.
     pub dns_capture: Option<bool>,
+    /// `INTERCEPTION_MODE` is `NONE`: nothing brings connections to the proxy but ports of its own.
+    pub uncaptured: bool,
     /// What it says of its own ProxyConfig, as YAML: over what the mesh has for all. Empty: nothing.
     pub proxy_config: Str,
 }
@@ -92,6 +94,7 @@ impl Node {
             cluster_id: "Kubernetes".into(),
             network: Str::default(),
             dns_capture: None,
+            uncaptured: false,
             proxy_config: Str::default(),
         })
     }

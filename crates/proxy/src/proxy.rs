@@ -41,6 +41,13 @@ pub struct ProxyConfig {
     pub admin: Option<SocketAddr>,
     /// How long open connections have to end after the signal.
     pub drain_time: Duration,
+    /// Listeners that drain take connections for so long: Envoy's `--drain-time-s`. `None`: as long as
+    /// the drain takes.
+    pub listener_drain_time: Option<Duration>,
+    /// How long a record may wait to be written: Envoy's `--file-flush-interval-msec`.
+    pub log_flush_interval: Duration,
+    /// So many bytes of records are written at once: Envoy's `--file-flush-min-size-kb`.
+    pub log_flush_bytes: usize,
     /// Shown by `/server_info` and told to the control plane.
     pub version: Str,
 }
@@ -55,6 +62,9 @@ impl ProxyConfig {
             concurrency: 0,
             admin: None,
             drain_time: Duration::from_secs(5),
+            listener_drain_time: None,
+            log_flush_interval: Duration::from_millis(50),
+            log_flush_bytes: 64 * 1024,
             version: env!("CARGO_PKG_VERSION").into(),
         }
     }
@@ -103,7 +113,10 @@ pub(crate) struct State {
     pub draining: AtomicBool,
     /// Somebody asked for `/healthcheck/fail`.
     pub health_failed: Arc<AtomicBool>,
-    pub drain_time: Duration,
+    /// Listeners that drain take connections for so long.
+    pub listener_drain_time: Duration,
+    /// Those of them that do.
+    pub drains: worker::Drained,
     /// What counters said when they were reset.
     pub zero: Mutex<Zero>,
     /// What histograms said when the last interval began.
@@ -159,10 +172,16 @@ impl Proxy {
         let count = if config.concurrency == 0 { cpus() } else { config.concurrency };
         let admin = admin_address(&config)?;
         let local = LocalLabels::new(&config.bootstrap.node);
+        // What a sidecar's application asks for must still get out.
+        let drains = match config.bootstrap.node.id.starts_with("sidecar~") {
+            true => worker::Drained::Inbound,
+            false => worker::Drained::All,
+        };
         let overload = config.bootstrap.overload.clone();
         let store = Config::new(config.bootstrap, config.secrets.clone()).map_err(BuildError)?;
         let drain = Drain::new();
-        let writer = LogWriter::start().map_err(|e| BuildError(format!("access log thread: {e}")))?;
+        let writer = LogWriter::start(config.log_flush_bytes)
+            .map_err(|e| BuildError(format!("access log thread: {e}")))?;
         let wake = Arc::new(Notify::new());
         let shared = Arc::new(worker::Shared {
             published: store.published(),
@@ -170,6 +189,7 @@ impl Proxy {
             workers: count,
             drain: drain.watch(),
             health_failed: Arc::default(),
+            log_flush_interval: config.log_flush_interval,
             wake: wake.clone(),
             pressure: Arc::new(Pressure::new(overload.as_ref())),
         });
@@ -200,7 +220,8 @@ impl Proxy {
             version: config.version,
             draining: AtomicBool::new(false),
             health_failed: shared.health_failed.clone(),
-            drain_time: config.drain_time,
+            listener_drain_time: config.listener_drain_time.unwrap_or(config.drain_time),
+            drains,
             zero: Mutex::default(),
             intervals: Intervals::default(),
             reopen: writer.reopener(),
@@ -286,8 +307,14 @@ async fn finish(state: &State, drain: Drain, grace: Duration, shutdown: &DrainWa
     drain.start();
     state.manager.lock().drain();
     let begun = Instant::now();
+    let listening = async {
+        tokio::time::sleep(state.listener_drain_time).await;
+        state.manager.lock().stop_listening(state.drains);
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         _ = tokio::time::timeout(grace, drain.complete()) => {}
+        () = listening => {}
         () = shutdown.forced() => {}
         () = state.quit.notified() => {}
     }

@@ -74,6 +74,8 @@ pub struct Shared {
     pub pressure: Arc<Pressure>,
     /// Health checks are to fail, somebody asked for it.
     pub health_failed: Arc<AtomicBool>,
+    /// How long a record may wait in a worker's buffer.
+    pub log_flush_interval: Duration,
     /// Told when a cluster that waits may have what it waits for.
     pub wake: Arc<Notify>,
 }
@@ -115,8 +117,6 @@ pub struct Worker {
 
 /// Destinations without an endpoint that are remembered per worker; more are made anew.
 const MAX_ORIGINAL: usize = 4096;
-/// How long a record may wait in a worker's buffer.
-const LOG_DELAY: Duration = Duration::from_millis(50);
 /// How long no connection has to come or go until what they held is given back.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -293,7 +293,7 @@ impl Worker {
 async fn flush_logs(worker: Rc<Worker>) {
     loop {
         worker.log_written.notified().await;
-        tokio::time::sleep(LOG_DELAY).await;
+        tokio::time::sleep(worker.shared.log_flush_interval).await;
         worker.logs.flush();
     }
 }

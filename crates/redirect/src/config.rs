@@ -13,6 +13,8 @@ pub struct CaptureConfig {
     /// Where inbound and outbound connections are sent: 15006 and 15001.
     pub inbound_port: u16,
     pub outbound_port: u16,
+    /// Where the agent answers: 15020. It is never captured.
+    pub status_port: u16,
     /// How the proxy's own traffic is known; none of it is captured as the application's.
     pub own: Vec<Owner>,
     pub dns: Option<DnsCapture>,
@@ -77,6 +79,7 @@ impl Default for CaptureConfig {
         CaptureConfig {
             inbound_port: 15006,
             outbound_port: 15001,
+            status_port: 15020,
             own: vec![Owner::Uid(1337), Owner::Gid(1337), Owner::Mark(0x539)],
             dns: None,
             include_inbound_ports: Ports::All,

@@ -7,9 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::{CaptureConfig, Cidr, Owner, Ports, Ranges};
 
-/// Ports that the proxy and its agent serve themselves: HBONE, health and metrics.
-const OWN_PORTS: [u16; 4] = [15008, 15020, 15021, 15090];
+/// Ports that the proxy and its agent serve themselves, besides the agent's own: tunnels, readiness
+/// and statistics.
 const HBONE: u16 = 15008;
+const READINESS: u16 = 15021;
+const STATISTICS: u16 = 15090;
 const DNS: u16 = 53;
 
 /// The rules of one network namespace, in the order they are asked.
@@ -87,7 +89,7 @@ fn inbound(config: &CaptureConfig, rules: &mut Rules) {
     let tcp = Transport(crate::plan::Transport::Tcp);
     let mut add =
         |matches: &[Match], verdict, comment| rules.add(Hook::Prerouting, matches, verdict, comment);
-    for port in OWN_PORTS {
+    for port in [HBONE, config.status_port, READINESS, STATISTICS] {
         add(&[tcp, DestinationPort(port)], Verdict::Return, "the proxy's own port");
     }
     for port in &config.exclude_inbound_ports {

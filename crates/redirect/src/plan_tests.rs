@@ -25,3 +25,23 @@ fn annotations_narrow_and_widen() {
     };
     insta::assert_snapshot!(plan(&config));
 }
+
+#[test]
+fn a_proxy_may_listen_elsewhere() {
+    let config = CaptureConfig {
+        outbound_port: 25001,
+        inbound_port: 25006,
+        status_port: 25020,
+        ..CaptureConfig::default()
+    };
+    let rules = plan(&config).rules;
+    let to = |port: u16| rules.iter().filter(|rule| rule.verdict == Verdict::Redirect(port)).count();
+    assert!(to(25001) == 1 && to(25006) > 1 && to(15001) == 0 && to(15006) == 0, "{rules:#?}");
+    let left_alone = |port: u16| {
+        let own = |rule: &&Rule| {
+            rule.hook == Hook::Prerouting && rule.matches.contains(&Match::DestinationPort(port))
+        };
+        rules.iter().find(own).is_some_and(|rule| rule.verdict == Verdict::Return)
+    };
+    assert!(left_alone(25020) && left_alone(15021) && !left_alone(15020));
+}

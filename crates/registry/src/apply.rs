@@ -22,7 +22,7 @@ pub enum Change {
 }
 
 /// Objects of one batch that are different now, with what they were before.
-type Changed = BTreeMap<ObjectRef, Option<Arc<Document>>>;
+pub(crate) type Changed = BTreeMap<ObjectRef, Option<Arc<Document>>>;
 
 impl Snapshot {
     /// The snapshot after these changes, in order, and what is different in it. A broken object is
@@ -43,8 +43,12 @@ impl Snapshot {
         }
         let mesh = next.effective_mesh();
         let mut delta = Delta::default();
-        if *mesh != *self.mesh {
+        let mesh_changed = *mesh != *self.mesh;
+        if mesh_changed {
             next.mesh = mesh;
+        }
+        next.select(mesh_changed, &mut changed);
+        if mesh_changed {
             // Defaults of every object may be different: derive everything anew.
             for (object, document) in &next.objects {
                 changed.entry(object.clone()).or_insert_with(|| Some(document.clone()));
@@ -57,6 +61,7 @@ impl Snapshot {
 
     fn upsert(&mut self, document: Arc<Document>, changed: &mut Changed) {
         let object = document.object.clone();
+        self.left_out.remove(&object);
         let before = self.objects.insert(object.clone(), document.clone());
         if before.as_ref().is_some_and(|before| before.same_content(&document)) {
             return; // Only moved within its file: places are new, content is not.
@@ -65,6 +70,7 @@ impl Snapshot {
     }
 
     fn remove(&mut self, object: &ObjectRef, changed: &mut Changed) {
+        self.left_out.remove(object);
         if let Some(before) = self.objects.remove(object) {
             changed.entry(object.clone()).or_insert(Some(before));
         }
@@ -75,7 +81,7 @@ impl Snapshot {
             return mesh.clone();
         }
         let map = ObjectRef::new("ConfigMap", &MeshConfig::default().root_namespace, "istio");
-        match self.objects.get(&map).map(|document| &document.body) {
+        match self.object_anywhere(&map).map(|document| &document.body) {
             Some(Kind::ConfigMap(map)) => map.mesh.clone().unwrap_or_default(),
             _ => Arc::default(),
         }
@@ -93,7 +99,10 @@ impl Snapshot {
             let namespace = object.namespace.clone();
             client_labels::count(self, before.as_deref(), after.as_deref(), delta);
             match kind {
-                Kind::Namespace => delta.insert(Key::Namespace(object.name.clone())),
+                Kind::Namespace => {
+                    delta.insert(Key::Namespace(object.name.clone()));
+                    self.entries_by_labels(&object.name).iter().for_each(|entry| touched.service(entry));
+                }
                 Kind::Pod(_) => index::pod(self, object, &mut touched, delta),
                 Kind::WorkloadEntry(_) => index::entry(self, object, &mut touched, delta),
                 Kind::Service(_) | Kind::ServiceEntry(_) => touched.service(object),

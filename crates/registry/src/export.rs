@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use istio_api::mesh::namespaces::Visibility;
 use model::Str;
 
 /// The namespaces that see something.
@@ -26,6 +27,16 @@ impl Export {
             _ => Some(value.clone()),
         };
         Export::Namespaces(list.iter().filter_map(name).collect())
+    }
+
+    /// At most as far as `visibility`, on an object of `namespace`.
+    pub fn capped(self, visibility: Visibility, namespace: &str) -> Self {
+        let none = || Export::Namespaces(BTreeSet::new());
+        match visibility {
+            Visibility::Unspecified | Visibility::Public => self,
+            Visibility::Namespace if self.sees(namespace) => Export::Namespaces([namespace.into()].into()),
+            Visibility::Namespace | Visibility::None => none(),
+        }
     }
 
     /// Whether proxies of a namespace see it.

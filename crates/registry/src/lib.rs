@@ -17,6 +17,7 @@ mod features;
 mod findings;
 mod index;
 mod key;
+mod namespaces;
 mod policies;
 mod proxy_settings;
 mod service;

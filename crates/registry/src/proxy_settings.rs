@@ -3,16 +3,22 @@
 use std::collections::BTreeMap;
 
 use istio_api::Kind;
-use istio_api::mesh::proxy::{ANNOTATION, ProxySettings, parse_proxy_config};
+use istio_api::mesh::proxy::{ANNOTATION, Interception, ProxySettings, parse_proxy_config};
 use istio_api::networking::ProxyConfig;
 use model::{Labels, Str};
 
 use crate::{Config, Snapshot, config};
 
+/// The annotation of a pod that says where its agent answers.
+const STATUS_PORT: &str = "status.sidecar.istio.io/port";
+/// The annotation that says how connections come to its proxy.
+const INTERCEPTION: &str = "sidecar.istio.io/interceptionMode";
+
 impl Snapshot {
     /// The settings of a workload's proxy. The nearest say most: a ProxyConfig that selects the
     /// workload, then its annotation, then a ProxyConfig of the namespace, one of the root namespace,
-    /// and `defaultConfig` of the mesh.
+    /// and `defaultConfig` of the mesh. The port of its agent, and how connections come to it, have
+    /// annotations of their own, which go before all.
     pub fn proxy_settings(
         &self,
         namespace: &str,
@@ -26,7 +32,16 @@ impl Snapshot {
         let default = (*root != *namespace).then(|| for_all(&own)).flatten();
         let nearest_first = [selected.map(|config| (&*config.spec).into()), annotation, default];
         let base = for_all(&self.proxy_configs(root)).unwrap_or_default().over(&self.mesh.default_config);
-        nearest_first.into_iter().flatten().rev().fold(base, |base, settings| settings.over(&base))
+        let mut settings =
+            nearest_first.into_iter().flatten().rev().fold(base, |base, settings| settings.over(&base));
+        let port = annotations.get(STATUS_PORT).and_then(|text| text.trim().parse().ok());
+        settings.status_port = port.filter(|port| *port > 0).or(settings.status_port);
+        settings.interception = match annotations.get(INTERCEPTION).map(Str::as_str) {
+            Some("NONE") => Some(Interception::None),
+            Some(_) => Some(Interception::Redirect),
+            None => settings.interception,
+        };
+        settings
     }
 
     /// In the order of precedence.

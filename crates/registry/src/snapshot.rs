@@ -42,8 +42,10 @@ pub struct Snapshot {
     pub(crate) mesh: Arc<MeshConfig>,
     /// As given by a file; goes before a ConfigMap's.
     pub(crate) file_mesh: Option<Arc<MeshConfig>>,
-    /// Every object, sorted by kind, namespace and name.
+    /// Every object that is looked at, sorted by kind, namespace and name.
     pub(crate) objects: OrdMap<ObjectRef, Arc<Document>>,
+    /// Objects of namespaces that `discoverySelectors` leave out: for everybody else they are not there.
+    pub(crate) left_out: OrdMap<ObjectRef, Arc<Document>>,
     /// Services by host; those with the same one in order of preference.
     pub(crate) services: OrdMap<Host, Arc<Vec<Arc<Service>>>>,
     pub(crate) hosts_by_port: OrdMap<u16, OrdSet<Host>>,
@@ -93,6 +95,7 @@ impl Snapshot {
             mesh: Arc::default(),
             file_mesh: None,
             objects: OrdMap::new(),
+            left_out: OrdMap::new(),
             services: OrdMap::new(),
             hosts_by_port: OrdMap::new(),
             hosts_by_namespace: OrdMap::new(),
@@ -128,6 +131,16 @@ impl Snapshot {
     /// All objects, sorted by kind, namespace and name.
     pub fn objects(&self) -> impl Iterator<Item = &Arc<Document>> {
         self.objects.values()
+    }
+
+    /// As [`object`](Snapshot::object), also of namespaces that `discoverySelectors` leave out.
+    pub fn object_anywhere(&self, object: &ObjectRef) -> Option<&Arc<Document>> {
+        self.objects.get(object).or_else(|| self.left_out.get(object))
+    }
+
+    /// Objects of namespaces that `discoverySelectors` leave out. Nothing but what runs pods asks for them.
+    pub fn left_out(&self) -> impl Iterator<Item = &Arc<Document>> {
+        self.left_out.values()
     }
 
     /// All objects of a kind, sorted by namespace and name.

@@ -56,17 +56,19 @@ fn resources(
         Some(_) => Egress::of(view, scope).services(view).into_iter().find(|service| service.host == *host),
     };
     match unit {
-        Unit::FixedClusters => clusters(fixed_clusters(scope, settings)),
+        Unit::FixedClusters => clusters(fixed_clusters(scope, settings), settings),
         Unit::Clusters(host) => {
             let found = service(host);
-            clusters(found.map(|s| outbound_clusters::clusters(view, scope, settings, s)).unwrap_or_default())
+            let found = found.map(|s| outbound_clusters::clusters(view, scope, settings, s));
+            clusters(found.unwrap_or_default(), settings)
         }
         Unit::PassthroughClusters(host) => {
             let found = view.service(&scope.namespace, host);
-            clusters(found.map(|s| passthrough::clusters(view, scope, settings, s)).unwrap_or_default())
+            let found = found.map(|s| passthrough::clusters(view, scope, settings, s));
+            clusters(found.unwrap_or_default(), settings)
         }
         Unit::Credential(name) => gateway::credentials::secrets(view, scope, name),
-        Unit::InboundClusters => clusters(inbound::listener::clusters(view, scope, settings)),
+        Unit::InboundClusters => clusters(inbound::listener::clusters(view, scope, settings), settings),
         Unit::Endpoints { host, port } => {
             let found = service(host).map(|service| endpoints::assignments(view, scope, service, *port));
             let resource = |assignment| Resource::Endpoints(Arc::new(assignment));
@@ -116,8 +118,12 @@ fn fixed_clusters(scope: &ScopeKey, settings: &Settings) -> Vec<Cluster> {
     clusters
 }
 
-fn clusters(clusters: Vec<Cluster>) -> Vec<Resource> {
-    clusters.into_iter().map(|cluster| Resource::Cluster(Arc::new(cluster))).collect()
+fn clusters(clusters: Vec<Cluster>, settings: &Settings) -> Vec<Resource> {
+    let told = |mut cluster| {
+        proxy_headers::cluster(settings, &mut cluster);
+        Resource::Cluster(Arc::new(cluster))
+    };
+    clusters.into_iter().map(told).collect()
 }
 
 fn listener(listener: Option<ir::Listener>) -> Vec<Resource> {

@@ -11,8 +11,8 @@ use model::DataPlane;
 use stdx::Str;
 
 use crate::names::strs;
-use crate::proxy_headers;
 use crate::settings::Settings;
+use crate::{connection_settings, proxy_headers};
 
 const SERVER_NAME: &str = "istio-envoy";
 
@@ -44,7 +44,10 @@ pub fn outbound(
     }
     filters.extend([HttpFilter::Fault(Box::default()), HttpFilter::Cors]);
     filters.extend(stats(data_plane, Reporter::Source));
-    HttpConnectionManager { routes: RouteSource::Rds(routes), ..base(settings, stat_prefix, filters) }
+    let mut manager =
+        HttpConnectionManager { routes: RouteSource::Rds(routes), ..base(settings, stat_prefix, filters) };
+    connection_settings::sidecar(settings, &mut manager);
+    manager
 }
 
 /// Between a client and the own application. `rbac` is what policies demand.
@@ -72,6 +75,7 @@ pub fn inbound(
         ..base(settings, stat_prefix, filters)
     };
     proxy_headers::inbound(settings, &mut manager);
+    connection_settings::sidecar(settings, &mut manager);
     manager
 }
 
@@ -106,6 +110,7 @@ pub fn gateway(
         ..base(settings, stat_prefix, filters)
     };
     proxy_headers::gateway(settings, &mut manager);
+    connection_settings::gateway(settings, &mut manager);
     manager
 }
 

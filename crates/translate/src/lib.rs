@@ -13,6 +13,7 @@ mod authz;
 mod build;
 mod chains;
 mod cluster;
+mod connection_settings;
 mod domains;
 mod dynamic_dns;
 mod egress;

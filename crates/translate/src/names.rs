@@ -22,9 +22,6 @@ pub const VIRTUAL_INBOUND_CATCH_ALL_HTTP: &str = "virtualInbound-catchall-http";
 /// The default chain of an outbound listener.
 pub const PASSTHROUGH_CHAIN: &str = "PassthroughFilterChain";
 
-pub const OUTBOUND_PORT: u16 = 15001;
-pub const INBOUND_PORT: u16 = 15006;
-
 /// The virtual hosts that take what no service claims.
 pub const ALLOW_ANY: &str = "allow_any";
 pub const ALLOW_ANY_DYNAMIC_DNS: &str = "allow_any_dynamic_dns";

@@ -39,7 +39,10 @@ fn sidecar(view: &View<'_>, node: &Node, units: &mut Vec<Unit>) {
     let inbound = scope(view, node, &Unit::VirtualInbound);
     let egress = Egress::of(view, &inbound);
     clusters_and_endpoints(egress.services(view).into_iter().map(|service| &**service), units);
-    units.extend([Unit::InboundClusters, Unit::VirtualOutbound, Unit::VirtualInbound]);
+    units.push(Unit::InboundClusters);
+    if !node.uncaptured {
+        units.extend([Unit::VirtualOutbound, Unit::VirtualInbound]);
+    }
     units.extend(ingress::listeners(view, &inbound).into_iter().map(|port| Unit::IngressListener { port }));
     for ((address, port), entry) in wishes::entries(view, node, &egress) {
         units.extend(routes_of(port, &entry));

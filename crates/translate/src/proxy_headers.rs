@@ -6,8 +6,9 @@ use std::sync::Arc;
 use ir::http::{ClientCertDetails, ForwardClientCert, ServerHeader};
 use ir::listener::ListenerFilter;
 use ir::route::RouteAction;
-use ir::{HttpConnectionManager, RouteConfig};
-use istio_api::mesh::proxy::ForwardClientCert as Written;
+use ir::{Cluster, HttpConnectionManager, HttpProtocol, RouteConfig};
+use istio_api::mesh::proxy::{ForwardClientCert as Written, parse_proxy_config};
+use stdx::Str;
 
 use crate::settings::Settings;
 
@@ -23,6 +24,29 @@ pub fn common(settings: &Settings, manager: &mut HttpConnectionManager) {
     }
     if headers.request_id.as_ref().is_some_and(|id| id.disabled == Some(true)) {
         manager.generate_request_id = false;
+    }
+    let is_quiet = headers.debug_headers.as_ref().is_some_and(|debug| debug.disabled == Some(true));
+    manager.suppress_envoy_headers = is_quiet;
+    manager.append_x_forwarded_port =
+        headers.forwarded_port.as_ref().is_some_and(|port| port.enabled == Some(true));
+    manager.preserve_header_case = headers.preserve_case == Some(true);
+}
+
+/// Names of headers keep their case towards endpoints, too.
+pub fn cluster(settings: &Settings, cluster: &mut Cluster) {
+    let keeps = settings.headers().is_some_and(|headers| headers.preserve_case == Some(true));
+    cluster.preserve_header_case = keeps && cluster.protocol != HttpProtocol::Http2;
+}
+
+/// What of a proxy's own settings is for its clusters: nothing, as a rule, so that proxies share them.
+pub fn of_clusters(proxy_config: &str) -> Str {
+    // Most settings say nothing of it, and are not to be read once for each service.
+    if !["preserveHttp1HeaderCase", "preserve_http1_header_case"].iter().any(|it| proxy_config.contains(it)) {
+        return Str::default();
+    }
+    match parse_proxy_config(proxy_config).headers.and_then(|headers| headers.preserve_case) {
+        Some(keeps) => format!("proxyHeaders: {{preserveHttp1HeaderCase: {keeps}}}").into(),
+        None => Str::default(),
     }
 }
 

@@ -13,7 +13,7 @@ use registry::Features;
 use stdx::Str;
 
 use crate::access_log;
-use crate::names::{self, INBOUND_PORT, OUTBOUND_PORT};
+use crate::names;
 use crate::routes::policy;
 
 /// What becomes of a sidecar's traffic to destinations that nobody declared.
@@ -101,8 +101,8 @@ impl Settings {
                 .default_http_retry_policy
                 .as_ref()
                 .map_or_else(|| Some(policy::default_retry()), policy::retry),
-            outbound_port: OUTBOUND_PORT,
-            inbound_port: INBOUND_PORT,
+            outbound_port: mesh.proxy_listen_port,
+            inbound_port: mesh.proxy_inbound_listen_port,
             log_at_listeners: !mesh.disable_envoy_listener_log,
             inbound_stat_name: mesh.inbound_cluster_stat_name.clone(),
             mesh_mtls: mesh.mesh_mtls.clone(),

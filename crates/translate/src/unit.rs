@@ -11,6 +11,7 @@ use stdx::Str;
 
 use crate::egress;
 use crate::outbound::entry::Entry;
+use crate::proxy_headers;
 
 /// Something that is rebuilt alone. It may give several resources, all of one type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,6 +125,8 @@ pub struct ScopeKey {
     pub ipv6: bool,
     /// Its workload asks the agent for names, and so gets addresses that only the mesh knows.
     pub dns: bool,
+    /// Nothing brings connections to the proxy but ports of its own.
+    pub uncaptured: bool,
     /// What the proxy says of its own settings.
     pub proxy_config: Str,
 }
@@ -142,6 +145,7 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
         addresses: Vec::new(),
         ipv6: false,
         dns: false,
+        uncaptured: false,
         proxy_config: Str::default(),
     };
     let sidecar = || match node.node_type {
@@ -177,6 +181,7 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
             scope.labels = view.client_labels(&node.labels);
             scope.data_plane = node.data_plane;
             scope.namespace = node.namespace.clone();
+            scope.uncaptured = node.uncaptured;
         }
         Unit::Routes { .. } | Unit::ServiceRoutes { .. } => {
             scope.sidecar = sidecar();
@@ -202,6 +207,7 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
         }
         Unit::VirtualInbound | Unit::InboundClusters | Unit::IngressListener { .. } => {
             scope.sidecar = sidecar();
+            scope.uncaptured = node.uncaptured;
             scope.data_plane = node.data_plane;
             scope.namespace = node.namespace.clone();
             scope.labels = node.labels.clone();
@@ -218,8 +224,10 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
             scope.ipv6 = is_ipv6(node);
         }
     }
-    if matches!(unit.ty(), ResourceType::Listener | ResourceType::Route) {
-        scope.proxy_config = node.proxy_config.clone();
+    match unit.ty() {
+        ResourceType::Listener | ResourceType::Route => scope.proxy_config = node.proxy_config.clone(),
+        ResourceType::Cluster => scope.proxy_config = proxy_headers::of_clusters(&node.proxy_config),
+        _ => {}
     }
     scope
 }

@@ -48,6 +48,8 @@ pub const PREVIOUS_ROUTES: &str = "envoy.internal_redirect_predicates.previous_r
 pub const ALLOW_LISTED_ROUTES: &str = "envoy.internal_redirect_predicates.allow_listed_routes";
 pub const SAFE_CROSS_SCHEME: &str = "envoy.internal_redirect_predicates.safe_cross_scheme";
 
+pub const PRESERVE_CASE: &str = "envoy.http.stateful_header_formatters.preserve_case";
+
 pub const PREVIOUS_HOSTS: &str = "envoy.retry_host_predicates.previous_hosts";
 
 /// Key of a cluster's `typed_extension_protocol_options`.

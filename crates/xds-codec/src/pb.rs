@@ -43,6 +43,7 @@ pub use envoy_types::pb::envoy::extensions::filters::network::http_connection_ma
 pub use envoy_types::pb::envoy::extensions::filters::network::rbac::v3 as network_rbac;
 pub use envoy_types::pb::envoy::extensions::filters::network::sni_dynamic_forward_proxy::v3 as sni_forward_proxy;
 pub use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
+pub use envoy_types::pb::envoy::extensions::http::header_formatters::preserve_case::v3 as preserve_case;
 pub use envoy_types::pb::envoy::extensions::internal_redirect::allow_listed_routes::v3 as allow_listed_routes;
 pub use envoy_types::pb::envoy::extensions::internal_redirect::previous_routes::v3 as previous_routes;
 pub use envoy_types::pb::envoy::extensions::internal_redirect::safe_cross_scheme::v3 as safe_cross_scheme;

@@ -53,6 +53,7 @@ pub(crate) fn read(message: &Message, peer: Option<PeerIdentity>) -> Result<Clie
     node.cluster_id = text("CLUSTER_ID").unwrap_or(node.cluster_id);
     node.network = text("NETWORK").unwrap_or(node.network);
     node.dns_capture = text("DNS_CAPTURE").map(|text| text.eq_ignore_ascii_case("true") || text == "1");
+    node.uncaptured = text("INTERCEPTION_MODE").is_some_and(|mode| *mode == *"NONE");
     node.proxy_config = proxy_config(&metadata);
     if let Some(locality) = &message.locality {
         let [region, zone, sub_zone] = [&locality.region, &locality.zone, &locality.sub_zone].map(Str::from);
@@ -64,7 +65,7 @@ pub(crate) fn read(message: &Message, peer: Option<PeerIdentity>) -> Result<Clie
 /// What translation heeds of a proxy's settings: as its agent has put them together (Istio's does),
 /// or as the annotation of its pod has them. Nothing else: equal proxies share what is made for them.
 fn proxy_config(metadata: &BTreeMap<Str, Json>) -> Str {
-    const HEEDED: [&str; 2] = ["gatewayTopology", "proxyHeaders"];
+    const HEEDED: [&str; 3] = ["connectionSettings", "gatewayTopology", "proxyHeaders"];
     if let Some(Json::Map(config)) = metadata.get("PROXY_CONFIG") {
         let heeded = config.iter().filter(|(name, _)| HEEDED.contains(&name.as_str()));
         let heeded: BTreeMap<Str, Json> = heeded.map(|(name, value)| (name.clone(), value.clone())).collect();

@@ -131,6 +131,8 @@ async fn judge(
 /// The listener to connect to, and what the PROXY protocol says there.
 fn target(mesh: &Mesh, scenario: &Scenario, own: Block) -> (SocketAddr, Option<Captured>) {
     let pod = mesh.viewer.address;
+    let view = mesh.snapshot.view();
+    let config = view.mesh();
     let captured = |to: std::net::IpAddr, from: std::net::IpAddr| {
         let from = scenario.from.map_or(from, Into::into);
         Some(Captured { from: client::v4(from, 40_000), to: client::v4(to, scenario.port) })
@@ -138,9 +140,12 @@ fn target(mesh: &Mesh, scenario: &Scenario, own: Block) -> (SocketAddr, Option<C
     match scenario.to {
         To::Outbound => {
             let to = scenario.address.expect("out ADDRESS:PORT");
-            (SocketAddr::new(own.at(1), 15001), captured(to, pod))
+            (SocketAddr::new(own.at(1), config.proxy_listen_port), captured(to, pod))
         }
-        To::Inbound => (SocketAddr::new(own.at(1), 15006), captured(pod, mesh.block.at(200))),
+        To::Inbound => {
+            let to = SocketAddr::new(own.at(1), config.proxy_inbound_listen_port);
+            (to, captured(pod, mesh.block.at(200)))
+        }
         To::Listener => {
             let written = scenario.address.unwrap_or([0, 0, 0, 0].into());
             // What stands before it tells it who asks, only if the scenario does.

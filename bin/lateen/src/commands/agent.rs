@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use agent::{Agent, AgentConfig, Ports, ProxyRunner};
 use anyhow::Context as _;
+use ir::bootstrap::Json;
 use lifecycle::{Drain, Shutdown};
 use model::Str;
 use observe::LogFormat;
@@ -76,12 +77,12 @@ pub struct Args {
     /// Worker threads of the proxy; one per CPU where its configuration does not say
     #[arg(long, value_name = "N")]
     concurrency: Option<u32>,
-    /// The proxy's administration, on 127.0.0.1
-    #[arg(long, value_name = "PORT", default_value_t = 15000)]
-    admin_port: u16,
-    /// The agent's health and merged statistics
-    #[arg(long, value_name = "PORT", default_value_t = 15020)]
-    status_port: u16,
+    /// The proxy's administration, on 127.0.0.1; 15000 where its configuration does not say
+    #[arg(long, value_name = "PORT")]
+    admin_port: Option<u16>,
+    /// The agent's health and merged statistics; 15020 where its configuration does not say
+    #[arg(long, value_name = "PORT")]
+    status_port: Option<u16>,
     /// Readiness
     #[arg(long, value_name = "PORT", default_value_t = 15021)]
     health_port: u16,
@@ -143,15 +144,20 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn config(args: Args) -> anyhow::Result<AgentConfig> {
+    let settings = workload::proxy_settings(&args);
+    let default = Ports::default();
     let ports = Ports {
-        admin: args.admin_port,
-        status: args.status_port,
+        admin: args.admin_port.or(settings.admin_port).unwrap_or(default.admin),
+        status: args.status_port.or(settings.status_port).unwrap_or(default.status),
         health: args.health_port,
         prometheus: args.prometheus_port,
     };
-    let settings = workload::proxy_settings(&args);
+    let mut workload = workload::config(&args)?;
+    if let Some(mode) = settings.interception {
+        workload.metadata.entry("INTERCEPTION_MODE".into()).or_insert_with(|| Json::Text(mode.name().into()));
+    }
     Ok(AgentConfig {
-        workload: workload::config(&args)?,
+        workload,
         control_address: Str::from(args.control_address),
         control_san: Str::from(args.control_san),
         token_file: args.token_file,
@@ -163,6 +169,10 @@ fn config(args: Args) -> anyhow::Result<AgentConfig> {
         dns: args.dns.0,
         resolv_conf: args.resolv_conf,
         drain: args.drain_duration.or(settings.termination_drain).unwrap_or(DRAIN),
+        listener_drain: settings.drain_duration,
+        log_flush_interval: settings.file_flush_interval,
+        log_flush_kib: settings.file_flush_min_size_kb.filter(|kib| *kib > 0),
+        max_connections: settings.connections.and_then(|connections| connections.max_connections),
     })
 }
 

@@ -107,6 +107,10 @@ pub fn config(dir: &Path, control: SocketAddr) -> AgentConfig {
         dns: None,
         resolv_conf: "/etc/resolv.conf".into(),
         drain: Duration::from_millis(200),
+        listener_drain: None,
+        log_flush_interval: None,
+        log_flush_kib: None,
+        max_connections: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! MeshConfig: <https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/>.
 
+pub mod connection_settings;
+pub mod namespaces;
 pub mod proxy;
 mod read;
 
@@ -17,6 +19,7 @@ use crate::reader::{Cx, Item};
 use crate::units::ExportTo;
 use crate::yaml::{self, Node};
 
+use namespaces::{LabelSelector, ServiceEntryVisibility};
 use proxy::ProxySettings;
 
 /// Settings of the whole mesh, with Istio's defaults filled in.
@@ -68,6 +71,13 @@ pub struct MeshConfig {
     pub mesh_mtls: TlsLimits,
     /// `tlsDefaults`: of all other TLS that says nothing of its own.
     pub tls_defaults: TlsLimits,
+    /// Where connections of workloads are captured to: `virtualOutbound` of sidecars.
+    pub proxy_listen_port: u16,
+    /// Where connections to workloads are captured to: `virtualInbound`.
+    pub proxy_inbound_listen_port: u16,
+    /// Objects of other namespaces than these select are not looked at; empty: of none.
+    pub discovery_selectors: Vec<LabelSelector>,
+    pub service_entry_visibility: Option<ServiceEntryVisibility>,
 }
 
 /// What TLS may be made of.
@@ -159,6 +169,10 @@ impl Default for MeshConfig {
             outbound_cluster_stat_name: Str::default(),
             mesh_mtls: TlsLimits::default(),
             tls_defaults: TlsLimits::default(),
+            proxy_listen_port: 15001,
+            proxy_inbound_listen_port: 15006,
+            discovery_selectors: Vec::new(),
+            service_entry_visibility: None,
         }
     }
 }

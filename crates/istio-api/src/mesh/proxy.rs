@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use model::Str;
 
+use super::connection_settings::{self, ConnectionSettings};
 use crate::codes;
 use crate::networking::ProxyConfig;
-use crate::reader::{Cx, Item, Read};
+use crate::reader::{Cx, Fields, Item, Read};
 use crate::schema::macros::{choice, message};
-use crate::schema::{Message, boolean, choice as one_of, object, text, text_map, uint32};
+use crate::schema::{Message, boolean, choice as one_of, object, port, text, text_map, uint32};
 use crate::yaml;
 
 /// What of it is heeded.
@@ -30,6 +31,29 @@ message! {
         /// Who stands before gateways.
         "gatewayTopology" gateway_topology: Option<Topology> = object(&Topology::MESSAGE),
         "proxyHeaders" headers: Option<ProxyHeaders> = object(&ProxyHeaders::MESSAGE),
+        /// Of the proxy's administration, on the loopback address.
+        "proxyAdminPort" admin_port: Option<u16> = port(),
+        /// Of the agent's health and merged statistics.
+        "statusPort" status_port: Option<u16> = port(),
+        /// How long listeners take connections while they drain.
+        "drainDuration" drain_duration: Option<Duration> = text(),
+        /// How often, and from how many KiB on, logs are written.
+        "fileFlushInterval" file_flush_interval: Option<Duration> = text(),
+        "fileFlushMinSizeKb" file_flush_min_size_kb: Option<u32> = uint32(),
+        /// How connections come to the proxy.
+        "interceptionMode" interception: Option<Interception> = one_of(Interception::NAMES),
+        "connectionSettings" connections: Option<ConnectionSettings> = object(&ConnectionSettings::MESSAGE),
+    }
+}
+
+choice! {
+    /// How connections come to a proxy.
+    pub enum Interception {
+        "REDIRECT" Redirect,
+        /// Has no effect.
+        "TPROXY" Tproxy,
+        /// To ports of its own alone.
+        "NONE" None,
     }
 }
 
@@ -57,11 +81,14 @@ message! {
         "server" server: Option<ServerHeader> = object(&ServerHeader::MESSAGE),
         "attemptCount" attempt_count: Option<Toggle> = object(&Toggle::MESSAGE),
         "xForwardedHost" forwarded_host: Option<Switch> = object(&Switch::MESSAGE),
-        /// Has no effect, like those below.
+        /// At gateways.
         "xForwardedPort" forwarded_port: Option<Switch> = object(&Switch::MESSAGE),
+        /// `x-envoy-upstream-service-time` and its like.
         "envoyDebugHeaders" debug_headers: Option<Toggle> = object(&Toggle::MESSAGE),
+        /// Workloads tell each other who they are over the mesh's mutual TLS alone, whatever it says.
         "metadataExchangeHeaders" metadata_exchange: Option<MetadataExchange> =
             object(&MetadataExchange::MESSAGE),
+        /// Names of headers keep their case over HTTP/1.
         "preserveHttp1HeaderCase" preserve_case: Option<bool> = boolean(),
     }
 }
@@ -69,7 +96,16 @@ message! {
 message! {
     /// Whether peers tell each other who they are.
     pub struct MetadataExchange {
-        "mode" mode: Str = text(),
+        "mode" mode: Option<ExchangeMode> = one_of(ExchangeMode::NAMES),
+    }
+}
+
+choice! {
+    /// Whom a workload tells who it is.
+    pub enum ExchangeMode {
+        "UNDEFINED" Undefined,
+        /// Workloads of the mesh.
+        "IN_MESH" InMesh,
     }
 }
 
@@ -145,6 +181,15 @@ impl ProxySettings {
         self.termination_drain = self.termination_drain.or(base.termination_drain);
         self.gateway_topology = merge(self.gateway_topology, &base.gateway_topology, Topology::over);
         self.headers = merge(self.headers, &base.headers, ProxyHeaders::over);
+        self.connections = merge(self.connections, &base.connections, ConnectionSettings::over);
+        self.drain_duration = self.drain_duration.or(base.drain_duration);
+        self.file_flush_interval = self.file_flush_interval.or(base.file_flush_interval);
+        let kib = self.file_flush_min_size_kb.filter(|kib| *kib > 0);
+        self.file_flush_min_size_kb = kib.or(base.file_flush_min_size_kb);
+        self.interception =
+            self.interception.filter(|own| *own != Interception::Redirect).or(base.interception);
+        self.admin_port = self.admin_port.or(base.admin_port);
+        self.status_port = self.status_port.or(base.status_port);
         self
     }
 
@@ -182,6 +227,7 @@ impl Topology {
 impl ProxyHeaders {
     fn over(self, base: &ProxyHeaders) -> ProxyHeaders {
         let toggle = |own: Toggle, base: &Toggle| Toggle { disabled: own.disabled.or(base.disabled) };
+        let switch = |own: Switch, base: &Switch| Switch { enabled: own.enabled.or(base.enabled) };
         ProxyHeaders {
             forward_client_cert: choose(self.forward_client_cert, base.forward_client_cert),
             client_cert_details: merge(self.client_cert_details, &base.client_cert_details, |own, base| {
@@ -199,10 +245,11 @@ impl ProxyHeaders {
                 value: if own.value.is_empty() { base.value.clone() } else { own.value },
             }),
             attempt_count: merge(self.attempt_count, &base.attempt_count, toggle),
-            forwarded_host: merge(self.forwarded_host, &base.forwarded_host, |own, base| Switch {
-                enabled: own.enabled.or(base.enabled),
-            }),
-            ..self
+            forwarded_host: merge(self.forwarded_host, &base.forwarded_host, switch),
+            forwarded_port: merge(self.forwarded_port, &base.forwarded_port, switch),
+            debug_headers: merge(self.debug_headers, &base.debug_headers, toggle),
+            metadata_exchange: self.metadata_exchange.or_else(|| base.metadata_exchange.clone()),
+            preserve_case: self.preserve_case.or(base.preserve_case),
         }
     }
 }
@@ -252,50 +299,73 @@ fn read_text(cx: &Cx, path: &str, text: &str) -> ProxySettings {
 
 pub(super) fn read(item: &Item<'_>) -> Option<ProxySettings> {
     let fields = item.object()?;
-    if let Some(headers) = fields.get("proxyHeaders") {
-        for name in HEADERS_NO_EFFECT {
-            headers.field(name).inspect(Item::no_effect);
-        }
-    }
     // In a local mesh every application waits for its proxy.
     if let Some(hold) =
         fields.get("holdApplicationUntilProxyStarts").filter(|hold| hold.bool() == Some(false))
     {
         hold.no_effect();
     }
-    let settings = ProxySettings::from_fields(&fields);
+    let mut settings = ProxySettings::from_fields(&fields);
+    for (name, number) in
+        [("proxyAdminPort", &mut settings.admin_port), ("statusPort", &mut settings.status_port)]
+    {
+        refuse(&fields, name, number, |port| port > 0, "must be a port, 1 to 65535");
+    }
+    if settings.interception == Some(Interception::Tproxy) {
+        settings.interception = None;
+        fields.get("interceptionMode").inspect(Item::no_effect);
+    }
+    // Envoy knows whole seconds of the one, and milliseconds of the other.
+    let whole = |time: Duration| time.as_secs() > 0 && time.subsec_nanos() == 0;
+    refuse(
+        &fields,
+        "drainDuration",
+        &mut settings.drain_duration,
+        whole,
+        "must be whole seconds, one at least",
+    );
+    let some = |time: Duration| time >= Duration::from_millis(1);
+    let flush = &mut settings.file_flush_interval;
+    refuse(&fields, "fileFlushInterval", flush, some, "must be one millisecond at least");
+    if let (Some(item), Some(connections)) = (fields.get("connectionSettings"), &mut settings.connections) {
+        connection_settings::judge(&item, connections);
+    }
     fields.no_effect(&NO_EFFECT);
     fields.finish();
     Some(settings)
 }
 
-/// Of [`ProxyHeaders`], what Istio knows besides.
-const HEADERS_NO_EFFECT: [&str; 4] =
-    ["envoyDebugHeaders", "metadataExchangeHeaders", "preserveHttp1HeaderCase", "xForwardedPort"];
+/// Takes out a value that is not `good`, and says why.
+fn refuse<T: Copy>(
+    fields: &Fields<'_>,
+    name: &'static str,
+    value: &mut Option<T>,
+    good: impl Fn(T) -> bool,
+    why: &str,
+) {
+    if value.is_some_and(|value| !good(value)) {
+        *value = None;
+        fields.get(name).inspect(|item| item.invalid(why.to_owned()));
+    }
+}
 
 /// Fields of a ProxyConfig that Istio knows.
-const NO_EFFECT: [&str; 34] = [
+const NO_EFFECT: [&str; 27] = [
     "availabilityZone",
     "binaryPath",
     "caCertificatesPem",
     "configPath",
-    "connectionSettings",
     "controlPlaneAuthPolicy",
     "customConfigFile",
     "discoveryAddress",
     "discoveryRefreshDelay",
-    "drainDuration",
     "envoyAccessLogService",
     "envoyMetricsService",
     "envoyMetricsServiceAddress",
     "extraStatTags",
-    "fileFlushInterval",
-    "fileFlushMinSizeKb",
     "image",
-    "interceptionMode",
     "meshId",
     "privateKeyProvider",
-    "proxyAdminPort",
     "proxyBootstrapTemplatePath",
     "proxyStatsMatcher",
     "readinessProbe",
@@ -305,7 +375,6 @@ const NO_EFFECT: [&str; 34] = [
     "statNameLength",
     "statsCompression",
     "statsdUdpAddress",
-    "statusPort",
     "tracing",
     "tracingServiceName",
     "zipkinAddress",

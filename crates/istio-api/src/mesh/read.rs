@@ -2,9 +2,10 @@
 
 use model::{Level, Str};
 
+use super::namespaces::{LabelSelector, ServiceEntryVisibility};
 use super::{
     DefaultTrafficPolicy, InboundTrafficPolicy, MeshConfig, OutboundTrafficPolicy, PathNormalization,
-    TlsLimits, proxy,
+    TlsLimits, namespaces, proxy,
 };
 use crate::networking::http_route;
 use crate::reader::{Absent, Fields, Item};
@@ -71,7 +72,17 @@ pub(super) fn read(fields: Fields<'_>) -> MeshConfig {
         outbound_cluster_stat_name: text("outboundClusterStatName", Str::default()),
         mesh_mtls: read_tls(&fields, "meshMTLS"),
         tls_defaults: read_tls(&fields, "tlsDefaults"),
+        proxy_listen_port: read_port(&fields, "proxyListenPort").unwrap_or(default.proxy_listen_port),
+        proxy_inbound_listen_port: read_port(&fields, "proxyInboundListenPort")
+            .unwrap_or(default.proxy_inbound_listen_port),
+        discovery_selectors: read_selectors(&fields),
+        service_entry_visibility: read_visibility(&fields),
     };
+    if config.proxy_listen_port == config.proxy_inbound_listen_port
+        && let Some(item) = fields.get("proxyInboundListenPort").or_else(|| fields.get("proxyListenPort"))
+    {
+        item.invalid("proxyListenPort and proxyInboundListenPort are the same".into());
+    }
     fields.no_effect(&NO_EFFECT);
     fields.finish();
     config
@@ -104,7 +115,24 @@ fn read_inbound(fields: &Fields<'_>) -> InboundTrafficPolicy {
     mode.unwrap_or(InboundTrafficPolicy::Passthrough)
 }
 
-/// An operator that Envoy has not would make it refuse every listener: it is logged as `-`.
+fn read_selectors(fields: &Fields<'_>) -> Vec<LabelSelector> {
+    let Some(item) = fields.get("discoverySelectors") else { return Vec::new() };
+    namespaces::judge(&item.list());
+    Absent::from_item(Some(item))
+}
+
+fn read_visibility(fields: &Fields<'_>) -> Option<ServiceEntryVisibility> {
+    let item = fields.get("serviceEntryVisibility")?;
+    let rules = item.each("policies").into_iter().flat_map(|policy| policy.each("matchingRules"));
+    let selectors: Vec<Item<'_>> = rules.filter_map(|rule| rule.field("namespaceSelector")).collect();
+    namespaces::judge(&selectors);
+    Absent::from_item(Some(item))
+}
+
+fn read_port(fields: &Fields<'_>, name: &'static str) -> Option<u16> {
+    fields.get(name)?.port()
+}
+
 fn read_tls(fields: &Fields<'_>, name: &'static str) -> TlsLimits {
     let Some(part) = fields.get(name).and_then(|item| item.object()) else { return TlsLimits::default() };
     let limits = TlsLimits {
@@ -116,6 +144,7 @@ fn read_tls(fields: &Fields<'_>, name: &'static str) -> TlsLimits {
     limits
 }
 
+/// An operator that Envoy has not would make it refuse every listener: it is logged as `-`.
 fn read_format(item: &Item<'_>) -> Str {
     let Some(format) = item.str() else { return Str::default() };
     for operator in access_log::unknown_operators(&format) {
@@ -163,13 +192,12 @@ fn read_normalization(fields: &Fields<'_>) -> PathNormalization {
 }
 
 /// Fields of a MeshConfig that Istio knows.
-const NO_EFFECT: [&str; 23] = [
+const NO_EFFECT: [&str; 19] = [
     "ca",
     "caCertificates",
     "certificates",
     "configSources",
     "defaultProviders",
-    "discoverySelectors",
     "enableEnvoyAccessLogService",
     "enablePrometheusMerge",
     "enableTracing",
@@ -180,9 +208,6 @@ const NO_EFFECT: [&str; 23] = [
     "ingressSelector",
     "ingressService",
     "proxyHttpPort",
-    "proxyInboundListenPort",
-    "proxyListenPort",
-    "serviceEntryVisibility",
     "serviceScopeConfigs",
     "serviceSettings",
     "verifyCertificateAtClient",

@@ -190,7 +190,7 @@ fn of_workload_groups_and_proxy_configs() {
 /// Settings in an annotation are reported like those of the mesh.
 #[test]
 fn of_annotations() {
-    let settings = "{concurrency: 1, holdApplicationUntilProxyStarts: true, interceptionMode: TPROXY, proxyHeaders: {xForwardedPort: {enabled: true}}}";
+    let settings = "{concurrency: 1, holdApplicationUntilProxyStarts: true, interceptionMode: TPROXY, connectionSettings: {listenerConnectionLimit: 3}}";
     let metadata = format!("{{labels: {{app: a}}, annotations: {{proxy.istio.io/config: '{settings}'}}}}");
     let found = |text: String| -> Vec<String> {
         let parsed = parse_stream("f.yaml", &text);
@@ -201,7 +201,7 @@ fn of_annotations() {
         fields
     };
     let expected = |at: &str| {
-        ["interceptionMode", "proxyHeaders.xForwardedPort"]
+        ["connectionSettings.listenerConnectionLimit", "interceptionMode"]
             .map(|name| format!("{at}annotations.proxy.istio.io/config.{name}"))
     };
     let spec = "{containers: [{name: a, image: a}]}";

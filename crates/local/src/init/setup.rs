@@ -79,5 +79,8 @@ fn apply(capture: &Capture) -> anyhow::Result<()> {
     let mut config = CaptureConfig::from_annotations(lookup)
         .map_err(|bad| anyhow::anyhow!(bad.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
     config.dns = Some(DnsCapture { port: AGENT_DNS, servers: vec![capture.dns_server.into()] });
+    config.outbound_port = capture.outbound_port;
+    config.inbound_port = capture.inbound_port;
+    config.status_port = capture.status_port;
     redirect::apply(&redirect::plan(&config)).context("capture rules")
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::container::Container;
 use super::log::{last_lines, trim_log};
 use super::sandbox::Sandbox;
-use super::{Birth, LEAVING, Order, ProxyState, Report, State, Surroundings};
+use super::{Birth, LEAVING, Order, ProxyStart, ProxyState, Report, State, Surroundings};
 use crate::backoff::Backoff;
 use crate::folder;
 use crate::options::AgentPlace;
@@ -34,6 +34,7 @@ pub async fn run(birth: Birth, around: Surroundings) {
         state: State::default(),
         looks: 0,
         proxy_was_ready: false,
+        start: ProxyStart::default(),
     };
     let mut backoff = Backoff::patient();
     loop {
@@ -68,6 +69,8 @@ struct Life {
     looks: u64,
     /// In this life; true where there is no proxy.
     proxy_was_ready: bool,
+    /// Of the proxy, in this life.
+    start: ProxyStart,
 }
 
 impl Life {
@@ -77,7 +80,7 @@ impl Life {
         if !self.prepare().await? {
             return Ok(());
         }
-        let mut sandbox = Sandbox::create(&self.plan, PREFIX, &self.around.links).await?;
+        let mut sandbox = Sandbox::create(&self.plan, &self.start, PREFIX, &self.around.links).await?;
         self.state.init = Some(sandbox.init);
         let mut minted = SystemTime::now();
         loop {
@@ -131,8 +134,9 @@ impl Life {
                     continue;
                 }
             };
-            let settings = (self.around.proxy_settings)(&self.plan);
-            let proxy = self.plan.proxy(self.around.roles.agent(&AgentPlace::of(&self.plan, settings)));
+            self.start = (self.around.proxy_start)(&self.plan);
+            let place = AgentPlace::of(&self.plan, self.start.settings.clone());
+            let proxy = self.plan.proxy(self.around.roles.agent(&place));
             self.containers = proxy.into_iter().map(|proxy| Container::new(proxy, true)).collect();
             self.containers.extend(applications.into_iter().map(|planned| Container::new(planned, false)));
             let names: Vec<String> = self.containers.iter().map(|c| c.name().to_owned()).collect();

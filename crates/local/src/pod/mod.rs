@@ -31,8 +31,16 @@ pub struct Surroundings {
     pub reports: mpsc::UnboundedSender<(u64, Report)>,
     /// Finds ConfigMaps and Secrets.
     pub lookup: Rc<dyn Fn(&str, &str, &str) -> Option<Kind>>,
-    /// What a pod's proxy is started with.
-    pub proxy_settings: Rc<dyn Fn(&PodPlan) -> ProxySettings>,
+    pub proxy_start: Rc<dyn Fn(&PodPlan) -> ProxyStart>,
+}
+
+/// What a pod's proxy is started with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProxyStart {
+    pub settings: ProxySettings,
+    /// Where connections of the pod, and connections to it, are captured to.
+    pub outbound_port: u16,
+    pub inbound_port: u16,
 }
 
 /// To a pod's task.

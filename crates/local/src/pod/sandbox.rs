@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use istio_api::mesh::proxy::Interception;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
@@ -13,8 +14,10 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
 
+use super::ProxyStart;
 use crate::init::Step;
 use crate::links::Links;
+use crate::options::ports;
 use crate::render::PodPlan;
 use crate::wire::{Capture, Event, Network, Order};
 use crate::workload::Role;
@@ -36,7 +39,12 @@ impl Sandbox {
     ///
     /// # Errors
     /// A step failed; nothing is left of it.
-    pub async fn create(plan: &PodPlan, prefix: u8, links: &Links) -> anyhow::Result<Sandbox> {
+    pub async fn create(
+        plan: &PodPlan,
+        start: &ProxyStart,
+        prefix: u8,
+        links: &Links,
+    ) -> anyhow::Result<Sandbox> {
         let (near, far) = std::os::unix::net::UnixStream::pair().context("socket")?;
         near.set_nonblocking(true)?;
         let mut command = std::process::Command::new(crate::init::binary());
@@ -53,7 +61,7 @@ impl Sandbox {
             other => bail!("unexpected: {other:?}"),
         }
         let link = links.attach(plan.address, sandbox.init).await?;
-        sandbox.order(&Order::Connect(network(plan, prefix, link))).await?;
+        sandbox.order(&Order::Connect(network(plan, start, prefix, link))).await?;
         match sandbox.expect("network").await? {
             Event::Connected => Ok(sandbox),
             Event::Failed { reason } => bail!("{reason}"),
@@ -106,9 +114,16 @@ impl Sandbox {
     }
 }
 
-fn network(plan: &PodPlan, prefix: u8, link: String) -> Network {
-    let capture = (plan.template.role == Role::Sidecar { capture: true })
-        .then(|| Capture { annotations: plan.template.annotations.clone(), dns_server: plan.host });
+fn network(plan: &PodPlan, start: &ProxyStart, prefix: u8, link: String) -> Network {
+    let captured = plan.template.role == Role::Sidecar { capture: true }
+        && start.settings.interception != Some(Interception::None);
+    let capture = captured.then(|| Capture {
+        annotations: plan.template.annotations.clone(),
+        dns_server: plan.host,
+        outbound_port: start.outbound_port,
+        inbound_port: start.inbound_port,
+        status_port: start.settings.status_port.unwrap_or(ports::AGENT_STATUS),
+    });
     // A host name has at most 64 bytes.
     let hostname = plan.name.chars().take(63).collect();
     Network { hostname, link, address: plan.address, prefix, gateway: plan.host, capture }

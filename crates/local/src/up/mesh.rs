@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use istio_api::Kind;
 use istio_api::k8s::PodSpec;
-use istio_api::mesh::proxy::ProxySettings;
+use istio_api::mesh::MeshConfig;
 use model::{Labels, ObjectRef, Str};
 use registry::Snapshot;
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ use crate::documents::{self, Documents};
 use crate::images::Images;
 use crate::links::Links;
 use crate::options::{Options, Roles};
-use crate::pod::{self, Order, ProxyState, Report, Surroundings};
+use crate::pod::{self, Order, ProxyStart, ProxyState, Report, Surroundings};
 use crate::relay::Relay;
 use crate::render::PodPlan;
 use crate::report::Reporter;
@@ -73,7 +73,7 @@ impl Mesh {
             roles: parts.roles.clone(),
             reports: parts.reports.clone(),
             lookup: Rc::new(lookup(snapshot.clone())),
-            proxy_settings: Rc::new(proxy_settings(snapshot.clone())),
+            proxy_start: Rc::new(proxy_start(snapshot.clone())),
         };
         Mesh {
             around,
@@ -133,10 +133,10 @@ impl Mesh {
 
     /// ConfigMaps and Secrets may have changed: files of volumes follow, variables cannot.
     fn refill(&mut self) {
-        let (lookup, settings) = (self.around.lookup.clone(), self.around.proxy_settings.clone());
+        let (lookup, start) = (self.around.lookup.clone(), self.around.proxy_start.clone());
         let mut stale = Vec::new();
         for entry in self.pods.iter_mut() {
-            let now = Content::of(entry, &*lookup, &*settings);
+            let now = Content::of(entry, &*lookup, &*start);
             let Some(was) = entry.content.replace(now.clone()) else { continue };
             if let Some(volumes) = now.volumes.filter(|volumes| was.volumes.as_ref() != Some(volumes)) {
                 entry.order(Order::Refill(volumes));
@@ -255,9 +255,9 @@ impl Mesh {
         for number in self.pods.without_group(&self.groups) {
             self.pods.leave(number, LINGER, GRACE);
         }
-        let (lookup, settings) = (self.around.lookup.clone(), self.around.proxy_settings.clone());
+        let (lookup, start) = (self.around.lookup.clone(), self.around.proxy_start.clone());
         for entry in self.pods.iter_mut().filter(|entry| entry.content.is_none()) {
-            entry.content = Some(Content::of(entry, &*lookup, &*settings));
+            entry.content = Some(Content::of(entry, &*lookup, &*start));
         }
         self.tell()
     }
@@ -268,21 +268,29 @@ fn lookup(
 ) -> impl Fn(&str, &str, &str) -> Option<Kind> {
     move |kind, namespace, name| {
         let snapshot = snapshot.borrow();
-        Some(snapshot.as_ref()?.object(&ObjectRef::new(kind, namespace, name))?.body.clone())
+        Some(snapshot.as_ref()?.object_anywhere(&ObjectRef::new(kind, namespace, name))?.body.clone())
     }
 }
 
-fn proxy_settings(
-    snapshot: Rc<std::cell::RefCell<Option<Arc<Snapshot>>>>,
-) -> impl Fn(&PodPlan) -> ProxySettings {
+fn proxy_start(snapshot: Rc<std::cell::RefCell<Option<Arc<Snapshot>>>>) -> impl Fn(&PodPlan) -> ProxyStart {
     move |plan| {
         let snapshot = snapshot.borrow();
-        let Some(snapshot) = snapshot.as_ref() else { return ProxySettings::default() };
         let strings = |(key, value): (&String, &String)| (Str::from(key), Str::from(value));
         let template = &plan.template;
         let labels = Labels(template.labels.iter().map(strings).collect());
         let annotations = template.annotations.iter().map(strings).collect();
-        snapshot.proxy_settings(&plan.namespace, &labels, &annotations)
+        let of = |snapshot: &Arc<Snapshot>| {
+            let settings = snapshot.proxy_settings(&plan.namespace, &labels, &annotations);
+            let view = snapshot.view();
+            let mesh = view.mesh();
+            (settings, mesh.proxy_listen_port, mesh.proxy_inbound_listen_port)
+        };
+        let default = MeshConfig::default();
+        let (settings, outbound_port, inbound_port) = snapshot.as_ref().map(of).unwrap_or_else(|| {
+            let ports = (default.proxy_listen_port, default.proxy_inbound_listen_port);
+            (Default::default(), ports.0, ports.1)
+        });
+        ProxyStart { settings, outbound_port, inbound_port }
     }
 }
 

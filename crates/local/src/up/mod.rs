@@ -296,5 +296,6 @@ impl Signals {
 
 /// The objects of a snapshot.
 fn documents(snapshot: &Snapshot) -> impl Iterator<Item = &Document> {
-    snapshot.objects().map(|document| &**document)
+    // Pods run whether the control plane looks at them or not.
+    snapshot.objects().chain(snapshot.left_out()).map(|document| &**document)
 }

@@ -5,11 +5,10 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
-use istio_api::mesh::proxy::ProxySettings;
 use tokio::sync::mpsc;
 
 use crate::documents::{self, Documents};
-use crate::pod::{Birth, Order, State};
+use crate::pod::{Birth, Order, ProxyStart, State};
 use crate::render::{Lookup, PodPlan, Volumes};
 use crate::workload::{Group, GroupKey, letters};
 
@@ -42,14 +41,14 @@ pub struct Content {
     /// Of each container.
     pub env: Option<Vec<Vec<(String, String)>>>,
     /// What its proxy is started with.
-    pub proxy: ProxySettings,
+    pub proxy: ProxyStart,
 }
 
 impl Content {
-    pub fn of(entry: &Entry, lookup: Lookup<'_>, settings: &dyn Fn(&PodPlan) -> ProxySettings) -> Content {
+    pub fn of(entry: &Entry, lookup: Lookup<'_>, start: &dyn Fn(&PodPlan) -> ProxyStart) -> Content {
         let planned = entry.plan.applications(lookup).ok();
         let env = planned.map(|planned| planned.into_iter().map(|planned| planned.spec.env).collect());
-        let proxy = if entry.plan.has_proxy() { settings(&entry.plan) } else { ProxySettings::default() };
+        let proxy = if entry.plan.has_proxy() { start(&entry.plan) } else { ProxyStart::default() };
         Content { volumes: entry.plan.volumes(lookup).ok(), env, proxy }
     }
 }

@@ -12,8 +12,6 @@ use std::thread::JoinHandle;
 
 use ir::access_log::AccessLogSink;
 
-/// A buffer is handed over when it has this many bytes, or by the worker's timer.
-const BLOCK: usize = 64 * 1024;
 /// Room that a buffer begins with.
 const FIRST: usize = 4 * 1024;
 /// Bytes that may wait for the writer; more is dropped and counted.
@@ -36,22 +34,23 @@ struct Counters {
 pub struct LogWriter {
     sender: Sender<Message>,
     counters: Arc<Counters>,
+    block: usize,
     thread: Option<JoinHandle<()>>,
 }
 
 impl LogWriter {
-    /// Starts the thread.
+    /// Starts the thread. A buffer is handed over when it has `block` bytes, or by the worker's timer.
     ///
     /// # Errors
     /// The thread could not be started.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(block: usize) -> io::Result<Self> {
         let (sender, receiver) = channel();
         let counters = Arc::new(Counters::default());
         let thread = std::thread::Builder::new().name("access-log".into()).stack_size(256 * 1024).spawn({
             let counters = counters.clone();
             move || write_all(&receiver, &counters)
         })?;
-        Ok(LogWriter { sender, counters, thread: Some(thread) })
+        Ok(LogWriter { sender, counters, block: block.clamp(1, MAX_QUEUED / 4), thread: Some(thread) })
     }
 
     /// The buffers of one worker.
@@ -59,6 +58,7 @@ impl LogWriter {
         LogBuffers {
             sender: self.sender.clone(),
             counters: self.counters.clone(),
+            block: self.block,
             buffers: RefCell::default(),
             pending: Cell::new(false),
             dice: Cell::new(engine::dice::SplitMix(random())),
@@ -100,6 +100,7 @@ impl Drop for LogWriter {
 pub struct LogBuffers {
     sender: Sender<Message>,
     counters: Arc<Counters>,
+    block: usize,
     buffers: RefCell<Vec<(AccessLogSink, Vec<u8>)>>,
     pending: Cell<bool>,
     /// For filters that choose at random.
@@ -126,9 +127,9 @@ impl LogBuffers {
         let Some((_, buffer)) = buffers.get_mut(found) else { return };
         write(buffer);
         self.pending.set(true);
-        if buffer.len() >= BLOCK {
+        if buffer.len() >= self.block {
             // Who fills one block fills another: room for it at once.
-            let block = std::mem::replace(buffer, Vec::with_capacity(BLOCK + FIRST));
+            let block = std::mem::replace(buffer, Vec::with_capacity(self.block + FIRST));
             self.hand_over(sink.clone(), block);
         }
     }
@@ -219,7 +220,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let sink = AccessLogSink::File(path.to_str().unwrap().into());
-        let writer = LogWriter::start().unwrap();
+        let writer = LogWriter::start(64 * 1024).unwrap();
         let buffers = writer.buffers();
         for i in 0..20_000 {
             buffers.append(&sink, |out| out.extend_from_slice(format!("line {i}\n").as_bytes()));

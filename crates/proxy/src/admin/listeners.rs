@@ -39,7 +39,7 @@ pub fn drain(state: &Arc<State>, query: &Query) -> Answer {
         manager.tell_of_end(what);
     } else if query.get("graceful").is_some() {
         manager.tell_of_end(what);
-        let (state, grace) = (state.clone(), state.drain_time);
+        let (state, grace) = (state.clone(), state.listener_drain_time);
         tokio::spawn(async move {
             tokio::time::sleep(grace).await;
             state.manager.lock().stop_listening(what);

@@ -284,6 +284,9 @@ async fn wait(plan: &Plan, after: Duration) -> Result<(), Stop> {
 
 /// Another attempt has no more time than is left of the whole.
 fn tell_time(ctx: &mut Context, plan: &Plan) {
+    if ctx.hcm.config.suppress_envoy_headers {
+        return;
+    }
     let Some(expected) = timeouts::expected(plan.limits.response, plan.limits.per_try, plan.body.elapsed())
     else {
         return;
@@ -339,9 +342,12 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     filters::peer_metadata::of_response(ctx, &mut head, facts.tls.as_deref());
     let begin = ctx.progress.request_end.get().unwrap_or(ctx.record.started);
     let service_time = now.saturating_duration_since(begin).as_millis() as u64;
-    head.set("x-envoy-upstream-service-time", itoa::Buffer::new().format(service_time));
+    let quiet = ctx.hcm.config.suppress_envoy_headers;
+    if !quiet {
+        head.set("x-envoy-upstream-service-time", itoa::Buffer::new().format(service_time));
+    }
     ctx.record.status = head.status();
-    if ctx.given_up {
+    if ctx.given_up && !quiet {
         head.set(GIVEN_UP.0, GIVEN_UP.1);
     }
     headers::of_route(ctx, &mut head);

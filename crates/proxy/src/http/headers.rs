@@ -66,6 +66,12 @@ pub fn of_client(ctx: &mut Context) {
             head.set_scheme(proto == "https");
         }
     }
+    if edge
+        && config.append_x_forwarded_port
+        && !(config.xff_num_trusted_hops > 0 && head.get("x-forwarded-port").is_some())
+    {
+        head.set("x-forwarded-port", itoa::Buffer::new().format(ctx.conn.info.local.port()));
+    }
     let keep = !edge || config.preserve_external_request_id;
     if config.generate_request_id && !(keep && head.get("x-request-id").is_some_and(|id| !id.is_empty())) {
         let id = ctx.conn.worker.with_dice(|dice| crate::text::uuid(dice.roll(), dice.roll()));
@@ -144,7 +150,7 @@ pub fn to_upstream(ctx: &mut Context, cluster_edits: Option<&HeaderEdits>, expec
     if let ir::RouteAction::Forward(forward) = &route.action {
         rewrite(ctx, forward, &chosen);
     }
-    if let Some(expected) = expected {
+    if let Some(expected) = expected.filter(|_| !ctx.hcm.config.suppress_envoy_headers) {
         set_number(&mut ctx.head, "x-envoy-expected-rq-timeout-ms", expected.as_millis() as u64);
     }
     ctx.route = Some(chosen);
@@ -162,7 +168,9 @@ fn rewrite(ctx: &mut Context, forward: &ir::route::Forward, chosen: &ChosenRoute
     }
     if let Some(path) = path {
         let old = ctx.head.path().to_vec();
-        ctx.head.set("x-envoy-original-path", &old);
+        if !ctx.hcm.config.suppress_envoy_headers {
+            ctx.head.set("x-envoy-original-path", &old);
+        }
         ctx.head.set_path(path);
     }
 }
@@ -173,7 +181,9 @@ pub fn rewrite_host(ctx: &mut Context, forward: &ir::route::Forward, host: &[u8]
     if forward.append_x_forwarded_host {
         append_list(&mut ctx.head, "x-forwarded-host", &String::from_utf8_lossy(&old));
     }
-    ctx.head.set("x-envoy-original-host", &old);
+    if !ctx.hcm.config.suppress_envoy_headers {
+        ctx.head.set("x-envoy-original-host", &old);
+    }
     ctx.head.set_authority(host);
 }
 

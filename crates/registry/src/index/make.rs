@@ -104,6 +104,9 @@ fn make_entry(next: &mut Snapshot, document: &Document, spec: &networking::Servi
         .collect();
     let listed = Arc::new(spec.endpoints.clone());
     let export_to = Export::new(&spec.export_to, &next.mesh.default_service_export_to, &object.namespace);
+    let visibility = next.mesh.service_entry_visibility.as_ref().filter(|it| it.apply_to_sidecars);
+    let visibility = visibility.map(|it| it.of(&object.namespace, &next.namespace_labels(&object.namespace)));
+    let export_to = export_to.capped(visibility.unwrap_or_default(), &object.namespace);
     let service = |host: &Str| {
         let host = next.resolve(host, &object.namespace);
         Service {

@@ -48,6 +48,7 @@ impl Egress {
         if written.is_none_or(|config| config.spec.egress.is_empty()) {
             listeners.push(Listener { port: None, bind: None, bound: false, imports: Imports::everything() });
         }
+        listeners.iter_mut().for_each(|listener| listener.bound |= scope.uncaptured);
         Egress { namespace: scope.namespace.clone(), listeners }
     }
 

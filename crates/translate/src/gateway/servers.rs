@@ -94,7 +94,7 @@ pub fn of(view: &View<'_>, scope: &ScopeKey, findings: &Findings) -> BTreeMap<Ke
             }
         }
     }
-    report_reserved(&servers, findings);
+    report_reserved(view, &servers, findings);
     servers.retain(|_, bound| !bound.is_empty());
     servers
 }
@@ -146,9 +146,10 @@ fn report(loser: &Bound, winner: &Bound, port: u16, why: String, findings: &Find
 }
 
 /// The agent and the proxy listen on ports of their own in every pod.
-fn report_reserved(servers: &BTreeMap<Key, Vec<Bound>>, findings: &Findings) {
-    const RESERVED: [u16; 4] = [15000, 15020, 15021, 15090];
-    for ((_, port), bound) in servers.iter().filter(|((_, port), _)| RESERVED.contains(port)) {
+fn report_reserved(view: &View<'_>, servers: &BTreeMap<Key, Vec<Bound>>, findings: &Findings) {
+    let proxy = &view.mesh().default_config;
+    let reserved = [proxy.admin_port.unwrap_or(15000), proxy.status_port.unwrap_or(15020), 15021, 15090];
+    for ((_, port), bound) in servers.iter().filter(|((_, port), _)| reserved.contains(port)) {
         for bound in bound {
             let field =
                 bound.server().map(|server| format!("{}.port.number", server.path)).unwrap_or_default();

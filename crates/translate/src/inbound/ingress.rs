@@ -56,7 +56,7 @@ pub fn of(view: &View<'_>, scope: &ScopeKey) -> Option<Vec<Ingress>> {
             continue;
         };
         let protocol = Protocol::by_name(&port.protocol).unwrap_or(Protocol::Auto);
-        let bound = written.capture_mode == Some(CaptureMode::None);
+        let bound = scope.uncaptured || written.capture_mode == Some(CaptureMode::None);
         found.push(Ingress { config: config.clone(), index, port: number, protocol, bound });
     }
     found.sort_by_key(|ingress| ingress.port);

@@ -70,6 +70,8 @@ fn targets<'v>(
     findings: &Findings,
 ) -> Vec<Target<'v>> {
     match ingress {
+        // A port of the proxy's own would be the application's.
+        None if scope.uncaptured => Vec::new(),
         None => targets::of(view, scope, findings),
         Some(_) if !settings.features.merge_sidecar_ingress => Vec::new(),
         Some(own) => {

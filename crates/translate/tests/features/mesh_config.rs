@@ -5,7 +5,9 @@ use std::time::Duration;
 use ir::access_log::LogContent;
 use ir::{AccessLogSink, HttpFilter, ResourceType, Terminal};
 
-use crate::common::{Proxy, service, sidecar, snapshot, with_mesh};
+use registry::Snapshot;
+
+use crate::common::{Proxy, changed, service, sidecar, snapshot, with_mesh};
 
 const ENTRY: &str = "---
 apiVersion: networking.istio.io/v1
@@ -53,6 +55,26 @@ fn first_bytes_are_waited_for_as_long_as_the_mesh_says() {
     let waits = |mesh: &str| in_mesh("", mesh).listener("virtualInbound").listener_filters_timeout;
     assert_eq!(waits("protocolDetectionTimeout: 3s"), Some(Duration::from_secs(3)));
     assert_eq!(waits("{}"), Some(Duration::ZERO));
+}
+
+#[test]
+fn proxies_listen_where_the_mesh_says() {
+    let ports = |mesh: &str| {
+        let proxy = in_mesh("", mesh);
+        ["virtualOutbound", "virtualInbound"].map(|name| {
+            let listener = proxy.listener(name);
+            // Whoever asks for the port itself would be asked again and again.
+            let own = listener.filter_chains.iter().filter_map(|chain| chain.matches.destination_port);
+            (listener.address.to_string(), own.max())
+        })
+    };
+    let found = ports("{proxyListenPort: 25001, proxyInboundListenPort: 25006}");
+    assert_eq!(found, [("0.0.0.0:25001".to_owned(), Some(25001)), ("0.0.0.0:25006".to_owned(), Some(25006))]);
+    let found = ports("{}");
+    assert_eq!(found, [("0.0.0.0:15001".to_owned(), Some(15001)), ("0.0.0.0:15006".to_owned(), Some(15006))]);
+    for bad in ["proxyListenPort: 0", "proxyListenPort: 70000", "proxyInboundListenPort: 15001"] {
+        assert!(istio_api::parse_mesh_config("mesh.yaml", bad).broken, "{bad}");
+    }
 }
 
 #[test]
@@ -105,6 +127,59 @@ fn the_root_namespace_is_where_the_mesh_says() {
     assert!(!denies("{}"));
 }
 
+const NAMESPACE: &str = "---
+apiVersion: v1
+kind: Namespace
+metadata: {name: other, labels: {team: a}}
+";
+
+#[test]
+fn namespaces_are_looked_at_as_the_mesh_says() {
+    let far = |before: &Snapshot| {
+        let proxy = Proxy::of(before, &sidecar("shop", "10.1.0.1", "app=web"));
+        proxy.names(ResourceType::Cluster).contains(&FAR.to_owned())
+    };
+    let all = snapshot(&(web() + OTHERS));
+    assert!(far(&with_mesh(&all, "{}")));
+    let named = |names: &str| {
+        format!(
+            "discoverySelectors: [{{matchExpressions: [{{key: kubernetes.io/metadata.name, operator: In, values: [{names}]}}]}}]"
+        )
+    };
+    assert!(!far(&with_mesh(&all, &named("shop"))));
+    assert!(far(&with_mesh(&all, &named("shop, other"))));
+    // What a namespace is labelled with later is heeded as well, in both directions.
+    let team = with_mesh(&all, "discoverySelectors: [{matchLabels: {team: a}}]");
+    assert!(!far(&team) && team.view().service("shop", &"web.shop.svc.cluster.local".into()).is_none());
+    let selected = changed(&team, NAMESPACE);
+    assert!(far(&selected));
+    assert!(!far(&changed(&selected, &NAMESPACE.replace("team: a", "team: b"))));
+    // Objects that come where nobody looks come into view with their namespace.
+    let later = with_mesh(&snapshot(&web()), "discoverySelectors: [{matchLabels: {team: a}}]");
+    let later = changed(&later, OTHERS);
+    assert!(!far(&later) && far(&changed(&later, NAMESPACE)) && far(&with_mesh(&later, "{}")));
+}
+
+#[test]
+fn service_entries_are_seen_as_far_as_the_mesh_says() {
+    let far = |yaml: &str, mesh: &str, namespace: &str| {
+        let before = with_mesh(&snapshot(OTHERS), &format!("serviceEntryVisibility: {{{mesh}}}"));
+        let proxy = Proxy::of(&changed(&before, yaml), &sidecar(namespace, "10.1.0.1", "app=web"));
+        proxy.names(ResourceType::Cluster).contains(&FAR.to_owned())
+    };
+    let at_home = "applyToSidecars: true, defaultVisibility: NAMESPACE";
+    assert!(!far("", at_home, "shop") && far("", at_home, "other"));
+    assert!(!far("", "applyToSidecars: true, defaultVisibility: NONE", "other"));
+    assert!(far("", "applyToSidecars: true", "shop") && far("", "defaultVisibility: NONE", "shop"));
+    let policy =
+        "policies: [{visibility: PUBLIC, matchingRules: [{namespaceSelector: {matchLabels: {team: a}}}]}]";
+    let of_team = format!("{at_home}, {policy}");
+    assert!(!far("", &of_team, "shop") && far(NAMESPACE, &of_team, "shop"));
+    assert!(!far(&NAMESPACE.replace("team: a", "team: b"), &of_team, "shop"));
+}
+
+const FAR: &str = "outbound|81||far.example.com";
+
 const OTHERS: &str = "---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -124,7 +199,6 @@ spec: {hosts: [far.example.com], http: [{name: rule, route: [{destination: {host
 
 #[test]
 fn the_mesh_says_to_whom_objects_are_shown() {
-    const FAR: &str = "outbound|81||far.example.com";
     let proxy = in_mesh(OTHERS, "{}");
     assert_eq!(proxy.cluster(FAR).thresholds.max_connections, Some(3));
     let route = |proxy: &Proxy| {

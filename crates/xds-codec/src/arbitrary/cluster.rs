@@ -33,6 +33,7 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
         option::of(text::duration()),
         balance::any(),
         balance::names(),
+        any::<bool>(),
     );
     (names, discovery(), transport, socket, limits, more)
         .prop_map(|(names, (discovery, lb_policy), transport, socket, limits, more)| {
@@ -76,6 +77,7 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
                 socket_mark,
                 tcp_keepalive,
                 max_requests_per_connection,
+                preserve_header_case: more.5 && protocol != HttpProtocol::Http2,
                 max_headers_count: more.0,
                 max_response_headers_kb: more.1,
                 max_connection_duration: more.2,

@@ -267,7 +267,7 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
     let names = (text::maybe_empty(), codec, routes, option::of(text::name()));
     let lists = (vec(http_filter(), 0..4), access_logs(), vec(text::name(), 0..2));
     let peer = (any::<bool>(), any::<u32>(), forward_client_cert(), client_cert_details(), server_header());
-    let flags = any::<(bool, bool, bool, bool, bool, bool, bool)>();
+    let flags = any::<(bool, bool, bool, bool, bool, bool, bool, bool, bool, bool)>();
     let time = || option::of(text::duration());
     let times = (time(), time(), time(), time(), time(), time(), time());
     let limits = (
@@ -327,6 +327,9 @@ fn connection_manager() -> BoxedStrategy<HttpConnectionManager> {
                 headers_with_underscores: limits.4,
                 proxy_100_continue: flags.5,
                 http1_safe_max_connection_duration: flags.6,
+                append_x_forwarded_port: flags.7,
+                suppress_envoy_headers: flags.8,
+                preserve_header_case: flags.9,
             }
         })
         .boxed()

@@ -145,6 +145,7 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
         max_response_headers_kb: options.max_response_headers_kb,
         max_connection_duration: options.max_connection_duration,
         idle_timeout: options.idle_timeout,
+        preserve_header_case: options.preserve_header_case,
         http2: options.http2,
         services: keys.services(),
         origin: keys.origin(),

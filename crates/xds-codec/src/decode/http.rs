@@ -89,7 +89,7 @@ pub(super) fn connection_manager(
         skip_xff_append, via, always_set_request_id_in_response, forward_client_cert_matcher,
         represent_ipv4_remote_address_as_ipv4_mapped_ipv6, request_id_extension,
         strip_matching_host_port, path_normalization_options, strip_trailing_host_dot, proxy_status_config,
-        typed_header_validation_config, append_x_forwarded_port, append_local_overload, forward_proto_config);
+        typed_header_validation_config, append_local_overload, forward_proto_config);
     refuse_true!(at; add_user_agent, stream_error_on_invalid_http_message, add_proxy_protocol_connection_state);
     if let Some(nested::StripPortMode::StripAnyHostPort(true)) = strip_port_mode {
         at.unsupported("strip_any_host_port");
@@ -100,7 +100,10 @@ pub(super) fn connection_manager(
         at.field("common_http_protocol_options.max_response_headers_kb")
             .refuse("has no effect towards clients");
     }
-    let (http_filters, filter_marks) = filters(at, direction, http_filters);
+    let (http_filters, filter_marks, suppress_envoy_headers) = filters(at, direction, http_filters);
+    let http1 = http_protocol_options
+        .map(|it| protocol::http1(at.field("http_protocol_options"), it))
+        .unwrap_or_default();
     let duration = |name, it| wire::optional_duration(at.field(name), it);
     HttpConnectionManager {
         stat_prefix: stat_prefix.into(),
@@ -140,8 +143,10 @@ pub(super) fn connection_manager(
         proxy_100_continue,
         local_reply: local_reply_config
             .map(|it| Box::new(local_reply::config(at.field("local_reply_config"), it))),
-        accept_http_10: http_protocol_options
-            .is_some_and(|it| protocol::http1(at.field("http_protocol_options"), it).accept_http_10),
+        accept_http_10: http1.accept_http_10,
+        append_x_forwarded_port,
+        suppress_envoy_headers,
+        preserve_header_case: http1.preserve_header_case,
     }
 }
 
@@ -187,16 +192,16 @@ fn route_source(at: At<'_>, it: Option<nested::RouteSpecifier>) -> RouteSource {
     RouteSource::Rds(Str::default())
 }
 
-/// All but the last, which must be the router.
+/// All but the last, which must be the router, and whether that one is to keep quiet about itself.
 fn filters(
     at: At<'_>,
     direction: Direction,
     all: Vec<pb::HttpFilter>,
-) -> (Vec<HttpFilter>, BTreeMap<usize, FilterMark>) {
+) -> (Vec<HttpFilter>, BTreeMap<usize, FilterMark>, bool) {
     let mut filters: Vec<HttpFilter> = Vec::with_capacity(all.len());
     let mut marks = BTreeMap::new();
     let last = all.len().checked_sub(1);
-    let mut routed = false;
+    let (mut routed, mut quiet) = (false, false);
     for (index, it) in all.into_iter().enumerate() {
         let at = at.index("http_filters", index);
         let pb::HttpFilter { name, is_optional, disabled, config_type } = it;
@@ -214,7 +219,7 @@ fn filters(
         let config_at = at.field("typed_config");
         if wire::is::<Router>(&any) {
             refuse!(at; disabled);
-            router(config_at, &any);
+            quiet = router(config_at, &any);
             routed = Some(index) == last;
         } else if is_optional && !filter::is_known(&any) {
             // What the flag means: go without it where it is unknown.
@@ -234,10 +239,11 @@ fn filters(
     if !routed {
         at.field("http_filters").refuse("the last filter, and only the last, must be the router");
     }
-    (filters, marks)
+    (filters, marks, quiet)
 }
 
-fn router(at: At<'_>, any: &Any) {
+/// `suppress_envoy_headers`.
+fn router(at: At<'_>, any: &Any) -> bool {
     let Router {
         dynamic_stats,
         start_child_span,
@@ -250,11 +256,12 @@ fn router(at: At<'_>, any: &Any) {
         upstream_http_filters,
         reject_connect_request_early_data,
     } = wire::unpack(at, any);
-    refuse!(at; start_child_span, upstream_log, upstream_log_options, suppress_envoy_headers,
-        strict_check_headers, respect_expected_rq_timeout, upstream_http_filters);
+    refuse!(at; start_child_span, upstream_log, upstream_log_options, strict_check_headers,
+        respect_expected_rq_timeout, upstream_http_filters);
     harmless!(Statistics; dynamic_stats, suppress_grpc_request_failure_code_stats);
     // CONNECT is refused altogether.
     harmless!(NoSuchMechanism; reject_connect_request_early_data);
+    suppress_envoy_headers
 }
 
 fn upgrades(at: At<'_>, all: Vec<nested::UpgradeConfig>) -> Vec<Str> {

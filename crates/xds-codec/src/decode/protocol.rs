@@ -8,6 +8,8 @@ use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
 use super::wire;
 use crate::pb::core::http_protocol_options::HeadersWithUnderscoresAction;
+use crate::pb::core::http1_protocol_options::header_key_format::HeaderFormat;
+use crate::pb::preserve_case::PreserveCaseFormatterConfig;
 use crate::pb::{core, google};
 
 /// Of Envoy's `max_request_headers_kb` and `max_response_headers_kb`.
@@ -87,8 +89,10 @@ pub(super) fn head_kb(at: At<'_>, it: Option<google::UInt32Value>) -> Option<u32
 }
 
 /// What of `core.v3.Http1ProtocolOptions` is honoured.
+#[derive(Default)]
 pub(super) struct Http1Options {
     pub accept_http_10: bool,
+    pub preserve_header_case: bool,
 }
 
 pub(super) fn http1(at: At<'_>, it: core::Http1ProtocolOptions) -> Http1Options {
@@ -105,7 +109,7 @@ pub(super) fn http1(at: At<'_>, it: core::Http1ProtocolOptions) -> Http1Options 
         allow_custom_methods,
         ignore_http_11_upgrade,
     } = it;
-    refuse!(at; default_host_for_http_10, header_key_format, allow_chunked_length,
+    refuse!(at; default_host_for_http_10, allow_chunked_length,
         send_fully_qualified_url, ignore_http_11_upgrade);
     refuse_true!(at; override_stream_error_on_invalid_http_message);
     // Trailers are always read and passed on. Our parser takes any method that is a token.
@@ -114,7 +118,38 @@ pub(super) fn http1(at: At<'_>, it: core::Http1ProtocolOptions) -> Http1Options 
     if !wire::flag(allow_absolute_url, true) {
         at.field("allow_absolute_url").refuse("false is not supported");
     }
-    Http1Options { accept_http_10 }
+    let preserve_header_case =
+        header_key_format.is_some_and(|it| keeps_case(at.field("header_key_format"), it));
+    Http1Options { accept_http_10, preserve_header_case }
+}
+
+/// Whether names of headers keep their case. Of other formats there is none.
+fn keeps_case(at: At<'_>, it: core::http1_protocol_options::HeaderKeyFormat) -> bool {
+    match it.header_format {
+        Some(HeaderFormat::StatefulFormatter(core::TypedExtensionConfig {
+            name,
+            typed_config: Some(any),
+        })) if wire::is::<PreserveCaseFormatterConfig>(&any) => {
+            harmless!(Label; name);
+            let at = at.field("stateful_formatter.typed_config");
+            let PreserveCaseFormatterConfig { forward_reason_phrase, formatter_type_on_envoy_headers } =
+                wire::unpack(at, &any);
+            refuse!(at; forward_reason_phrase, formatter_type_on_envoy_headers);
+            true
+        }
+        Some(HeaderFormat::StatefulFormatter(_)) => {
+            at.unsupported("stateful_formatter");
+            false
+        }
+        Some(HeaderFormat::ProperCaseWords(_)) => {
+            at.unsupported("proper_case_words");
+            false
+        }
+        None => {
+            at.refuse("stateful_formatter is required");
+            false
+        }
+    }
 }
 
 pub(super) fn http2(at: At<'_>, it: core::Http2ProtocolOptions) -> Http2Options {

@@ -32,6 +32,7 @@ pub(super) struct Options {
     pub max_response_headers_kb: Option<u32>,
     pub max_connection_duration: Option<Duration>,
     pub tls_from_request: Option<TlsFromRequest>,
+    pub preserve_header_case: bool,
 }
 
 /// The deprecated fields of a cluster that say the same.
@@ -91,9 +92,10 @@ fn typed(at: At<'_>, it: HttpProtocolOptions) -> Options {
     let common =
         options::common_options(at.field("common_http_protocol_options"), common_http_protocol_options);
     streams(at.field("common_http_protocol_options"), &common);
-    let (protocol, http2) = protocol(at, upstream_protocol_options);
+    let Spoken { protocol, preserve_header_case, http2 } = protocol(at, upstream_protocol_options);
     Options {
         protocol,
+        preserve_header_case,
         http2,
         idle_timeout: common.idle_timeout,
         max_requests_per_connection: common.max_requests_per_connection,
@@ -130,7 +132,14 @@ fn tls_from_request(at: At<'_>, it: Option<core::UpstreamHttpProtocolOptions>) -
     Some(TlsFromRequest { sni: auto_sni, san_validation: auto_san_validation, header })
 }
 
-fn protocol(at: At<'_>, it: Option<UpstreamProtocolOptions>) -> (HttpProtocol, Http2Options) {
+/// What HTTP is spoken, and how.
+struct Spoken {
+    protocol: HttpProtocol,
+    preserve_header_case: bool,
+    http2: Http2Options,
+}
+
+fn protocol(at: At<'_>, it: Option<UpstreamProtocolOptions>) -> Spoken {
     match it {
         Some(UpstreamProtocolOptions::ExplicitHttpConfig(it)) => {
             explicit(at.field("explicit_http_config"), it)
@@ -143,7 +152,7 @@ fn protocol(at: At<'_>, it: Option<UpstreamProtocolOptions>) -> (HttpProtocol, H
                 http3_protocol_options,
             } = it;
             refuse!(at; http3_protocol_options);
-            (HttpProtocol::UseDownstream, both(at, http_protocol_options, http2_protocol_options))
+            both(at, HttpProtocol::UseDownstream, http_protocol_options, http2_protocol_options)
         }
         Some(UpstreamProtocolOptions::AutoConfig(it)) => {
             let at = at.field("auto_config");
@@ -154,7 +163,7 @@ fn protocol(at: At<'_>, it: Option<UpstreamProtocolOptions>) -> (HttpProtocol, H
                 alternate_protocols_cache_options,
             } = it;
             refuse!(at; http3_protocol_options, alternate_protocols_cache_options);
-            (HttpProtocol::Auto, both(at, http_protocol_options, http2_protocol_options))
+            both(at, HttpProtocol::Auto, http_protocol_options, http2_protocol_options)
         }
         None => {
             at.refuse("explicit_http_config, use_downstream_protocol_config or auto_config is required");
@@ -164,18 +173,18 @@ fn protocol(at: At<'_>, it: Option<UpstreamProtocolOptions>) -> (HttpProtocol, H
 }
 
 /// In place of what was refused.
-fn neither() -> (HttpProtocol, Http2Options) {
-    (HttpProtocol::Http1, Http2Options::default())
+fn neither() -> Spoken {
+    Spoken { protocol: HttpProtocol::Http1, preserve_header_case: false, http2: Http2Options::default() }
 }
 
-fn explicit(at: At<'_>, it: ExplicitHttpConfig) -> (HttpProtocol, Http2Options) {
+fn explicit(at: At<'_>, it: ExplicitHttpConfig) -> Spoken {
     match it.protocol_config {
         Some(ProtocolConfig::HttpProtocolOptions(it)) => {
-            http1(at, Some(it));
-            return (HttpProtocol::Http1, Http2Options::default());
+            return Spoken { preserve_header_case: http1(at, Some(it)), ..neither() };
         }
         Some(ProtocolConfig::Http2ProtocolOptions(it)) => {
-            return (HttpProtocol::Http2, options::http2(at.field("http2_protocol_options"), it));
+            let http2 = options::http2(at.field("http2_protocol_options"), it);
+            return Spoken { protocol: HttpProtocol::Http2, http2, ..neither() };
         }
         Some(ProtocolConfig::Http3ProtocolOptions(_)) => at.unsupported("http3_protocol_options"),
         None => at.refuse("http_protocol_options or http2_protocol_options is required"),
@@ -185,26 +194,32 @@ fn explicit(at: At<'_>, it: ExplicitHttpConfig) -> (HttpProtocol, Http2Options) 
 
 fn both(
     at: At<'_>,
+    protocol: HttpProtocol,
     one: Option<core::Http1ProtocolOptions>,
     two: Option<core::Http2ProtocolOptions>,
-) -> Http2Options {
-    http1(at, one);
-    two.map_or_else(Http2Options::default, |it| options::http2(at.field("http2_protocol_options"), it))
+) -> Spoken {
+    let preserve_header_case = http1(at, one);
+    let http2 =
+        two.map_or_else(Http2Options::default, |it| options::http2(at.field("http2_protocol_options"), it));
+    Spoken { protocol, preserve_header_case, http2 }
 }
 
-fn http1(at: At<'_>, it: Option<core::Http1ProtocolOptions>) {
-    let Some(it) = it else { return };
+/// Whether names of headers keep their case.
+fn http1(at: At<'_>, it: Option<core::Http1ProtocolOptions>) -> bool {
+    let Some(it) = it else { return false };
     let at = at.field("http_protocol_options");
-    if options::http1(at, it).accept_http_10 {
+    let read = options::http1(at, it);
+    if read.accept_http_10 {
         at.field("accept_http_10").refuse("has no effect towards an upstream");
     }
+    read.preserve_header_case
 }
 
 fn from_legacy(at: At<'_>, it: Legacy) -> Options {
     let tls_from_request = tls_from_request(at.field("upstream_http_protocol_options"), it.upstream);
     let common = options::common_options(at.field("common_http_protocol_options"), it.common);
     streams(at.field("common_http_protocol_options"), &common);
-    http1(at, it.http1);
+    let preserve_header_case = http1(at, it.http1);
     let http2 = it.http2.map(|it| options::http2(at.field("http2_protocol_options"), it));
     let selection = wire::enumeration(at.field("protocol_selection"), it.protocol_selection);
     Options {
@@ -214,6 +229,7 @@ fn from_legacy(at: At<'_>, it: Legacy) -> Options {
             (ClusterProtocolSelection::UseConfiguredProtocol, false) => HttpProtocol::Http1,
         },
         http2: http2.unwrap_or_default(),
+        preserve_header_case,
         idle_timeout: common.idle_timeout,
         max_requests_per_connection: common
             .max_requests_per_connection

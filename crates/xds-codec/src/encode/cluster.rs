@@ -107,7 +107,11 @@ fn protocol_options(it: &Cluster) -> Option<(String, crate::Any)> {
         auto_san_validation: it.san_validation,
         override_auto_sni_header: wire::optional_text(&it.header),
     });
-    if it.protocol == HttpProtocol::Http1 && common.is_none() && upstream.is_none() {
+    if it.protocol == HttpProtocol::Http1
+        && !it.preserve_header_case
+        && common.is_none()
+        && upstream.is_none()
+    {
         return None;
     }
     let options = HttpProtocolOptions {
@@ -120,7 +124,7 @@ fn protocol_options(it: &Cluster) -> Option<(String, crate::Any)> {
 }
 
 fn upstream_protocol(it: &Cluster) -> UpstreamProtocolOptions {
-    let http1 = core::Http1ProtocolOptions::default;
+    let http1 = || protocol::http1(it.preserve_header_case);
     let http2 = || protocol::http2(&it.http2);
     let explicit = |config| {
         UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(config) })

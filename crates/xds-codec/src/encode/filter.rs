@@ -81,8 +81,8 @@ pub(super) fn http_filter(it: &HttpFilter) -> hcm::HttpFilter {
 }
 
 /// The terminal HTTP filter, implied in `ir`.
-pub(super) fn router() -> hcm::HttpFilter {
-    named(names::ROUTER, wire::pack(&router::Router::default()))
+pub(super) fn router(suppress_envoy_headers: bool) -> hcm::HttpFilter {
+    named(names::ROUTER, wire::pack(&router::Router { suppress_envoy_headers, ..Default::default() }))
 }
 
 fn named(name: &str, config: Any) -> hcm::HttpFilter {

@@ -20,15 +20,18 @@ pub(super) fn connection_manager(it: &HttpConnectionManager) -> pb::HttpConnecti
             filter.name = name.to_string();
         }
     }
-    http_filters.push(filter::router());
+    http_filters.push(filter::router(it.suppress_envoy_headers));
     pb::HttpConnectionManager {
         codec_type: codec(it.codec).into(),
         stat_prefix: it.stat_prefix.to_string(),
         http_filters,
         common_http_protocol_options: connection_limits(it),
-        http_protocol_options: it
-            .accept_http_10
-            .then(|| core::Http1ProtocolOptions { accept_http_10: true, ..Default::default() }),
+        http_protocol_options: (it.accept_http_10 || it.preserve_header_case).then(|| {
+            core::Http1ProtocolOptions {
+                accept_http_10: it.accept_http_10,
+                ..protocol::http1(it.preserve_header_case)
+            }
+        }),
         http2_protocol_options: (it.http2 != Http2Options::default()).then(|| protocol::http2(&it.http2)),
         server_name: wire::optional_text(&it.server_name),
         server_header_transformation: server_header(it.server_header).into(),
@@ -43,6 +46,7 @@ pub(super) fn connection_manager(it: &HttpConnectionManager) -> pb::HttpConnecti
         access_log: access_log::access_logs(&it.access_log),
         use_remote_address: wire::truth(it.use_remote_address),
         xff_num_trusted_hops: it.xff_num_trusted_hops,
+        append_x_forwarded_port: it.append_x_forwarded_port,
         generate_request_id: (!it.generate_request_id).then(|| wire::boolean(false)).flatten(),
         preserve_external_request_id: it.preserve_external_request_id,
         forward_client_cert_details: forward_client_cert(it.forward_client_cert).into(),

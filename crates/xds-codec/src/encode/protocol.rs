@@ -1,9 +1,25 @@
-//! Options of HTTP/2 connections, towards clients and towards upstreams.
+//! Options of HTTP connections, towards clients and towards upstreams.
 
 use ir::http::{Http2Keepalive, Http2Options};
 
 use super::wire;
+use crate::names;
+use crate::pb::core::http1_protocol_options::{HeaderKeyFormat, header_key_format::HeaderFormat};
+use crate::pb::preserve_case::PreserveCaseFormatterConfig;
 use crate::pb::{core, envoy_type};
+
+/// Of HTTP/1 connections.
+pub(super) fn http1(preserve_header_case: bool) -> core::Http1ProtocolOptions {
+    let formatter = || core::TypedExtensionConfig {
+        name: names::PRESERVE_CASE.into(),
+        typed_config: Some(wire::pack(&PreserveCaseFormatterConfig::default())),
+    };
+    core::Http1ProtocolOptions {
+        header_key_format: preserve_header_case
+            .then(|| HeaderKeyFormat { header_format: Some(HeaderFormat::StatefulFormatter(formatter())) }),
+        ..Default::default()
+    }
+}
 
 pub(super) fn http2(it: &Http2Options) -> core::Http2ProtocolOptions {
     core::Http2ProtocolOptions {

@@ -76,6 +76,10 @@ impl ProxyRunner for LateenRunner {
         config.secrets_in_process = true;
         config.concurrency = start.config.concurrency.map_or(0, |count| count as usize);
         config.drain_time = start.config.drain;
+        config.listener_drain_time = start.config.listener_drain;
+        config.log_flush_interval = start.config.log_flush_interval.unwrap_or(config.log_flush_interval);
+        let bytes = start.config.log_flush_kib.map(|kib| kib as usize * 1024);
+        config.log_flush_bytes = bytes.unwrap_or(config.log_flush_bytes);
         Box::pin(async move {
             let proxy = Proxy::build(config).map_err(|error| error.to_string())?;
             proxy.run(drain.watch()).await.map_err(|error| error.to_string())

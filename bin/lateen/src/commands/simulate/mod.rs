@@ -116,6 +116,7 @@ fn node(args: &Args) -> Node {
         cluster_id: "Kubernetes".into(),
         network: Default::default(),
         dns_capture: None,
+        uncaptured: false,
         proxy_config: model::Str::default(),
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use ca::{SigningCa, TOKEN_AUDIENCE, TokenKey, TokenRequest};
+use istio_api::mesh::proxy::ProxySettings;
 use local::{AgentCommand, AgentPlace, ControlPlace, Roles};
 
 /// As long as a cluster's projected tokens.
@@ -129,6 +130,9 @@ impl Roles for UpRoles {
         if let Some(drain) = place.proxy.termination_drain {
             add("--drain-duration", format!("{}ms", drain.as_millis()));
         }
+        if let Some(config) = proxy_config(&place.proxy) {
+            add("--proxy-config", config);
+        }
         for (key, value) in &place.labels {
             add("--label", format!("{key}={value}"));
         }
@@ -154,9 +158,28 @@ impl Roles for UpRoles {
     }
 }
 
+/// What of a proxy's settings its agent has no options of its own for.
+fn proxy_config(settings: &ProxySettings) -> Option<String> {
+    let time = |time: Duration| serde_json::Value::from(format!("{}ms", time.as_millis()));
+    let connections = settings.connections.as_ref().and_then(|connections| connections.max_connections);
+    let limit = connections.map(|count| serde_json::json!({ "globalDownstreamConnectionLimit": count }));
+    let said = [
+        ("proxyAdminPort", settings.admin_port.map(Into::into)),
+        ("statusPort", settings.status_port.map(Into::into)),
+        ("drainDuration", settings.drain_duration.map(time)),
+        ("fileFlushInterval", settings.file_flush_interval.map(time)),
+        ("fileFlushMinSizeKb", settings.file_flush_min_size_kb.map(Into::into)),
+        ("interceptionMode", settings.interception.map(|mode| mode.name().into())),
+        ("connectionSettings", limit),
+    ];
+    let said: serde_json::Map<_, _> =
+        said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    (!said.is_empty()).then(|| serde_json::Value::from(said).to_string())
+}
+
 #[cfg(test)]
 mod tests {
-    use istio_api::mesh::proxy::ProxySettings;
+    use istio_api::mesh::proxy::parse_proxy_config;
 
     use super::*;
 
@@ -196,6 +219,12 @@ mod tests {
         }));
         assert_eq!(option(&command, "--concurrency").as_deref(), Some("3"));
         assert_eq!(option(&command, "--drain-duration").as_deref(), Some("7000ms"));
+        assert_eq!(option(&command, "--proxy-config"), None);
+        let written = "{proxyAdminPort: 25000, statusPort: 25020, drainDuration: 3s, fileFlushInterval: 250ms, \
+                       fileFlushMinSizeKb: 8, interceptionMode: NONE, connectionSettings: {globalDownstreamConnectionLimit: 7}}";
+        let settings = parse_proxy_config(written);
+        let told = option(&roles.agent(&place(settings.clone())), "--proxy-config").unwrap();
+        assert_eq!(parse_proxy_config(&told), settings);
         assert_eq!(command.env, [("ISTIO_META_DNS_CAPTURE".to_owned(), "true".to_owned())]);
     }
 }

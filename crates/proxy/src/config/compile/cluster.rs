@@ -7,8 +7,9 @@ use std::sync::Arc;
 use engine::Problem;
 use engine::balance::EndpointSet;
 use engine::names::Answers;
-use identity::{ClientTls, SecretStore};
+use identity::{ClientTls, SecretStore, WORKLOAD_CERTIFICATE};
 use ir::cluster::ProxyProtocol;
+use ir::tls::CertificateSource;
 use ir::{Address, ClusterDiscovery, LoadAssignment, UpstreamTls};
 use upstream::{Destination, Named};
 
@@ -99,7 +100,12 @@ fn transport(
         both => stdx::digest(&both).0 as u64 | 1,
     };
     let Some(tls) = tls else { return Ok(Transport { tls: None, key, mutual: false, proxy_protocol }) };
-    let mutual = tls.common.certificate.is_some() && tls.common.validation.is_some();
+    let mutual = tls.common.validation.is_some()
+        && tls.common.certificate.as_ref().is_some_and(|certificate| match certificate {
+            // With a certificate of another authority we speak to somebody outside of the mesh.
+            CertificateSource::Sds(sds) => sds.name == WORKLOAD_CERTIFICATE,
+            CertificateSource::Inline(_) => false,
+        });
     let client = ClientTls::new(tls, secrets).map_err(|e| Problem::new(field, e.to_string()))?;
     Ok(Transport { tls: Some(Arc::new(client)), key, mutual, proxy_protocol })
 }

@@ -34,10 +34,11 @@ pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
         false => reply.raw,
     };
     let mut head = ResponseHead::new(reply.status);
-    if reply.overloaded {
+    let quiet = ctx.hcm.config.suppress_envoy_headers;
+    if reply.overloaded && !quiet {
         head.set("x-envoy-overloaded", "true");
     }
-    if ctx.given_up {
+    if ctx.given_up && !quiet {
         head.set(GIVEN_UP.0, GIVEN_UP.1);
     }
     if let Some(location) = reply.location {
