@@ -163,6 +163,9 @@ impl Default for MeshConfig {
             disable_envoy_listener_log: false,
             default_config: Arc::new(ProxySettings {
                 termination_drain: Some(Duration::from_secs(5)),
+                drain_duration: Some(Duration::from_secs(45)),
+                admin_port: Some(15000),
+                status_port: Some(15020),
                 ..ProxySettings::default()
             }),
             inbound_cluster_stat_name: Str::default(),

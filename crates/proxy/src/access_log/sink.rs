@@ -234,4 +234,22 @@ mod tests {
         assert!(text.lines().enumerate().all(|(i, line)| line == format!("line {i}")));
         assert_eq!(text.lines().count(), 20_000);
     }
+
+    #[test]
+    fn a_block_is_written_without_being_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let sink = AccessLogSink::File(path.to_str().unwrap().into());
+        let writer = LogWriter::start(8).unwrap();
+        let buffers = writer.buffers();
+        let written = || std::fs::read_to_string(&path).unwrap_or_default();
+        buffers.append(&sink, |out| out.extend_from_slice(b"1234"));
+        assert_eq!(written(), "");
+        buffers.append(&sink, |out| out.extend_from_slice(b"5678"));
+        let begin = std::time::Instant::now();
+        while written() != "12345678" {
+            assert!(begin.elapsed() < std::time::Duration::from_secs(5), "{}", written());
+            std::thread::yield_now();
+        }
+    }
 }

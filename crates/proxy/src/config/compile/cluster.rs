@@ -100,14 +100,16 @@ fn transport(
         both => stdx::digest(&both).0 as u64 | 1,
     };
     let Some(tls) = tls else { return Ok(Transport { tls: None, key, mutual: false, proxy_protocol }) };
-    let mutual = tls.common.validation.is_some()
-        && tls.common.certificate.as_ref().is_some_and(|certificate| match certificate {
-            // With a certificate of another authority we speak to somebody outside of the mesh.
-            CertificateSource::Sds(sds) => sds.name == WORKLOAD_CERTIFICATE,
-            CertificateSource::Inline(_) => false,
-        });
+    let mutual = is_of_mesh(tls);
     let client = ClientTls::new(tls, secrets).map_err(|e| Problem::new(field, e.to_string()))?;
     Ok(Transport { tls: Some(Arc::new(client)), key, mutual, proxy_protocol })
+}
+
+/// Whether the workload shows who it is in the mesh, to somebody whom it judges. Whoever is shown a
+/// certificate of another authority is outside of the mesh.
+fn is_of_mesh(tls: &UpstreamTls) -> bool {
+    let own = matches!(&tls.common.certificate, Some(CertificateSource::Sds(sds)) if sds.name == WORKLOAD_CERTIFICATE);
+    own && tls.common.validation.is_some()
 }
 
 /// The same cluster with other endpoints. TLS settings and their sessions are shared.
@@ -151,4 +153,29 @@ fn named(endpoint: &ir::Endpoint, answers: Option<&Answers>) -> Option<Named> {
     };
     let hostname = if endpoint.hostname.is_empty() { name } else { &endpoint.hostname };
     (!hostname.is_empty()).then(|| Named { hostname: hostname.clone(), addresses })
+}
+
+#[cfg(test)]
+mod tests {
+    use ir::tls::{CommonTls, RootsSource, SdsRef, SdsVia, Validation};
+
+    use super::*;
+
+    /// Nobody else is told what the workload's labels are.
+    #[test]
+    fn only_the_workloads_own_certificate_is_of_the_mesh() {
+        let sds = |name: &str| SdsRef { name: name.into(), via: SdsVia::Ads };
+        let check = |certificate: Option<&str>, judges: bool, expected: bool| {
+            let common = CommonTls {
+                certificate: certificate.map(|name| CertificateSource::Sds(sds(name))),
+                validation: judges.then(|| Validation::new(RootsSource::Sds(sds("ROOTCA")), Vec::new())),
+                ..CommonTls::default()
+            };
+            assert_eq!(is_of_mesh(&UpstreamTls { common, sni: None }), expected, "{certificate:?} {judges}");
+        };
+        check(Some("default"), true, true);
+        check(Some("default"), false, false);
+        check(Some("kubernetes://partner"), true, false);
+        check(None, true, false);
+    }
 }

@@ -315,3 +315,23 @@ fn a_drain_ends_what_does_not() {
     proxy.stop();
     assert!(begin.elapsed() < Duration::from_secs(2));
 }
+
+/// Nobody new comes in, and who is there has the rest of the time.
+#[test]
+fn listeners_may_close_before_a_drain_is_over() {
+    let backend = Backend::start("b");
+    let mut setup = simple(&backend);
+    setup.tune = |config| config.listener_drain_time = Some(Duration::from_millis(50));
+    let mut proxy = setup.start();
+    let mut busy = Client::connect(proxy.address);
+    busy.send("GET /sleep/600 HTTP/1.1\r\nHost: a\r\n\r\n");
+    std::thread::sleep(Duration::from_millis(50));
+    proxy.begin_drain();
+    let begin = Instant::now();
+    while std::net::TcpStream::connect(proxy.address).is_ok() {
+        assert!(begin.elapsed() < Duration::from_millis(500), "it still listens");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(busy.read().unwrap().status, 200);
+    proxy.stop();
+}

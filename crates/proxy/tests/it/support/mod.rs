@@ -48,6 +48,8 @@ pub struct Setup {
     /// `static_resources.secrets`.
     pub static_secrets: Vec<Secret>,
     pub overload: Option<Overload>,
+    /// What else is to be different.
+    pub tune: fn(&mut ProxyConfig),
 }
 
 impl Setup {
@@ -67,6 +69,7 @@ impl Setup {
             node: Default::default(),
             static_secrets: Vec::new(),
             overload: None,
+            tune: |_| {},
         }
     }
 
@@ -153,7 +156,11 @@ impl Setup {
             overload: self.overload,
             ..Bootstrap::default()
         };
-        let proxy = start(bootstrap, self.secrets, self.address, self.concurrency, self.drain_time, dir, log);
+        let mut config = ProxyConfig::new(bootstrap);
+        (config.secrets, config.concurrency) = (self.secrets, self.concurrency);
+        config.drain_time = self.drain_time;
+        (self.tune)(&mut config);
+        let proxy = run(config, self.address, dir, log);
         let begin = Instant::now();
         while !proxy.handle.is_ready() && begin.elapsed() < Duration::from_secs(5) {
             std::thread::sleep(Duration::from_millis(1));
@@ -215,6 +222,10 @@ fn start(
     config.secrets = secrets;
     config.concurrency = concurrency;
     config.drain_time = drain_time;
+    run(config, address, dir, log)
+}
+
+fn run(config: ProxyConfig, address: SocketAddr, dir: tempfile::TempDir, log: PathBuf) -> Running {
     let proxy = Proxy::build(config).unwrap();
     let handle = proxy.handle();
     let drain = Drain::new();
