@@ -30,6 +30,7 @@ pub mod redirect;
 pub mod regex;
 pub mod request;
 pub mod retry;
+pub mod retry_priority;
 pub mod rewrite;
 pub mod route;
 pub mod timeouts;

@@ -21,6 +21,9 @@ pub struct RetryPolicy {
     pub avoid_previous_hosts: bool,
     /// How often a pick may be thrown away for that. Istio uses 5, Envoy's default is 1.
     pub host_selection_attempts: u32,
+    /// `envoy.retry_priorities.previous_priorities`: after so many attempts, and each time after as many
+    /// more, the priorities of endpoints tried before are avoided. Never 0.
+    pub previous_priorities: Option<u32>,
     /// First back-off; `None` is Envoy's 25 ms. Doubled with full jitter up to `max_interval`.
     pub base_interval: Option<Duration>,
     /// `None`: ten times the base.
@@ -45,6 +48,7 @@ impl Default for RetryPolicy {
             retriable_status_codes: BTreeSet::new(),
             avoid_previous_hosts: false,
             host_selection_attempts: 1,
+            previous_priorities: None,
             base_interval: None,
             max_interval: None,
             per_try_idle_timeout: None,

@@ -126,6 +126,8 @@ pub struct Route {
     pub request_body_buffer_limit: Option<u64>,
     /// `decorator.operation`, the name of the span and of `x-envoy-decorator-operation`.
     pub decorator: Option<Str>,
+    /// Of statistics of its own: `vhost.<virtual host>.route.<this>.…`
+    pub stat_prefix: Option<Str>,
     pub origin: Option<Origin>,
 }
 
@@ -140,6 +142,7 @@ impl Route {
             filters: FilterOverrides::default(),
             request_body_buffer_limit: None,
             decorator: None,
+            stat_prefix: None,
             origin: None,
         }
     }

@@ -91,16 +91,19 @@ fn make(config: &ir::Cluster, set: &EndpointSet, destinations: &[Destination]) -
         Some(it) if destinations.iter().any(warms) => health::now() + it.window / STEPS,
         _ => Duration::MAX,
     };
-    let seen = |index: usize| {
-        let mut seen = set.configured(index);
-        let Some(to) = destinations.get(index) else { return seen };
-        seen.availability = availability(config, &set.endpoints()[index], to);
-        if let Some(it) = warming {
-            seen.share = engine::balance::warm_up(&it, to.endpoint.age());
-        }
-        seen
-    };
+    let seen = |index: usize| now(config, set, destinations, index);
     Current { version, until, balancer: balancer(config, set, &Settings::of(config), &seen) }
+}
+
+/// An endpoint as it is now.
+fn now(config: &ir::Cluster, set: &EndpointSet, destinations: &[Destination], index: usize) -> Seen {
+    let mut seen = set.configured(index);
+    let Some(to) = destinations.get(index) else { return seen };
+    seen.availability = availability(config, &set.endpoints()[index], to);
+    if let Some(it) = slow_start(config) {
+        seen.share = engine::balance::warm_up(&it, to.endpoint.age());
+    }
+    seen
 }
 
 /// How an endpoint is at the moment, as discovery, outlier detection and health checks have it.
@@ -143,6 +146,8 @@ pub struct Asked<'a> {
     pub hash: Option<u64>,
     /// For clusters with subsets.
     pub criteria: Option<&'a Criteria>,
+    /// Priorities that nothing is to be taken from.
+    pub avoid: &'a [u32],
 }
 
 /// A pick, and how it came about.
@@ -173,12 +178,40 @@ impl Cluster {
         checked && self.members().any(|(it, to)| checks::is_checked(it) && to.endpoint.checked().pending)
     }
 
+    /// Whether some endpoint is available that is of none of these priorities.
+    pub fn has_others(&self, priorities: &[u32]) -> bool {
+        (0..self.destinations.len()).any(|index| {
+            let other = self.endpoints.place(index).is_some_and(|(_, of)| !priorities.contains(&of));
+            let seen = || now(&self.config, &self.endpoints, &self.destinations, index).availability;
+            other && matches!(seen(), Availability::Healthy | Availability::Degraded)
+        })
+    }
+
+    /// The balancer of the moment, as if these priorities had no endpoints. Made for a retry that leaves
+    /// them, and for no other request.
+    fn without(&self, priorities: &[u32]) -> Balancer {
+        let seen = |index: usize| {
+            let seen = now(&self.config, &self.endpoints, &self.destinations, index);
+            match self.endpoints.place(index) {
+                Some((_, of)) if priorities.contains(&of) => {
+                    Seen { availability: Availability::Excluded, ..seen }
+                }
+                _ => seen,
+            }
+        };
+        balancer(&self.config, &self.endpoints, &Settings::of(&self.config), &seen)
+    }
+
     /// Picks an endpoint; one that was tried before only if there is no other.
     pub fn pick(&self, worker: &Worker, asked: Asked<'_>, tried: &[Address]) -> Option<Pick> {
-        let Asked { hash, criteria } = asked;
+        let Asked { hash, criteria, avoid } = asked;
         worker.with_cursor(&self.config.name, |cursor, dice| {
-            let live;
-            let balancer = match &self.balance {
+            let (live, elsewhere);
+            let balancer: &Balancer = match &self.balance {
+                _ if !avoid.is_empty() => {
+                    elsewhere = self.without(avoid);
+                    &elsewhere
+                }
                 Balance::Fixed(balancer) => balancer,
                 Balance::Live(it) => {
                     live = it.refresh(self, dice);

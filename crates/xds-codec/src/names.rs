@@ -51,6 +51,7 @@ pub const SAFE_CROSS_SCHEME: &str = "envoy.internal_redirect_predicates.safe_cro
 pub const PRESERVE_CASE: &str = "envoy.http.stateful_header_formatters.preserve_case";
 
 pub const PREVIOUS_HOSTS: &str = "envoy.retry_host_predicates.previous_hosts";
+pub const PREVIOUS_PRIORITIES: &str = "envoy.retry_priorities.previous_priorities";
 
 /// Key of a cluster's `typed_extension_protocol_options`.
 pub const HTTP_PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";

@@ -112,7 +112,6 @@ fn read(fields: Fields<'_>) -> HttpMatch {
         gateways: fields.get("gateways").map(|item| item.strings()).unwrap_or_default(),
         unsupported: Vec::new(),
     };
-    fields.no_effect(&["statPrefix"]);
     let mut unsupported = Vec::new();
     // Istio routes by JWT claims too, written as if they were headers.
     for field in ["headers", "withoutHeaders"] {

@@ -240,7 +240,6 @@ impl Read for Destination {
 }
 
 pub(crate) fn read_retries(fields: Fields<'_>) -> Retries {
-    fields.no_effect(&["retryRemoteLocalities"]);
     let attempts = fields.get("attempts");
     let retry_on: Option<Str> = Absent::from_item(fields.get("retryOn"));
     if let (Some(item), Some(on)) = (fields.get("retryOn"), &retry_on)

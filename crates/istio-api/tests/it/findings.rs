@@ -91,12 +91,14 @@ fn unknown_fields_refuse_the_object_and_known_ones_without_effect_do_not() {
     assert!(parsed.documents[0].broken);
     let text = object(
         "VirtualService",
-        &format!("hosts: [reviews]\nhttp:\n- match: [{{statPrefix: s}}]\n  {ROUTE}"),
+        &format!(
+            "hosts: [reviews]\nhttp:\n- retries: {{attempts: 1, retryOn: retriable-headers}}\n  {ROUTE}"
+        ),
     );
     let parsed = check(
         &text,
         &[
-            "f.yaml:7:26: Warning [LTN0002] (VirtualService shop/x) spec.http[0].match[0].statPrefix: has no effect yet",
+            "f.yaml:7:38: Warning [LTN0002] (VirtualService shop/x) spec.http[0].retries.retryOn: retriable-headers has no effect yet",
         ],
     );
     assert!(!parsed.documents[0].broken);

@@ -62,12 +62,7 @@ tcp: [{match: [{port: 80}], route: [{destination: {host: a}}]}]";
         "networking",
         "VirtualService",
         spec,
-        &[
-            "http[0].match[0].statPrefix",
-            "http[0].retries.retryOn",
-            "http[0].retries.retryRemoteLocalities",
-            "http[2].directResponse.body.bytes",
-        ],
+        &["http[0].retries.retryOn", "http[2].directResponse.body.bytes"],
     );
     let Kind::VirtualService(service) = &parsed.documents[0].body else { panic!() };
     assert!(service.http[0].matches[0].unsupported.is_empty());

@@ -8,6 +8,7 @@ use engine::Problem;
 use engine::route::{RouteTable, unchanged};
 use ir::route::{RouteClusters, WeightedCluster};
 use ir::{FilterOverrides, RouteAction, RouteConfig, VirtualHost};
+use stdx::Str;
 
 use crate::format::{Asks, Format, Values};
 
@@ -18,15 +19,19 @@ pub struct Routes {
     values: Arc<Values>,
     /// Of direct responses, by virtual host and route.
     bodies: Arc<Bodies>,
+    /// Of statistics, by virtual host and route; most configurations have none.
+    scopes: Arc<Scopes>,
 }
 
 type Bodies = HashMap<(usize, usize), Format>;
+type Scopes = HashMap<(usize, usize), Str>;
 
 /// What is compiled of a configuration besides its table.
 #[derive(Default)]
 struct Formats {
     values: Values,
     bodies: Bodies,
+    scopes: Scopes,
 }
 
 impl Routes {
@@ -47,13 +52,16 @@ impl Routes {
         if let Some(before) = before {
             let same = unchanged(before.config(), config);
             let news = Formats::of(config, |host| same.get(host).is_none_or(Option::is_none))?;
-            if before.bodies.is_empty() && news.bodies.is_empty() && news.values.is_part_of(&before.values) {
+            // By index, and so of other routes where hosts have moved.
+            let placed = !(before.bodies.is_empty() && before.scopes.is_empty());
+            let places = !(news.bodies.is_empty() && news.scopes.is_empty());
+            if !placed && !places && news.values.is_part_of(&before.values) {
                 let (values, bodies) = (before.values.clone(), before.bodies.clone());
-                return Ok(Routes { table, values, bodies });
+                return Ok(Routes { table, values, bodies, scopes: before.scopes.clone() });
             }
         }
-        let Formats { values, bodies } = Formats::of(config, |_| true)?;
-        Ok(Routes { table, values: Arc::new(values), bodies: Arc::new(bodies) })
+        let Formats { values, bodies, scopes } = Formats::of(config, |_| true)?;
+        Ok(Routes { table, values: Arc::new(values), bodies: Arc::new(bodies), scopes: Arc::new(scopes) })
     }
 
     /// Formats of all its levels.
@@ -71,6 +79,11 @@ impl Routes {
     /// What becomes of a direct response's body, where that is said.
     pub fn body_format(&self, vhost: usize, route: usize) -> Option<&Format> {
         self.bodies.get(&(vhost, route))
+    }
+
+    /// What a route is called in statistics of its own.
+    pub fn stat_scope(&self, vhost: usize, route: usize) -> Option<&Str> {
+        if self.scopes.is_empty() { None } else { self.scopes.get(&(vhost, route)) }
     }
 }
 
@@ -94,6 +107,10 @@ impl Formats {
             self.values.add_edits(&route.headers).map_err(inside)?;
             filters(&mut self.values, &route.filters).map_err(inside)?;
             self.add_action((host, i), &route.action).map_err(inside)?;
+            // What is not forwarded has no numbers of upstreams.
+            if let (Some(prefix), RouteAction::Forward(_)) = (&route.stat_prefix, &route.action) {
+                self.scopes.insert((host, i), format!("vhost.{}.route.{prefix}", vhost.name).into());
+            }
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use upstream::{Breaker, Destination, Failure, Response, SendError, Traffic};
 use super::body::{Attempt, number};
 use super::context::Context;
 use super::filters;
-use super::forward::Plan;
+use super::forward::{Plan, of_route};
 use super::limits::{Clock, Over};
 use super::respond::Stop;
 use crate::telemetry::ClusterStats;
@@ -66,6 +66,7 @@ pub(super) async fn attempt(
     .await;
     active.over.set(true);
     count(plan, to.endpoint.traffic(), &result);
+    count_for_route(ctx, &result);
     if let Some(config) = &to.config.outlier {
         plan.cluster.report(&worker, config, to, outlier_outcome(ctx.is_grpc, &result));
     }
@@ -134,6 +135,19 @@ fn count(plan: &Plan, at: &Traffic, result: &Result<Response<Attempt>, Ended>) {
             bump(&at.timeout);
         }
         Err(Ended::Final(_)) => bump(&at.neither),
+    }
+}
+
+/// As Envoy counts it: requests that there was a connection for.
+fn count_for_route(ctx: &Context, result: &Result<Response<Attempt>, Ended>) {
+    match result {
+        Err(Ended::Failed(error))
+            if matches!(error.failure, Failure::Connect { .. } | Failure::Overflow(_)) => {}
+        Err(Ended::Final(Stop::Timeout)) => {
+            of_route(ctx, |route| &route.rq_total);
+            of_route(ctx, |route| &route.rq_timeout);
+        }
+        _ => of_route(ctx, |route| &route.rq_total),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::config::routes::Routes;
 use crate::config::snapshot::{AlpnOverride, Cluster, Hcm};
 use crate::format::{Entry, Headers};
 use crate::telemetry::peer::Peer;
-use crate::telemetry::{ClusterStats, istio};
+use crate::telemetry::{ClusterStats, RouteStats, istio};
 use crate::worker::Held;
 
 /// The code of HTTP/2 for a stream that was not looked at (RFC 9113, section 7).
@@ -37,6 +37,8 @@ pub struct Context {
     pub cluster: Option<Arc<Cluster>>,
     /// Of the cluster whose response the client gets.
     pub upstream_stats: Option<Arc<ClusterStats>>,
+    /// Of the route, where it has numbers of its own and leads to a cluster.
+    pub route_stats: Option<Arc<RouteStats>>,
     /// ALPN for the upstream connection, from a filter.
     pub alpn: Option<AlpnOverride>,
     pub is_grpc: bool,
@@ -125,6 +127,7 @@ impl Context {
             route: None,
             cluster: None,
             upstream_stats: None,
+            route_stats: None,
             alpn: None,
             is_http2,
             expectation: None,
@@ -263,6 +266,12 @@ impl Context {
         if let Some(of_cluster) = &self.upstream_stats {
             // From the end of the request on, as Envoy counts it.
             of_cluster.rq_time.add_time(elapsed.saturating_sub(record.request_end.unwrap_or_default()));
+        }
+        if let Some(of_route) = &self.route_stats {
+            of_route.response(record.status);
+            if self.upstream_stats.is_some() {
+                of_route.rq_time.add_time(elapsed.saturating_sub(record.request_end.unwrap_or_default()));
+            }
         }
         let stats = &self.conn.stats;
         stats.rq_active.dec();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use engine::balance::Criteria;
 use engine::grpc;
 use engine::retry::{self, Decision, GIVEN_UP, Last, Retries};
+use engine::retry_priority::PreviousPriorities;
 use engine::timeouts::{self, Timeouts};
 use engine::tls_names::TlsNames;
 use ir::route::{Forward, RouteClusters, RoutingPriority};
@@ -23,7 +24,7 @@ use super::respond::{Answer, Stop};
 use super::{filters, headers, mirror, redirect, upgrade};
 use crate::access_log::Flag;
 use crate::config::snapshot::Cluster;
-use crate::telemetry::ClusterStats;
+use crate::telemetry::{ClusterStats, Counter, RouteStats};
 
 /// How often a request is sent again that an endpoint refused to look at (`REFUSED_STREAM`, or left
 /// out of its GOAWAY): that is no retry, and no policy is asked.
@@ -73,10 +74,17 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
     mirror::send(ctx, forward, &plan.body);
     let (mut replays, mut retrying) = (0, None);
     let mut tried: Vec<Address> = Vec::new();
+    let every = policy.and_then(|policy| policy.previous_priorities);
+    // In a box that is made for the first retry.
+    let mut previous: Option<Box<PreviousPriorities>> = None;
     loop {
         ctx.record.attempts += 1;
         let picked = match plan.cluster.forward_proxy.is_some() {
-            false => pick(ctx, &plan, &tried),
+            false => {
+                let left = previous.as_mut().zip(every);
+                let left = left.map(|(it, every)| it.avoid(every, |these| cluster.has_others(these)));
+                pick(ctx, &plan, &tried, left.unwrap_or_default())
+            }
             // In a box: few clusters are such, and no request to others shall have room for it.
             true => Some(Box::pin(pick::of_name(ctx, &plan)).await?),
         };
@@ -118,11 +126,13 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
             retrying = cluster.state.start_retry(&limits);
             if retrying.is_none() {
                 plan.stats.rq_retry_overflow.inc();
+                of_route(ctx, |route| &route.rq_retry_overflow);
                 ctx.record.flag(Flag::UO);
                 plan.body.forget();
                 return settle(ctx, &plan, sent, &retries, Last::Overflow);
             }
             plan.stats.rq_retry.inc();
+            of_route(ctx, |route| &route.rq_retry);
             let asked = asked_to_wait(policy, &sent);
             match asked {
                 Some(_) => plan.stats.rq_retry_backoff_ratelimited.inc(),
@@ -130,6 +140,9 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
             }
             if policy.is_some_and(|policy| policy.avoid_previous_hosts) {
                 tried.push(to.endpoint.address.clone());
+            }
+            if let (Some(_), Some(picked)) = (every, &picked) {
+                previous.get_or_insert_default().note(picked.priority(&cluster));
             }
             drop(sent);
             if let Err(stop) = wait(&plan, asked.unwrap_or(after)).await {
@@ -172,6 +185,8 @@ fn asked_to_wait(
 
 fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan, Stop> {
     let cluster = ctx.cluster.clone().ok_or(Stop::NoCluster)?;
+    let scope = ctx.route.as_ref().and_then(|chosen| chosen.table.stat_scope(chosen.vhost, chosen.route));
+    ctx.route_stats = scope.map(|scope| ctx.conn.worker.stats.route(scope));
     let edits = ctx.cluster_edits.take();
     let times = timeouts(ctx, forward);
     headers::to_upstream(ctx, edits.as_deref(), times.per_try.or(times.response));
@@ -219,6 +234,13 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
             stream: ctx.deadline,
         },
     })
+}
+
+/// Counts for the route, where it has numbers of its own.
+pub(super) fn of_route(ctx: &Context, counter: fn(&RouteStats) -> &Counter) {
+    if let Some(stats) = &ctx.route_stats {
+        counter(stats).inc();
+    }
 }
 
 /// The server names that the cluster takes from the requests, as they go upstream.
@@ -309,11 +331,13 @@ fn settle(
     if last == Last::Exhausted {
         ctx.record.flag(Flag::URX);
         plan.stats.rq_retry_limit_exceeded.inc();
+        of_route(ctx, |route| &route.rq_retry_limit_exceeded);
     }
     match sent {
         Ok(response) => {
             if retried && last != Last::Exhausted {
                 plan.stats.rq_retry_success.inc();
+                of_route(ctx, |route| &route.rq_retry_success);
             }
             Ok(Outcome::Answer(answer(ctx, plan, response)))
         }

@@ -30,10 +30,19 @@ impl Picked {
             Picked::Original(to) => Some(to),
         }
     }
+
+    /// Which priority it is of, where there are some.
+    pub(super) fn priority(&self, cluster: &Cluster) -> u32 {
+        match self {
+            Picked::Endpoint(index) => cluster.endpoints.place(*index).map_or(0, |(_, priority)| priority),
+            Picked::Original(_) => 0,
+        }
+    }
 }
 
-pub(super) fn pick(ctx: &mut Context, plan: &Plan, tried: &[Address]) -> Option<Picked> {
-    let asked = Asked { hash: plan.hash, criteria: plan.criteria.as_ref() };
+/// Of none of the priorities in `avoid`; of those that were tried only if there is no other.
+pub(super) fn pick(ctx: &mut Context, plan: &Plan, tried: &[Address], avoid: &[u32]) -> Option<Picked> {
+    let asked = Asked { hash: plan.hash, criteria: plan.criteria.as_ref(), avoid };
     let picked = match find(&ctx.conn.worker, original(ctx, &plan.cluster), &plan.cluster, asked, tried)? {
         Found::Original(to) => return Some(Picked::Original(to)),
         Found::Endpoint(picked) => picked,

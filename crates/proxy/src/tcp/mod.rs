@@ -275,7 +275,7 @@ impl TcpSession {
         let hash =
             self.tcp.config.hash_source_ip.then(|| cluster.hash_of_client(self.info.remote.ip())).flatten();
         let criteria = Some(&self.tcp.config.metadata_match);
-        let Pick { index, panic } = cluster.pick(&self.worker, Asked { hash, criteria }, tried)?;
+        let Pick { index, panic } = cluster.pick(&self.worker, Asked { hash, criteria, avoid: &[] }, tried)?;
         if panic {
             self.worker.stats.cluster(&cluster.config.name).lb_healthy_panic.inc();
         }

@@ -115,6 +115,27 @@ group! {
 }
 
 group! {
+    /// `vhost.<virtual host>.route.<stat prefix>.…`
+    RouteStats {
+        counter rq_total "upstream_rq_total",
+        counter rq_completed "upstream_rq_completed",
+        counter rq_1xx "upstream_rq_1xx",
+        counter rq_2xx "upstream_rq_2xx",
+        counter rq_3xx "upstream_rq_3xx",
+        counter rq_4xx "upstream_rq_4xx",
+        counter rq_5xx "upstream_rq_5xx",
+        counter rq_timeout "upstream_rq_timeout",
+        counter rq_retry "upstream_rq_retry",
+        counter rq_retry_success "upstream_rq_retry_success",
+        counter rq_retry_limit_exceeded "upstream_rq_retry_limit_exceeded",
+        counter rq_retry_overflow "upstream_rq_retry_overflow",
+    }
+    [
+        rq_time "upstream_rq_time",
+    ]
+}
+
+group! {
     /// `http.<stat prefix>.…`
     HttpStats {
         counter cx_total "downstream_cx_total",
@@ -274,32 +295,24 @@ impl Group for HandshakeStats {
     fn each_histogram(&self, _see: &mut dyn FnMut(&'static str, &LazyHistogram)) {}
 }
 
-impl ClusterStats {
-    /// Counts a response.
-    pub fn response(&self, status: u16) {
-        self.rq_completed.inc();
-        match status / 100 {
-            1 => self.rq_1xx.inc(),
-            2 => self.rq_2xx.inc(),
-            3 => self.rq_3xx.inc(),
-            4 => self.rq_4xx.inc(),
-            5 => self.rq_5xx.inc(),
-            _ => {}
+/// Counts a response by its class.
+macro_rules! responses {
+    ($($group:ident)*) => {$(
+        impl $group {
+            /// Counts a response.
+            pub fn response(&self, status: u16) {
+                self.rq_completed.inc();
+                match status / 100 {
+                    1 => self.rq_1xx.inc(),
+                    2 => self.rq_2xx.inc(),
+                    3 => self.rq_3xx.inc(),
+                    4 => self.rq_4xx.inc(),
+                    5 => self.rq_5xx.inc(),
+                    _ => {}
+                }
+            }
         }
-    }
+    )*};
 }
 
-impl HttpStats {
-    /// Counts a response.
-    pub fn response(&self, status: u16) {
-        self.rq_completed.inc();
-        match status / 100 {
-            1 => self.rq_1xx.inc(),
-            2 => self.rq_2xx.inc(),
-            3 => self.rq_3xx.inc(),
-            4 => self.rq_4xx.inc(),
-            5 => self.rq_5xx.inc(),
-            _ => {}
-        }
-    }
-}
+responses! { ClusterStats RouteStats HttpStats }

@@ -19,7 +19,7 @@ pub enum Scope {
     ConnectionLimit(Str),
     /// `<stat prefix>.http_local_rate_limit`.
     RateLimit(Str),
-    /// Of a filter: `http.<prefix>.ext_authz`.
+    /// Of a filter: `http.<prefix>.ext_authz`; of a route: `vhost.<name>.route.<prefix>`.
     Filter(Str),
     Server,
     ClusterManager,
@@ -48,6 +48,7 @@ pub fn collect_histograms(workers: &[Arc<WorkerStats>]) -> Vec<HistogramSample> 
     let mut sums = BTreeMap::new();
     for worker in workers {
         add_histograms(&mut sums, &worker.clusters, Scope::Cluster);
+        add_histograms(&mut sums, &worker.routes, Scope::Filter);
         add_histograms(&mut sums, &worker.http, Scope::Http);
     }
     sums.into_iter().map(|((scope, name), counts)| HistogramSample { scope, name, counts }).collect()
@@ -70,6 +71,7 @@ pub fn collect(workers: &[Arc<WorkerStats>]) -> Vec<Sample> {
     let mut sums = BTreeMap::new();
     for worker in workers {
         add(&mut sums, &worker.clusters, Scope::Cluster);
+        add(&mut sums, &worker.routes, Scope::Filter);
         add(&mut sums, &worker.http, Scope::Http);
         add(&mut sums, &worker.listeners, Scope::Listener);
         add(&mut sums, &worker.tcp, Scope::Tcp);
@@ -110,7 +112,10 @@ impl Sample {
     /// Name and labels as Envoy's Prometheus output has them.
     fn prometheus(&self) -> (String, String) {
         if let Scope::Filter(scope) = &self.scope {
-            return of_filter(scope, self.name);
+            return match scope.strip_prefix("vhost.") {
+                Some(rest) => of_route(rest, self.name),
+                None => of_filter(scope, self.name),
+            };
         }
         let (scope, label) = match &self.scope {
             Scope::Cluster(name) => ("cluster", format!("envoy_cluster_name=\"{}\"", escape(name))),
@@ -131,15 +136,25 @@ impl Sample {
         if let Some((family, agreed, value)) = agreed(&self.scope, self.name) {
             return (format!("envoy_{scope}_ssl_{family}"), format!("{agreed}=\"{value}\",{label}"));
         }
-        let name = self.name.replace(['.', '-'], "_");
-        // `upstream_rq_2xx` is one family with the class as a label.
-        match name.strip_suffix("xx").and_then(|n| n.split_at_checked(n.len().saturating_sub(1))) {
-            Some((stem, class)) if class.chars().all(|c| c.is_ascii_digit()) && !class.is_empty() => {
-                (format!("envoy_{scope}_{stem}xx"), format!("envoy_response_code_class=\"{class}\",{label}"))
-            }
-            _ => (format!("envoy_{scope}_{name}"), label),
-        }
+        of_class(&format!("envoy_{scope}"), &self.name.replace(['.', '-'], "_"), label)
     }
+}
+
+/// `upstream_rq_2xx` is one family with the class as a label.
+fn of_class(scope: &str, name: &str, label: String) -> (String, String) {
+    match name.strip_suffix("xx").and_then(|n| n.split_at_checked(n.len().saturating_sub(1))) {
+        Some((stem, class)) if class.chars().all(|c| c.is_ascii_digit()) && !class.is_empty() => {
+            (format!("{scope}_{stem}xx"), format!("envoy_response_code_class=\"{class}\",{label}"))
+        }
+        _ => (format!("{scope}_{name}"), label),
+    }
+}
+
+/// `<virtual host>.route.<prefix>`: Envoy takes what is before the first dot for the host's name.
+fn of_route(scope: &str, name: &str) -> (String, String) {
+    let (host, rest) = scope.split_once('.').unwrap_or((scope, ""));
+    let rest = rest.replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "_");
+    of_class(&format!("envoy_vhost_{rest}"), name, format!("envoy_virtual_host=\"{}\"", escape(host)))
 }
 
 /// What peers have agreed on is a label: the family, the label's name, its value.

@@ -17,7 +17,7 @@ use stdx::Str;
 
 pub use counters::{
     AuthzStats, ClusterStats, CompressorStats, ConnectionLimitStats, Counter, Group, HttpStats, JwtStats,
-    Kind, ListenerStats, RateLimitStats, TcpStats,
+    Kind, ListenerStats, RateLimitStats, RouteStats, TcpStats,
 };
 pub use export::{HistogramSample, Sample, Scope, collect, collect_histograms};
 pub use istio::{IstioStats, LocalLabels};
@@ -30,6 +30,7 @@ type Scopes<G> = Mutex<HashMap<Str, Arc<G>>>;
 #[derive(Default)]
 pub struct WorkerStats {
     pub(crate) clusters: Scopes<ClusterStats>,
+    pub(crate) routes: Scopes<RouteStats>,
     pub(crate) http: Scopes<HttpStats>,
     pub(crate) listeners: Scopes<ListenerStats>,
     pub(crate) tcp: Scopes<TcpStats>,
@@ -46,6 +47,7 @@ pub struct WorkerStats {
 pub struct Stats {
     shared: Arc<WorkerStats>,
     clusters: Local<ClusterStats>,
+    routes: Local<RouteStats>,
     http: Local<HttpStats>,
     listeners: Local<ListenerStats>,
     tcp: Local<TcpStats>,
@@ -66,6 +68,7 @@ impl Stats {
             istio: IstioStats::new(shared.clone()),
             shared,
             clusters: Local::default(),
+            routes: Local::default(),
             http: Local::default(),
             listeners: Local::default(),
             tcp: Local::default(),
@@ -80,6 +83,11 @@ impl Stats {
 
     pub fn cluster(&self, name: &Str) -> Arc<ClusterStats> {
         scope(&self.clusters, &self.shared.clusters, name)
+    }
+
+    /// By the whole scope: `vhost.a.example.route.b`.
+    pub fn route(&self, scope: &Str) -> Arc<RouteStats> {
+        self::scope(&self.routes, &self.shared.routes, scope)
     }
 
     pub fn http(&self, prefix: &Str) -> Arc<HttpStats> {

@@ -49,6 +49,10 @@ pub fn retry(written: &Retries) -> Option<RetryPolicy> {
     if written.retry_ignore_previous_hosts == Some(false) {
         policy.avoid_previous_hosts = false;
     }
+    // Localities are priorities where there is failover. Two attempts belong to the nearest.
+    if written.retry_remote_localities == Some(true) {
+        policy.previous_priorities = Some(2);
+    }
     if let Some(text) = &written.retry_on {
         (policy.on, policy.retriable_status_codes) = conditions(text);
     }

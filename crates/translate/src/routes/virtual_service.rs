@@ -118,6 +118,7 @@ fn route(
         },
         headers: edits.headers,
         decorator,
+        stat_prefix: written.and_then(|it| it.stat_prefix.clone()).filter(|prefix| !prefix.is_empty()),
         origin: Some(Origin { object: object.clone(), field: field.clone() }),
         ..Route::new(matches, action)
     })

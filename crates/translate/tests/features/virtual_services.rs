@@ -246,6 +246,25 @@ fn retries_wait_and_may_come_back() {
 }
 
 #[test]
+fn retries_leave_the_nearest_localities() {
+    let left = |written: &str| {
+        let found = reviews(&format!("  - {V1}\n    retries: {{attempts: 3{written}}}\n"));
+        forward(&found.routes[0]).retry.as_ref().unwrap().previous_priorities
+    };
+    assert_eq!(left(", retryRemoteLocalities: true"), Some(2));
+    assert_eq!((left(", retryRemoteLocalities: false"), left("")), (None, None));
+}
+
+#[test]
+fn routes_may_have_statistics_of_their_own() {
+    let found = reviews(&format!(
+        "  - match: [{{uri: {{prefix: /a}}, statPrefix: a}}, {{uri: {{prefix: /b}}}}]\n    {V1}\n  - {V1}\n"
+    ));
+    let prefixes: Vec<_> = found.routes.iter().map(|route| route.stat_prefix.as_deref()).collect();
+    assert_eq!(prefixes, [Some("a"), None, None]);
+}
+
+#[test]
 fn requests_are_mirrored() {
     let mirrors = |written: &str| {
         let found = reviews(&format!("  - {V1}\n    {written}\n"));

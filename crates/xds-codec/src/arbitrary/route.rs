@@ -68,17 +68,21 @@ fn route() -> BoxedStrategy<Route> {
         1 => action::redirect().prop_map(RouteAction::Redirect),
     ];
     let limit = option::of(any::<u64>());
-    let rest = (overrides::overrides(), edits(), option::of(text::name()), text::origin(), limit);
+    let names = (option::of(text::name()), option::of(text::name()));
+    let rest = (overrides::overrides(), edits(), names, text::origin(), limit);
     (text::maybe_empty(), route_match(), action, rest)
-        .prop_map(|(name, matches, action, (filters, headers, decorator, origin, limit))| Route {
-            name,
-            matches,
-            action,
-            headers,
-            filters,
-            request_body_buffer_limit: limit,
-            decorator,
-            origin,
+        .prop_map(|(name, matches, action, (filters, headers, (decorator, stat_prefix), origin, limit))| {
+            Route {
+                name,
+                matches,
+                action,
+                headers,
+                filters,
+                request_body_buffer_limit: limit,
+                decorator,
+                stat_prefix,
+                origin,
+            }
         })
         .boxed()
 }
@@ -128,12 +132,12 @@ pub(super) fn retry() -> impl Strategy<Value = RetryPolicy> {
         .prop_map(|(reset_headers, max_interval)| RateLimitedBackOff { reset_headers, max_interval });
     let headers = || vec(matcher::header(), 0..2);
     let more = (option::of(text::duration()), headers(), headers(), option::of(rate_limited));
-    let counts = (any::<u32>(), any::<bool>(), 1..=u32::MAX);
+    let counts = (any::<u32>(), any::<bool>(), 1..=u32::MAX, option::of(1..=i32::MAX as u32));
     (btree_set(on, 0..4), counts, option::of(text::duration()), btree_set(100u16..600, 0..3), back_off, more)
         .prop_map(
             |(
                 on,
-                (num_retries, avoid_previous_hosts, host_selection_attempts),
+                (num_retries, avoid_previous_hosts, host_selection_attempts, previous_priorities),
                 per_try_timeout,
                 codes,
                 back_off,
@@ -146,6 +150,7 @@ pub(super) fn retry() -> impl Strategy<Value = RetryPolicy> {
                     retriable_status_codes: codes,
                     avoid_previous_hosts,
                     host_selection_attempts,
+                    previous_priorities,
                     base_interval: back_off.0,
                     max_interval: back_off.1,
                     per_try_idle_timeout,

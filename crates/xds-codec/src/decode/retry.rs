@@ -10,10 +10,11 @@ use super::at::At;
 use super::strict::{harmless, refuse};
 use super::{matcher, wire};
 use crate::pb::previous_hosts::PreviousHostsPredicate;
+use crate::pb::previous_priorities::PreviousPrioritiesConfig;
 use crate::pb::route as pb;
 use crate::pb::route::retry_policy::{
-    RateLimitedRetryBackOff, ResetHeader, ResetHeaderFormat, RetryBackOff, RetryHostPredicate,
-    retry_host_predicate::ConfigType,
+    RateLimitedRetryBackOff, ResetHeader, ResetHeaderFormat, RetryBackOff, RetryHostPredicate, RetryPriority,
+    retry_host_predicate::ConfigType, retry_priority::ConfigType as PriorityConfig,
 };
 
 pub(super) fn retry_policy(at: At<'_>, it: pb::RetryPolicy) -> RetryPolicy {
@@ -33,7 +34,7 @@ pub(super) fn retry_policy(at: At<'_>, it: pb::RetryPolicy) -> RetryPolicy {
         retriable_request_headers,
         refresh_cluster_on_retry,
     } = it;
-    refuse!(at; retry_priority, retry_options_predicates, refresh_cluster_on_retry);
+    refuse!(at; retry_options_predicates, refresh_cluster_on_retry);
     let (base_interval, max_interval) = back_off(at, retry_back_off);
     RetryPolicy {
         on: conditions(at.field("retry_on"), &retry_on),
@@ -42,6 +43,8 @@ pub(super) fn retry_policy(at: At<'_>, it: pb::RetryPolicy) -> RetryPolicy {
         retriable_status_codes: status_codes(at, retriable_status_codes),
         avoid_previous_hosts: host_predicates(at, retry_host_predicate),
         host_selection_attempts: host_selection_attempts(at, host_selection_retry_max_attempts),
+        previous_priorities: retry_priority
+            .and_then(|it| previous_priorities(at.field("retry_priority"), it)),
         base_interval,
         max_interval,
         per_try_idle_timeout: wire::optional_duration(at.field("per_try_idle_timeout"), per_try_idle_timeout),
@@ -115,6 +118,31 @@ fn host_predicates(at: At<'_>, all: Vec<RetryHostPredicate>) -> bool {
         }
     }
     avoid_previous
+}
+
+/// There is one kind of them.
+fn previous_priorities(at: At<'_>, it: RetryPriority) -> Option<u32> {
+    let RetryPriority { name, config_type } = it;
+    harmless!(Label; name);
+    let at = at.field("typed_config");
+    match config_type {
+        Some(PriorityConfig::TypedConfig(any)) if wire::is::<PreviousPrioritiesConfig>(&any) => {
+            let PreviousPrioritiesConfig { update_frequency } = wire::unpack(at, &any);
+            let frequency = u32::try_from(update_frequency).ok().filter(|frequency| *frequency > 0);
+            if frequency.is_none() {
+                at.field("update_frequency").refuse("must be more than 0");
+            }
+            frequency
+        }
+        Some(PriorityConfig::TypedConfig(any)) => {
+            wire::unknown_type(at, &any);
+            None
+        }
+        None => {
+            at.refuse("is required");
+            None
+        }
+    }
 }
 
 fn host_selection_attempts(at: At<'_>, attempts: i64) -> u32 {

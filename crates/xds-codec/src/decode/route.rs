@@ -175,7 +175,6 @@ fn route(at: At<'_>, it: pb::Route) -> Route {
         action: what,
     } = it;
     refuse!(at; tracing, route_specifiers);
-    harmless!(Statistics; stat_prefix);
     let matches = r#match.unwrap_or_else(|| {
         at.field("match").refuse("is required");
         pb::RouteMatch::default()
@@ -197,6 +196,7 @@ fn route(at: At<'_>, it: pb::Route) -> Route {
             },
         ),
         decorator: decorator.map(|it| operation(at.field("decorator"), it)),
+        stat_prefix: wire::optional_text(stat_prefix),
         origin: metadata::keys(keys).origin(),
     }
 }

@@ -8,10 +8,11 @@ use ir::{RetryPolicy, Str};
 use super::{matcher, wire};
 use crate::names;
 use crate::pb::previous_hosts::PreviousHostsPredicate;
+use crate::pb::previous_priorities::PreviousPrioritiesConfig;
 use crate::pb::route as pb;
 use crate::pb::route::retry_policy::{
-    RateLimitedRetryBackOff, ResetHeader, ResetHeaderFormat, RetryBackOff, RetryHostPredicate,
-    retry_host_predicate::ConfigType,
+    RateLimitedRetryBackOff, ResetHeader, ResetHeaderFormat, RetryBackOff, RetryHostPredicate, RetryPriority,
+    retry_host_predicate::ConfigType, retry_priority::ConfigType as PriorityConfig,
 };
 
 /// Envoy's first back-off where none is given.
@@ -24,6 +25,7 @@ pub(super) fn retry_policy(it: &RetryPolicy) -> pb::RetryPolicy {
         num_retries: Some(wire::number(it.num_retries)),
         per_try_timeout: wire::optional_duration(it.per_try_timeout),
         retry_host_predicate: it.avoid_previous_hosts.then(previous_hosts).into_iter().collect(),
+        retry_priority: it.previous_priorities.map(previous_priorities),
         host_selection_retry_max_attempts: it.host_selection_attempts.into(),
         retriable_status_codes: it.retriable_status_codes.iter().map(|code| u32::from(*code)).collect(),
         retry_back_off: back_off(it.base_interval, it.max_interval),
@@ -47,6 +49,14 @@ fn rate_limited(it: &RateLimitedBackOff) -> RateLimitedRetryBackOff {
     RateLimitedRetryBackOff {
         reset_headers: it.reset_headers.iter().map(one).collect(),
         max_interval: wire::optional_duration(it.max_interval),
+    }
+}
+
+fn previous_priorities(frequency: u32) -> RetryPriority {
+    let config = PreviousPrioritiesConfig { update_frequency: i32::try_from(frequency).unwrap_or(i32::MAX) };
+    RetryPriority {
+        name: names::PREVIOUS_PRIORITIES.into(),
+        config_type: Some(PriorityConfig::TypedConfig(wire::pack(&config))),
     }
 }
 

@@ -97,6 +97,7 @@ fn route(it: &Route) -> pb::Route {
         response_headers_to_add: headers.response_add,
         response_headers_to_remove: headers.response_remove,
         action: Some(action::action(&it.action)),
+        stat_prefix: wire::optional_text(&it.stat_prefix),
         ..Default::default()
     }
 }
