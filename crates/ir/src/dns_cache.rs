@@ -10,7 +10,7 @@ use crate::Dns;
 /// `envoy.extensions.common.dynamic_forward_proxy.v3.DnsCacheConfig`. `None` is Envoy's default, in brackets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DnsCache {
-    /// All that is configured alike under one name is one cache.
+    /// All that names a cache configures it alike, or is refused.
     pub name: Str,
     /// Between two queries for a name that has no address (60 s), and how it is asked for. What was found is
     /// good for as long as the answer says; `respect_ttl` and `jitter` say nothing here.

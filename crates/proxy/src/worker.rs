@@ -262,6 +262,9 @@ impl Worker {
             known.clear();
         }
         let to = Rc::new(cluster.destination_named(name, host.port, host.named.clone()));
+        if let Some(outlier) = &cluster.config.outlier {
+            cluster.state.watch_all(outlier);
+        }
         known.insert(key, to.clone());
         to
     }

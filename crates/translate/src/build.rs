@@ -91,6 +91,9 @@ fn resources(
         Unit::ServiceRoutes { host, port } => {
             route(Some(routes::sidecar::of_service(view, scope, settings, host, *port)), settings)
         }
+        Unit::ProxyRoutes { port } => {
+            route(Some(routes::proxy::build(view, scope, settings, *port)), settings)
+        }
         Unit::GatewayListener { bind, port } => {
             listener(gateway::listener::build(view, scope, settings, findings, (*bind, *port)))
         }

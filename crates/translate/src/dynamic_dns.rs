@@ -4,6 +4,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use ir::cluster::TlsFromRequest;
 use ir::dns::DnsFamily;
 use ir::dns_cache::{ForwardProxy, SniForwardProxy};
 use ir::{ClusterDiscovery, Dns, DnsCache, HttpFilter, NetworkFilter};
@@ -52,12 +53,11 @@ fn family(scope: &ScopeKey) -> DnsFamily {
     if scope.ipv6 { DnsFamily::V6Only } else { DnsFamily::V4Only }
 }
 
-/// Endpoints are what names resolve to. Without TLS there is nothing that such a cluster had to check.
-pub fn discovery(cache: DnsCache) -> ClusterDiscovery {
-    ClusterDiscovery::DynamicForwardProxy(Box::new(ForwardProxy {
-        cache,
-        allow_insecure_cluster_options: true,
-    }))
+/// Endpoints are what names resolve to. Where TLS does not both ask for the name and expect it, or where
+/// there is no TLS, Envoy wants to hear that this is meant.
+pub fn discovery(cache: DnsCache, names: Option<&TlsFromRequest>) -> ClusterDiscovery {
+    let allow_insecure_cluster_options = !names.is_some_and(|it| it.sni && it.san_validation);
+    ClusterDiscovery::DynamicForwardProxy(Box::new(ForwardProxy { cache, allow_insecure_cluster_options }))
 }
 
 /// What resolves the hosts of requests: of a service on the listener, and of anybody.

@@ -67,6 +67,11 @@ pub fn host_port(host: &str, port: u16) -> Str {
     }
 }
 
+/// The route configuration of an HTTP proxy: the mesh's, or the one on a port of a Sidecar.
+pub fn proxy_routes(port: Option<u16>) -> Str {
+    port.map_or_else(|| "http_proxy".into(), |port| format!("http_proxy:{port}").into())
+}
+
 /// Strings as [`Str`]s.
 pub fn strs(texts: &[&str]) -> Vec<Str> {
     texts.iter().map(|text| Str::from(*text)).collect()

@@ -55,9 +55,10 @@ fn sidecar(view: &View<'_>, node: &Node, units: &mut Vec<Unit>) {
 /// The route configuration that a listener asks for.
 fn routes_of(port: u16, entry: &Entry) -> Option<Unit> {
     let http = entry.http.as_ref()?;
-    Some(match &http.service {
-        Some(host) => Unit::ServiceRoutes { host: host.clone(), port },
-        None => Unit::Routes { port },
+    Some(match (http.proxy, &http.service) {
+        (Some(proxy), _) => Unit::ProxyRoutes { port: proxy.own_port(port) },
+        (None, Some(host)) => Unit::ServiceRoutes { host: host.clone(), port },
+        (None, None) => Unit::Routes { port },
     })
 }
 

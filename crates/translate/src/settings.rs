@@ -9,6 +9,7 @@ use ir::{AccessLog, RetryPolicy};
 use istio_api::MeshConfig;
 use istio_api::mesh::proxy::{ProxyHeaders, ProxySettings, Topology};
 use istio_api::mesh::{InboundTrafficPolicy, OutboundTrafficPolicy, PathNormalization, TlsLimits};
+use istio_api::networking::ClientTls;
 use registry::Features;
 use stdx::Str;
 
@@ -44,6 +45,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// What becomes of traffic that nothing claims.
     pub outbound: Outbound,
+    /// Of connections to hosts that the proxy resolves.
+    pub outbound_tls: Option<ClientTls>,
     pub features: Features,
     pub auto_mtls: bool,
     /// The mesh's own first, then its aliases.
@@ -84,6 +87,7 @@ impl Settings {
                 OutboundTrafficPolicy::AllowAny => Outbound::AllowAny,
                 OutboundTrafficPolicy::AllowAnyDynamicDns => Outbound::DynamicDns,
             },
+            outbound_tls: mesh.outbound_tls.clone(),
             features: features.clone(),
             auto_mtls: mesh.enable_auto_mtls,
             trust_domains,

@@ -32,9 +32,10 @@ pub fn inbound(alpn: &[&str], settings: &Settings) -> DownstreamTls {
 
 /// What a proxy says to a workload of the mesh. Only these identities (SPIFFE URIs) are believed;
 /// an empty list believes every identity of the mesh, as Istio does for services without endpoints.
-pub fn istio_mutual(alpn: &[&str], sni: Str, identities: &[Str], settings: &Settings) -> UpstreamTls {
+/// Without `sni` the request has to say which name is asked for.
+pub fn istio_mutual(alpn: &[&str], sni: Option<Str>, identities: &[Str], settings: &Settings) -> UpstreamTls {
     let match_sans = identities.iter().map(|id| san(StringMatcher::exact(id.clone())));
-    UpstreamTls { common: workload(alpn, match_sans.collect(), settings), sni: Some(sni) }
+    UpstreamTls { common: workload(alpn, match_sans.collect(), settings), sni }
 }
 
 /// Why TLS cannot be served as it is asked for.
@@ -205,7 +206,7 @@ fn of_domain(domain: &Str) -> SanMatcher {
 }
 
 /// A name as an URI if it looks like one, else as a DNS name.
-fn any_san(name: &Str) -> SanMatcher {
+pub fn any_san(name: &Str) -> SanMatcher {
     let kind = if name.contains("://") { SanKind::Uri } else { SanKind::Dns };
     SanMatcher { kind, matcher: StringMatcher::exact(name.clone()) }
 }

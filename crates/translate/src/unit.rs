@@ -36,6 +36,8 @@ pub enum Unit {
     Routes { port: u16 },
     /// The route configuration `HOST:PORT` of a service whose protocol is not declared.
     ServiceRoutes { host: Host, port: u16 },
+    /// The route configuration of an HTTP proxy: of the mesh, or of a Sidecar on this port.
+    ProxyRoutes { port: Option<u16> },
     /// The listener of a gateway's port. `bind`: on this address only.
     GatewayListener { bind: Option<IpAddr>, port: u16 },
     /// The route configuration `http.PORT` of a gateway.
@@ -67,6 +69,7 @@ impl Unit {
             | Unit::GatewayListener { .. } => ResourceType::Listener,
             Unit::Routes { .. }
             | Unit::ServiceRoutes { .. }
+            | Unit::ProxyRoutes { .. }
             | Unit::GatewayRoutes { .. }
             | Unit::GatewayServerRoutes { .. } => ResourceType::Route,
             Unit::NameTable => ResourceType::NameTable,
@@ -98,6 +101,8 @@ impl fmt::Display for Unit {
             Unit::OutboundListener { address, port, .. } => write!(f, "listener {address}_{port}"),
             Unit::Routes { port } => write!(f, "routes {port}"),
             Unit::ServiceRoutes { host, port } => write!(f, "routes {host}:{port}"),
+            Unit::ProxyRoutes { port: None } => f.write_str("routes of the HTTP proxy"),
+            Unit::ProxyRoutes { port: Some(port) } => write!(f, "routes of the HTTP proxy {port}"),
             Unit::GatewayListener { bind, port } => write!(f, "gateway listener {port}{}", bound(bind)),
             Unit::GatewayRoutes { bind, port } => write!(f, "gateway routes {port}{}", bound(bind)),
             Unit::GatewayServerRoutes { gateway, server, port, .. } => {
@@ -157,6 +162,9 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
             scope.node_type = node.node_type;
             scope.ipv6 = is_ipv6(node);
             scope.dns = resolves_by_agent(view, node);
+            if view.mesh().outbound_tls.is_some() {
+                scope.data_plane = node.data_plane;
+            }
         }
         Unit::Clusters(host) => {
             scope.sidecar = if view.is_ambiguous(host) { sidecar() } else { None };
@@ -183,7 +191,7 @@ pub fn scope(view: &View<'_>, node: &Node, unit: &Unit) -> ScopeKey {
             scope.namespace = node.namespace.clone();
             scope.uncaptured = node.uncaptured;
         }
-        Unit::Routes { .. } | Unit::ServiceRoutes { .. } => {
+        Unit::Routes { .. } | Unit::ServiceRoutes { .. } | Unit::ProxyRoutes { .. } => {
             scope.sidecar = sidecar();
             scope.namespace = node.namespace.clone();
             scope.domain = node.domain.clone();

@@ -136,6 +136,13 @@ impl ClusterState {
         self.health.get_or_init(|| Box::new(Health::new(*config))).update(*config, endpoints);
     }
 
+    /// As [`watch`](Self::watch), with all endpoints that there are: those of names that requests bring
+    /// along come one by one.
+    pub fn watch_all(&self, config: &OutlierDetection) {
+        let endpoints = self.endpoints();
+        self.watch(config, endpoints.iter().map(|endpoint| &**endpoint));
+    }
+
     /// The detector, if there ever was outlier detection.
     pub fn health(&self) -> Option<&Health> {
         self.health.get().map(|health| &**health)

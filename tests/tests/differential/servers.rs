@@ -29,6 +29,7 @@ impl Servers {
             tls("tls-expired", "expired", false),
             tls("tls-stranger", "stranger", false),
             tls("tls-mutual", "good", true),
+            tls("tls-names", "names", false),
             ("names", names::start()),
         ];
         let plain = [backend::start("a"), backend::start("b"), backend::start("c")];
@@ -40,8 +41,10 @@ impl Servers {
         let text = text.replace("@a@", &socket(self.plain[0])).replace("@dead@", &socket(self.dead));
         let text = text.replace("@a-port@", &self.plain[0].port().to_string());
         let text = text.replace("@certs@", &self.certificates.folder.display().to_string());
-        let fill =
-            |text: String, (name, to): &(&str, SocketAddr)| text.replace(&format!("@{name}@"), &socket(*to));
+        let fill = |text: String, (name, to): &(&str, SocketAddr)| {
+            let text = text.replace(&format!("@{name}-port@"), &to.port().to_string());
+            text.replace(&format!("@{name}@"), &socket(*to))
+        };
         self.others.iter().fold(text, fill)
     }
 }

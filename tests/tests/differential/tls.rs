@@ -55,6 +55,7 @@ impl Certificates {
             ("a", ["DNS:a.example", "DNS:*.wild.example"].as_slice()),
             ("b", &["DNS:b.example", "IP:10.9.9.9", "EMAIL:b@b.example", "OTHER:b"]),
             ("good", &["DNS:up.example", "URI:spiffe://td/ns/n/sa/up"]),
+            ("names", &["DNS:*.tls.ok.test", "DNS:alone.ok.test"]),
             (
                 "client",
                 &["DNS:client.example", "URI:spiffe://td/ns/n/sa/client", "IP:10.1.2.3", "IP:fd00::1"],

@@ -14,7 +14,7 @@ use crate::codes;
 use crate::networking::connection_pool::TcpKeepalive;
 use crate::networking::gateway::TlsVersion;
 use crate::networking::load_balancer::LocalityLbSetting;
-use crate::networking::{ConnectionPool, OutlierDetection, Retries};
+use crate::networking::{ClientTls, ConnectionPool, OutlierDetection, Retries};
 use crate::reader::{Cx, Item};
 use crate::units::ExportTo;
 use crate::yaml::{self, Node};
@@ -35,7 +35,11 @@ pub struct MeshConfig {
     /// Envoy's text format; empty: Istio's default.
     pub access_log_format: Str,
     pub outbound_traffic_policy: OutboundTrafficPolicy,
+    /// Of connections to hosts that the proxy resolves.
+    pub outbound_tls: Option<ClientTls>,
     pub inbound_traffic_policy: InboundTrafficPolicy,
+    /// Where applications find their proxy as an HTTP proxy, at the loopback address. `None`: nowhere.
+    pub proxy_http_port: Option<u16>,
     /// Clients use mutual TLS to endpoints that can, without being told.
     pub enable_auto_mtls: bool,
     /// Of TCP connections to endpoints.
@@ -145,7 +149,9 @@ impl Default for MeshConfig {
             access_log_file: Str::default(),
             access_log_format: Str::default(),
             outbound_traffic_policy: OutboundTrafficPolicy::AllowAny,
+            outbound_tls: None,
             inbound_traffic_policy: InboundTrafficPolicy::Passthrough,
+            proxy_http_port: None,
             enable_auto_mtls: true,
             connect_timeout: Duration::from_secs(10),
             protocol_detection_timeout: Duration::ZERO,

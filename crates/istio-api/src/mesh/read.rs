@@ -7,7 +7,7 @@ use super::{
     DefaultTrafficPolicy, InboundTrafficPolicy, MeshConfig, OutboundTrafficPolicy, PathNormalization,
     TlsLimits, namespaces, proxy,
 };
-use crate::networking::http_route;
+use crate::networking::{ClientTls, http_route, traffic_policy};
 use crate::reader::{Absent, Fields, Item};
 use crate::{access_log, codes, validate};
 
@@ -17,14 +17,21 @@ pub(super) fn read(fields: Fields<'_>) -> MeshConfig {
     let name = |name, default: Str| fields.get(name).and_then(|item| item.non_empty()).unwrap_or(default);
     let export = |name, default| fields.get(name).map(|item| validate::export_to(&item)).unwrap_or(default);
     let retries = fields.get("defaultHttpRetryPolicy").and_then(|item| item.object());
+    let (outbound_traffic_policy, outbound_tls) = read_outbound(&fields);
     let config = MeshConfig {
         trust_domain: name("trustDomain", default.trust_domain),
         trust_domain_aliases: fields.get("trustDomainAliases").map(|i| i.strings()).unwrap_or_default(),
         root_namespace: name("rootNamespace", default.root_namespace),
         access_log_file: text("accessLogFile", default.access_log_file),
         access_log_format: fields.get("accessLogFormat").map(|item| read_format(&item)).unwrap_or_default(),
-        outbound_traffic_policy: read_outbound(&fields),
+        outbound_traffic_policy,
+        outbound_tls,
         inbound_traffic_policy: read_inbound(&fields),
+        proxy_http_port: fields
+            .get("proxyHttpPort")
+            .and_then(|item| item.int(0, u16::MAX.into()))
+            .and_then(|port| u16::try_from(port).ok())
+            .filter(|port| *port != 0),
         enable_auto_mtls: fields.get("enableAutoMtls").and_then(|item| item.bool()).unwrap_or(true),
         connect_timeout: fields
             .get("connectTimeout")
@@ -88,20 +95,32 @@ pub(super) fn read(fields: Fields<'_>) -> MeshConfig {
     config
 }
 
-fn read_outbound(fields: &Fields<'_>) -> OutboundTrafficPolicy {
+fn read_outbound(fields: &Fields<'_>) -> (OutboundTrafficPolicy, Option<ClientTls>) {
+    const MODES: [(&str, OutboundTrafficPolicy); 3] = [
+        ("REGISTRY_ONLY", OutboundTrafficPolicy::RegistryOnly),
+        ("ALLOW_ANY", OutboundTrafficPolicy::AllowAny),
+        ("ALLOW_ANY_DYNAMIC_DNS", OutboundTrafficPolicy::AllowAnyDynamicDns),
+    ];
     let Some(policy) = fields.get("outboundTrafficPolicy").and_then(|item| item.object()) else {
-        return OutboundTrafficPolicy::AllowAny;
+        return (OutboundTrafficPolicy::AllowAny, None);
     };
-    policy.no_effect(&["tls"]);
-    let mode = policy.get("mode");
-    policy.finish();
     // Absent means protobuf's first value.
-    let Some(item) = mode else { return OutboundTrafficPolicy::RegistryOnly };
-    match item.one_of(&[("REGISTRY_ONLY", 0), ("ALLOW_ANY", 1), ("ALLOW_ANY_DYNAMIC_DNS", 2)]) {
-        Some(1) => OutboundTrafficPolicy::AllowAny,
-        Some(2) => OutboundTrafficPolicy::AllowAnyDynamicDns,
-        _ => OutboundTrafficPolicy::RegistryOnly,
-    }
+    let mode = policy.get("mode").and_then(|item| item.one_of(&MODES));
+    let mode = mode.unwrap_or(OutboundTrafficPolicy::RegistryOnly);
+    let tls = policy.get("tls").and_then(|item| {
+        // A ConfigMap's namespace is the one of the rule that names it, and this is none's.
+        validate::client_tls(&item, "");
+        if mode != OutboundTrafficPolicy::AllowAnyDynamicDns {
+            let message = "is of connections under ALLOW_ANY_DYNAMIC_DNS alone";
+            item.report(Level::Warning, codes::NO_EFFECT, message.into());
+        }
+        if let Some(item) = item.field("credentialName") {
+            item.no_effect_as("credentialName at sidecars");
+        }
+        traffic_policy::read_tls(&item)
+    });
+    policy.finish();
+    (mode, tls)
 }
 
 fn read_inbound(fields: &Fields<'_>) -> InboundTrafficPolicy {
@@ -192,7 +211,7 @@ fn read_normalization(fields: &Fields<'_>) -> PathNormalization {
 }
 
 /// Fields of a MeshConfig that Istio knows.
-const NO_EFFECT: [&str; 19] = [
+const NO_EFFECT: [&str; 18] = [
     "ca",
     "caCertificates",
     "certificates",
@@ -207,7 +226,6 @@ const NO_EFFECT: [&str; 19] = [
     "ingressControllerMode",
     "ingressSelector",
     "ingressService",
-    "proxyHttpPort",
     "serviceScopeConfigs",
     "serviceSettings",
     "verifyCertificateAtClient",

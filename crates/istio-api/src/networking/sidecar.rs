@@ -93,7 +93,6 @@ pub(crate) fn read(spec: Fields<'_>) -> Sidecar {
     let sidecar = Sidecar::from_fields(&spec);
     let at = |name: &str| spec.item().each(name);
     at("egress").iter().for_each(report_socket);
-    at("egress").iter().filter_map(|listener| listener.field("port")).for_each(report_proxy);
     let of_ingress = at("ingress").into_iter().filter_map(|listener| listener.field("connectionPool"));
     spec.get("inboundConnectionPool").into_iter().chain(of_ingress).for_each(report_pool);
     spec.finish();
@@ -117,18 +116,15 @@ fn report_socket(listener: &Item<'_>) {
     }
 }
 
-fn report_proxy(port: Item<'_>) {
-    if let Some(item) = port.field("protocol").filter(|item| item.text().eq_ignore_ascii_case("http_proxy")) {
-        let message = "HTTP_PROXY has no effect yet: this listener is not opened";
-        item.report(Level::Warning, codes::NO_EFFECT, message.into());
-    }
-}
-
 impl EgressListener {
     /// Whether it asks for something that cannot be done.
     pub fn unsupported(&self) -> bool {
-        let proxy = self.port.as_ref().is_some_and(|port| port.protocol.eq_ignore_ascii_case("http_proxy"));
-        is_socket(&self.bind) || proxy
+        is_socket(&self.bind)
+    }
+
+    /// Whether applications use it as an HTTP proxy.
+    pub fn is_http_proxy(&self) -> bool {
+        self.port.as_ref().is_some_and(|port| port.protocol.eq_ignore_ascii_case("http_proxy"))
     }
 }
 

@@ -214,7 +214,7 @@ fn read_load_balancer(item: &Item<'_>) -> Option<LoadBalancerSettings> {
     Some(settings)
 }
 
-fn read_tls(item: &Item<'_>) -> Option<ClientTls> {
+pub(crate) fn read_tls(item: &Item<'_>) -> Option<ClientTls> {
     let fields = item.object()?;
     // Protobuf's default is the first value.
     let mode = match fields.get("mode") {

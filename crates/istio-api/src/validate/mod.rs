@@ -44,6 +44,7 @@ use crate::yaml::{Node, Value};
 pub(crate) use common::export_to;
 pub(crate) use retries::check as retries;
 pub(crate) use service::check as service;
+pub(crate) use tls::client as client_tls;
 
 /// What a rule may ask of the object around a value.
 pub(crate) struct About<'a> {

@@ -9,7 +9,7 @@ pub(super) const SERVER_MODES: &[&str] =
     &["PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"];
 
 /// ClientTLSSettings of a DestinationRule of `namespace`.
-pub(super) fn client(tls: &Item<'_>, namespace: &str) {
+pub(crate) fn client(tls: &Item<'_>, namespace: &str) {
     let mode = tls.field_choice("mode", CLIENT_MODES);
     config_map(tls, namespace);
     if tls.field_true("insecureSkipVerify") {

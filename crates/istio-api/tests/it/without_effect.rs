@@ -159,7 +159,7 @@ fn of_authorization_policies() {
 fn of_sidecars() {
     let spec = "ingress: [{port: {number: 80, name: a, protocol: HTTP}, defaultEndpoint: 'unix:///a', bind: 10.0.0.1}]
 egress: [{port: {number: 81, name: b, protocol: HTTP_PROXY}, hosts: ['./*']}, {bind: 'unix:///c', hosts: ['./*']}]";
-    check("networking", "Sidecar", spec, &["egress[0].port.protocol", "egress[1].bind"]);
+    check("networking", "Sidecar", spec, &["egress[1].bind"]);
     let pool = "{tcp: {maxConnections: 1}, http: {maxRetries: 1, h2UpgradePolicy: UPGRADE, http2KeepAlive: {interval: 1s, timeout: 1s}}}";
     let spec = format!(
         "inboundConnectionPool: {pool}\ningress: [{{port: {{number: 80, name: a, protocol: HTTP}}, \
@@ -180,6 +180,26 @@ egress: [{port: {number: 81, name: b, protocol: HTTP_PROXY}, hosts: ['./*']}, {b
 fn of_workload_groups_and_proxy_configs() {
     check("networking", "WorkloadGroup", "template: {}\nprobe: {httpGet: {port: 80}}", &["probe"]);
     check("networking", "ProxyConfig", "concurrency: null\nimage: {imageType: debug}", &["image.imageType"]);
+}
+
+#[test]
+fn of_the_mesh() {
+    let silent = |text: &str| -> Vec<String> {
+        let parsed = istio_api::parse_mesh_config("m.yaml", text);
+        assert!(!parsed.broken, "{:?}", parsed.findings);
+        let silent = parsed.findings.iter().filter(|finding| finding.code == codes::NO_EFFECT);
+        silent.map(|finding| finding.field.to_string()).collect()
+    };
+    let policy = |mode: &str, tls: &str| format!("outboundTrafficPolicy: {{mode: {mode}, tls: {{{tls}}}}}");
+    assert_eq!(silent(&policy("ALLOW_ANY_DYNAMIC_DNS", "mode: SIMPLE, sni: a.com")), [""; 0]);
+    let secret = policy("ALLOW_ANY_DYNAMIC_DNS", "mode: SIMPLE, credentialName: c");
+    assert_eq!(silent(&secret), ["outboundTrafficPolicy.tls.credentialName"]);
+    assert_eq!(silent(&policy("ALLOW_ANY", "mode: SIMPLE")), ["outboundTrafficPolicy.tls"]);
+    assert_eq!(silent("proxyHttpPort: 15002"), [""; 0]);
+    assert_eq!(
+        istio_api::parse_mesh_config("m.yaml", "proxyHttpPort: 15002").config.proxy_http_port,
+        Some(15002)
+    );
 }
 
 /// Settings in an annotation are reported like those of the mesh.

@@ -5,6 +5,7 @@
 
 pub mod checks;
 pub mod compile;
+mod dns_caches;
 pub mod kept;
 pub mod lazy;
 pub mod names;
@@ -37,6 +38,7 @@ pub use snapshot::Snapshot;
 pub use store::{FETCH_TIMEOUT, Table};
 
 use crate::forward_proxy::Caches;
+use dns_caches::DnsCaches;
 use kept::Kept;
 use lazy::{Checked, Context, Membership, Needs};
 use store::{Entry, Missing};
@@ -87,6 +89,7 @@ pub struct Config {
     route_names: HashSet<Str>,
     listeners_seen: u64,
     users: Users,
+    dns_caches: DnsCaches,
     active: Snapshot,
     published: Arc<Published>,
     /// Replaced snapshots that a worker may still hold. They are freed here, not there.
@@ -122,6 +125,7 @@ impl Config {
             route_names: HashSet::new(),
             listeners_seen: 0,
             users: Users::default(),
+            dns_caches: DnsCaches::default(),
             active: Snapshot::default(),
             published: Arc::new(Published::new()),
             retired: Vec::new(),
@@ -196,6 +200,7 @@ impl Config {
             self.note_error(update.ty, problem.name, problem.message);
         }
         for name in &update.removed {
+            self.dns_caches.replace(&(update.ty, name.clone()), Vec::new());
             match update.ty {
                 ResourceType::Cluster => self.clusters.remove(name, now),
                 ResourceType::Listener => self.listeners.remove(name, now),
@@ -220,6 +225,24 @@ impl Config {
     }
 
     fn put(
+        &mut self,
+        source: &ConfigSource,
+        resource: Resource,
+        version: Str,
+        fixed: bool,
+    ) -> Result<(), String> {
+        let owner = (resource.ty(), source.key_of(&resource));
+        let caches = dns_caches::of(&resource);
+        if let Err(message) = self.dns_caches.check(&owner, &caches) {
+            self.note_error(owner.0, owner.1, message.clone());
+            return Err(message);
+        }
+        self.file(source, resource, version, fixed)?;
+        self.dns_caches.replace(&owner, caches);
+        Ok(())
+    }
+
+    fn file(
         &mut self,
         source: &ConfigSource,
         resource: Resource,

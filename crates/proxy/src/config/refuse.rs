@@ -16,7 +16,6 @@ pub fn cluster(it: &ir::Cluster) -> Result<(), Problem> {
             "common_lb_config.close_connections_on_host_set_change",
         ),
         (is_forward_proxy && it.subsets.is_some(), "lb_subset_config"),
-        (is_forward_proxy && it.outlier.is_some(), "outlier_detection"),
     ];
     match without_effect.iter().find(|(set, _)| *set) {
         Some((_, field)) => Err(Problem::new(*field, "is not supported")),

@@ -39,6 +39,8 @@ pub async fn decode(ctx: &mut Context) -> Result<(), Stop> {
             Refused::Overflow => (None, "DNS cache overflow"),
             Refused::Pending => (None, "Dynamic forward proxy pending request overflow"),
             Refused::Failed(_) => (Some(Flag::DF), "DNS resolution failure"),
+            // It has an address, and the router judges.
+            Refused::Ejected => (Some(Flag::UH), "no healthy upstream"),
         };
         Stop::Local(Box::new(LocalReply::new(503, flag, why.details()).body(body)))
     })

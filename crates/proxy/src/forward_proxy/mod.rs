@@ -81,6 +81,8 @@ pub enum Refused {
     Pending,
     /// The name could not be resolved, for this reason.
     Failed(Str),
+    /// Requests to it have failed.
+    Ejected,
 }
 
 impl Refused {
@@ -90,6 +92,7 @@ impl Refused {
             Refused::Overflow => "dns_cache_overflow".to_owned(),
             Refused::Pending => "dynamic_forward_proxy_pending_request_overflow".to_owned(),
             Refused::Failed(why) => format!("dns_resolution_failure{{{why}}}"),
+            Refused::Ejected => "no_healthy_upstream".to_owned(),
         }
     }
 }
@@ -195,8 +198,8 @@ impl Default for Caches {
 }
 
 impl Caches {
-    /// The cache of this configuration, made on first use. Envoy refuses two configurations of one name;
-    /// here they are two caches.
+    /// The cache of this configuration, made on first use. Where a name changes its meaning the cache of
+    /// before ends with the clusters of before.
     pub fn of(&self, config: &DnsCache) -> Arc<Cache> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cache) = known.get(config).and_then(Weak::upgrade) {

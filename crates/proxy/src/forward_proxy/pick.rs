@@ -39,9 +39,19 @@ pub async fn find(
     cache: &Cache,
     to: Target<'_>,
 ) -> Result<Rc<Destination>, Refused> {
-    if let Some(known) = known(worker, cluster, cache, to) {
-        return known;
-    }
-    cache.ask(to).await?;
-    known(worker, cluster, cache, to).unwrap_or_else(|| Err(Refused::Failed("forgotten".into())))
+    let found = match known(worker, cluster, cache, to) {
+        Some(known) => known,
+        None => {
+            cache.ask(to).await?;
+            known(worker, cluster, cache, to).unwrap_or_else(|| Err(Refused::Failed("forgotten".into())))
+        }
+    }?;
+    if is_ejected(worker, cluster, &found) { Err(Refused::Ejected) } else { Ok(found) }
+}
+
+/// As Envoy has it, a name is one host, however many addresses it has.
+fn is_ejected(worker: &Worker, cluster: &Cluster, to: &Destination) -> bool {
+    let (Some(_), Some(health)) = (&cluster.config.outlier, cluster.state.health()) else { return false };
+    worker.with_dice(|dice| health.tick(&cluster.state, dice));
+    to.endpoint.is_ejected()
 }

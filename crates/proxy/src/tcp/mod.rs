@@ -22,7 +22,7 @@ use crate::balance::{Asked, Pick};
 use crate::config::snapshot::{Cluster, Tcp};
 use crate::connection::ConnInfo;
 use crate::format::{Entry, NoHeaders};
-use crate::forward_proxy::pick as forward_proxy;
+use crate::forward_proxy::{Refused, pick as forward_proxy};
 use crate::telemetry::{TcpStats, istio};
 use crate::worker::Worker;
 
@@ -218,10 +218,12 @@ impl TcpSession {
         let host = info.sni.as_deref().unwrap_or("");
         let found = match host.is_empty() {
             true => None,
-            false => forward_proxy::find(&self.worker, cluster, cache, Target { host, port }).await.ok(),
+            false => Some(forward_proxy::find(&self.worker, cluster, cache, Target { host, port }).await),
         };
         // A filter that has asked for the name before the cluster does ends the connection without a word.
-        let is_of_filter = !host.is_empty() && filter.is_some_and(|filter| filter.cache == cache.config);
+        let is_unknown = matches!(&found, Some(Err(why)) if *why != Refused::Ejected);
+        let is_of_filter = is_unknown && filter.is_some_and(|filter| filter.cache == cache.config);
+        let found = found.and_then(Result::ok);
         if found.is_none() && !is_of_filter {
             self.worker.stats.cluster(&cluster.config.name).cx_none_healthy.inc();
             self.record.flag(Flag::UH);
@@ -275,7 +277,8 @@ impl TcpSession {
         let hash =
             self.tcp.config.hash_source_ip.then(|| cluster.hash_of_client(self.info.remote.ip())).flatten();
         let criteria = Some(&self.tcp.config.metadata_match);
-        let Pick { index, panic } = cluster.pick(&self.worker, Asked { hash, criteria, avoid: &[] }, tried)?;
+        let Pick { index, panic } =
+            cluster.pick(&self.worker, Asked { hash, criteria, avoid: &[] }, tried)?;
         if panic {
             self.worker.stats.cluster(&cluster.config.name).lb_healthy_panic.inc();
         }

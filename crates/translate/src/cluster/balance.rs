@@ -15,8 +15,7 @@ use crate::locality;
 
 /// Lays what is written over a cluster's settings.
 pub fn apply(cluster: &mut Cluster, effective: Effective<'_>, mesh: &MeshConfig) {
-    let dynamic = matches!(cluster.discovery, ClusterDiscovery::DynamicForwardProxy(_));
-    if let Some(written) = effective.outlier.filter(|_| !dynamic) {
+    if let Some(written) = effective.outlier {
         cluster.outlier = Some(Box::new(outlier(written)));
         // Never below it, even where most endpoints fail: zero, unless it is written.
         let percent = u32::try_from(written.min_health_percent.unwrap_or(0)).unwrap_or(0);

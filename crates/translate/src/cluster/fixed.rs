@@ -9,6 +9,7 @@ use ir::{Address, Cluster, ClusterDiscovery, Endpoint, HttpProtocol, LbPolicy, L
 use model::{Origin, Protocol};
 use stdx::Str;
 
+use super::dynamic;
 use crate::settings::Settings;
 use crate::unit::ScopeKey;
 use crate::{dynamic_dns, names};
@@ -19,7 +20,10 @@ const LOOPBACK_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6));
 
 /// Nobody is there.
 pub fn black_hole(settings: &Settings) -> Cluster {
-    let name = names::BLACK_HOLE_CLUSTER;
+    nobody(names::BLACK_HOLE_CLUSTER, settings)
+}
+
+fn nobody(name: &str, settings: &Settings) -> Cluster {
     let nobody = LoadAssignment { cluster_name: name.into(), ..Default::default() };
     Cluster {
         connect_timeout: Some(settings.connect_timeout),
@@ -41,9 +45,18 @@ pub fn passthrough(settings: &Settings) -> Cluster {
 
 /// Requests to hosts that nobody declared, under `ALLOW_ANY_DYNAMIC_DNS`: to whatever these resolve to.
 pub fn dynamic_dns(settings: &Settings, scope: &ScopeKey) -> Cluster {
+    let name = names::DYNAMIC_DNS_CLUSTER;
+    let written = settings.outbound_tls.as_ref();
+    let transport = dynamic::transport(written, &[], Protocol::Auto, scope, settings);
+    if transport.closed {
+        return nobody(name, settings);
+    }
+    let cache = dynamic_dns::of_anybody(settings, scope);
     Cluster {
-        name: names::DYNAMIC_DNS_CLUSTER.into(),
-        discovery: dynamic_dns::discovery(dynamic_dns::of_anybody(settings, scope)),
+        name: name.into(),
+        discovery: dynamic_dns::discovery(cache, transport.names.as_ref()),
+        tls: transport.tls,
+        tls_from_request: transport.names.map(Box::new),
         ..passthrough(settings)
     }
 }

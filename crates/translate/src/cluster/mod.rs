@@ -2,6 +2,7 @@
 
 mod balance;
 mod dns;
+mod dynamic;
 pub mod fixed;
 pub mod outbound;
 pub mod passthrough;

@@ -72,7 +72,8 @@ impl Builder<'_, '_> {
         let discovery = if transport.closed {
             ClusterDiscovery::Static(LoadAssignment { cluster_name: name.clone(), ..Default::default() })
         } else if dynamic_dns::is_dynamic(self.service) {
-            dynamic_dns::discovery(dynamic_dns::of_service(&self.service.host, self.scope))
+            let cache = dynamic_dns::of_service(&self.service.host, self.scope);
+            dynamic_dns::discovery(cache, transport.names.as_ref())
         } else if original_dst {
             ClusterDiscovery::OriginalDst
         } else {
@@ -84,6 +85,7 @@ impl Builder<'_, '_> {
             protocol: self.protocol(protocol, pool),
             tls: transport.tls,
             transport_matches: transport.matches,
+            tls_from_request: transport.names.map(Box::new),
             thresholds: Thresholds::UNLIMITED,
             services: vec![service_ref(self.service)],
             origin: Some(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ir::cluster::TransportMatch;
+use ir::cluster::{TlsFromRequest, TransportMatch};
 use ir::tls::{
     CertificateSource, CommonTls, DataSource, RootsSource, SanKind, SanMatcher, TlsCertificate, TlsVersion,
     Validation,
@@ -15,6 +15,7 @@ use model::{DataPlane, NodeType, Protocol};
 use registry::{Service, View};
 use stdx::Str;
 
+use super::dynamic;
 use crate::dynamic_dns;
 use crate::names;
 use crate::settings::Settings;
@@ -29,6 +30,8 @@ const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 pub struct Transport {
     pub tls: Option<UpstreamTls>,
     pub matches: Vec<TransportMatch>,
+    /// Which names are those of the request.
+    pub names: Option<TlsFromRequest>,
     /// What was asked for cannot be done, so no connection may be made.
     pub closed: bool,
 }
@@ -49,9 +52,8 @@ pub struct Context<'a, 'v> {
 /// The transport of a cluster under a DestinationRule's `tls`, if it has any.
 pub fn of(written: Option<&ClientTls>, cx: &Context<'_, '_>) -> Transport {
     if dynamic_dns::is_dynamic(cx.service) {
-        // Whom to expect the request says, and no transport of ours is told of it.
-        let encrypts = written.is_some_and(|tls| tls.mode != ClientTlsMode::Disable);
-        return Transport { closed: encrypts, ..Transport::default() };
+        let sans = &cx.service.subject_alt_names;
+        return dynamic::transport(written, sans, cx.protocol, cx.scope, cx.settings);
     }
     match written {
         Some(tls) => by_rule(tls, cx),
@@ -66,7 +68,7 @@ fn by_rule(written: &ClientTls, cx: &Context<'_, '_>) -> Transport {
             Transport { tls: Some(mutual(Some(written), cx)), ..Transport::default() }
         }
         ClientTlsMode::Simple => Transport { tls: Some(simple(written, cx)), ..Transport::default() },
-        ClientTlsMode::Mutual => match client_certificate(written, cx) {
+        ClientTlsMode::Mutual => match client_certificate(written, cx.scope) {
             None => Transport { closed: true, ..Transport::default() },
             Some(certificate) => {
                 let mut tls = simple(written, cx);
@@ -78,14 +80,14 @@ fn by_rule(written: &ClientTls, cx: &Context<'_, '_>) -> Transport {
 }
 
 /// The Secret that stands for the files, at gateways. Sidecars take the files.
-fn secret<'a>(written: &'a ClientTls, cx: &Context<'_, '_>) -> Option<&'a str> {
-    written.credential_name.as_deref().filter(|_| cx.scope.node_type == NodeType::Router)
+fn secret<'a>(written: &'a ClientTls, scope: &ScopeKey) -> Option<&'a str> {
+    written.credential_name.as_deref().filter(|_| scope.node_type == NodeType::Router)
 }
 
 /// From files of the proxy's own. `None`: one of them is not named, so that nobody could be
 /// convinced of who we are.
-fn client_certificate(written: &ClientTls, cx: &Context<'_, '_>) -> Option<CertificateSource> {
-    if let Some(name) = secret(written, cx) {
+pub(super) fn client_certificate(written: &ClientTls, scope: &ScopeKey) -> Option<CertificateSource> {
+    if let Some(name) = secret(written, scope) {
         return Some(CertificateSource::Sds(tls::credential(name, "")));
     }
     let file = |path: &Option<Str>| path.clone().map(DataSource::File);
@@ -137,7 +139,7 @@ fn mutual(written: Option<&ClientTls>, cx: &Context<'_, '_>) -> UpstreamTls {
     let sni = sni.unwrap_or_else(|| names::outbound_sni(cx.port, cx.subset, cx.service.host.as_str()));
     let given = written.map(|tls| tls.subject_alt_names.as_slice()).unwrap_or_default();
     let sans = if given.is_empty() { identities(cx) } else { given.to_vec() };
-    tls::istio_mutual(alpn(cx.scope, cx.protocol), sni, &sans, cx.settings)
+    tls::istio_mutual(alpn(cx.scope, cx.protocol), Some(sni), &sans, cx.settings)
 }
 
 /// Who may answer: the service accounts of all endpoints, ready or not, and who a ServiceEntry
@@ -160,7 +162,7 @@ fn identities(cx: &Context<'_, '_>) -> Vec<Str> {
 
 /// What is offered by ALPN. Our own proxy and Istio's choose by the protocol spoken, request by
 /// request; stock Envoy cannot, so its clusters say what their port speaks.
-fn alpn(scope: &ScopeKey, protocol: Protocol) -> &'static [&'static str] {
+pub(super) fn alpn(scope: &ScopeKey, protocol: Protocol) -> &'static [&'static str] {
     match (scope.data_plane, protocol) {
         (DataPlane::Lateen, protocol) if protocol.is_http2() => &["istio-peer-exchange", "istio", "h2"],
         (DataPlane::Lateen, _) => &["istio-peer-exchange", "istio"],
@@ -179,7 +181,6 @@ fn simple(written: &ClientTls, cx: &Context<'_, '_>) -> UpstreamTls {
     let host = cx.service.host.to_str();
     // Which of the names is meant nobody says here, so none is sent.
     let sni = written.sni.clone().or_else(|| (!cx.service.host.is_wildcard()).then(|| host.clone()));
-    let dns = |name: &Str| SanMatcher { kind: SanKind::Dns, matcher: StringMatcher::exact(name.clone()) };
     let mut sans: Vec<Str> = written.subject_alt_names.clone();
     if sans.is_empty() {
         sans = cx.service.subject_alt_names.clone();
@@ -187,36 +188,42 @@ fn simple(written: &ClientTls, cx: &Context<'_, '_>) -> UpstreamTls {
     if sans.is_empty() {
         sans.extend(sni.clone());
     }
-    let either = |name: &Str| {
-        let uri = SanMatcher { kind: SanKind::Uri, matcher: StringMatcher::exact(name.clone()) };
-        if name.contains("://") { uri } else { dns(name) }
-    };
-    let alpn = if cx.protocol.is_http2() { names::strs(&["h2"]) } else { Vec::new() };
-    let roots = match written.ca_certificates.as_deref() {
-        None | Some("system") => SYSTEM_ROOTS,
-        Some(path) => path,
-    };
-    let roots = match secret(written, cx) {
-        Some(name) => RootsSource::Sds(tls::credential(name, tls::CA_SUFFIX)),
-        None => RootsSource::Inline(DataSource::File(roots.into())),
-    };
-    let mut names: Vec<SanMatcher> = sans.iter().map(either).collect();
+    let mut names: Vec<SanMatcher> = sans.iter().map(tls::any_san).collect();
     if names.is_empty() {
         let matcher = StringMatcher::suffix(host.trim_start_matches('*').to_owned());
         names.push(SanMatcher { kind: SanKind::Dns, matcher });
     }
+    UpstreamTls { common: outside(written, names, cx.protocol, cx.scope, cx.settings), sni }
+}
+
+/// Whom TLS believes that ends outside of the mesh, and who we are there.
+pub(super) fn outside(
+    written: &ClientTls,
+    names: Vec<SanMatcher>,
+    protocol: Protocol,
+    scope: &ScopeKey,
+    settings: &Settings,
+) -> CommonTls {
+    let roots = match written.ca_certificates.as_deref() {
+        None | Some("system") => SYSTEM_ROOTS,
+        Some(path) => path,
+    };
+    let roots = match secret(written, scope) {
+        Some(name) => RootsSource::Sds(tls::credential(name, tls::CA_SUFFIX)),
+        None => RootsSource::Inline(DataSource::File(roots.into())),
+    };
     let crl = written.ca_crl.clone().map(DataSource::File);
     let validation = Validation { crl, ..Validation::new(roots, names) };
     let mut common = CommonTls {
         certificate: None,
         // Whoever answers is believed, where the author says so.
         validation: (written.insecure_skip_verify != Some(true)).then_some(validation),
-        alpn,
+        alpn: if protocol.is_http2() { names::strs(&["h2"]) } else { Vec::new() },
         min_version: Some(TlsVersion::V1_2),
         max_version: Some(TlsVersion::V1_3),
         ..CommonTls::default()
     };
-    let mesh = &cx.settings.tls_defaults;
+    let mesh = &settings.tls_defaults;
     tls::limit(&mut common, mesh.min_protocol_version, &mesh.cipher_suites, &mesh.ecdh_curves);
-    UpstreamTls { common, sni }
+    common
 }

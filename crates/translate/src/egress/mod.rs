@@ -24,6 +24,8 @@ pub struct Listener {
     pub bind: Option<IpAddr>,
     /// A port of its own instead of captured connections (`captureMode: NONE`).
     pub bound: bool,
+    /// Applications use it as an HTTP proxy: it serves all ports of what it imports.
+    pub is_proxy: bool,
     imports: Imports,
 }
 
@@ -46,15 +48,31 @@ impl Egress {
         let mut listeners: Vec<Listener> =
             listeners.filter_map(|listener| Listener::read(listener, &scope.namespace)).collect();
         if written.is_none_or(|config| config.spec.egress.is_empty()) {
-            listeners.push(Listener { port: None, bind: None, bound: false, imports: Imports::everything() });
+            let imports = Imports::everything();
+            listeners.push(Listener { port: None, bind: None, bound: false, is_proxy: false, imports });
         }
         listeners.iter_mut().for_each(|listener| listener.bound |= scope.uncaptured);
         Egress { namespace: scope.namespace.clone(), listeners }
     }
 
+    /// What is reached through the HTTP proxy on this port, of the Sidecar or (`None`) of the mesh: on every
+    /// port what that listener imports, or the one for ports that no other has.
+    pub fn through_proxy(self, port: Option<u16>) -> Self {
+        let is_meant = |listener: &Listener| match (port, listener.port) {
+            (Some(port), Some((number, _))) => listener.is_proxy && number == port,
+            (None, None) => true,
+            _ => false,
+        };
+        let meant = self.listeners.into_iter().find(is_meant);
+        let listeners =
+            meant.into_iter().map(|listener| Listener { port: None, is_proxy: false, ..listener });
+        Egress { namespace: self.namespace, listeners: listeners.collect() }
+    }
+
     /// The listener whose imports hold for a port.
     pub fn of_port(&self, port: u16) -> Option<&Listener> {
-        self.listeners.iter().find(|listener| listener.port.is_none_or(|(number, _)| number == port))
+        let mut captured = self.listeners.iter().filter(|listener| !listener.is_proxy);
+        captured.find(|listener| listener.port.is_none_or(|(number, _)| number == port))
     }
 
     /// All services that some listener imports, or that VirtualServices send its traffic to, by host.
@@ -120,13 +138,14 @@ impl Listener {
             _ => None,
         };
         let bound = written.capture_mode == Some(CaptureMode::None);
-        Some(Listener { port, bind, bound, imports: Imports::read(&written.hosts, namespace) })
+        let is_proxy = written.is_http_proxy();
+        Some(Listener { port, bind, bound, is_proxy, imports: Imports::read(&written.hosts, namespace) })
     }
 
     /// The services that this listener serves, by host.
     pub fn services<'v>(&self, view: &View<'v>, namespace: &str) -> Vec<&'v Arc<Service>> {
         let mut found = view.services_where(namespace, &|service| self.imports.has(service));
-        if let Some((port, _)) = self.port {
+        if let Some((port, _)) = self.port.filter(|_| !self.is_proxy) {
             found.retain(|service| service.port(port).is_some());
         }
         found

@@ -50,11 +50,41 @@ pub struct Http {
     pub detected: bool,
     /// Some service's protocol is not declared.
     pub undeclared: bool,
+    /// Applications use it as an HTTP proxy.
+    pub proxy: Option<Proxy>,
     /// The service whose routes these are; `None`: those of the port.
     pub service: Option<Host>,
     /// The first service that is resolved by the names that requests bring along. As in Istio there is one
     /// filter for them; clusters of others resolve their names by themselves.
     pub dynamic: Option<Host>,
+}
+
+/// Whose HTTP proxy a listener is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Proxy {
+    /// `proxyHttpPort`.
+    Mesh,
+    /// A port with the protocol `HTTP_PROXY`.
+    Sidecar,
+}
+
+impl Proxy {
+    /// The port of one's own, by which its routes are known.
+    pub fn own_port(self, port: u16) -> Option<u16> {
+        match self {
+            Proxy::Mesh => None,
+            Proxy::Sidecar => Some(port),
+        }
+    }
+}
+
+impl Entry {
+    /// An HTTP proxy.
+    pub fn proxy(proxy: Proxy, bound: bool) -> Self {
+        let http =
+            Http { detected: false, undeclared: true, proxy: Some(proxy), service: None, dynamic: None };
+        Entry { bound, http: Some(http), bytes: Vec::new() }
+    }
 }
 
 /// Goes through wishes, the oldest service first, and adds to `entries`; those that are there
@@ -76,7 +106,7 @@ fn add(entry: &mut Entry, wish: Wish) {
     if wish.protocol.is_http() {
         // Declared at an address of its own, everything there is HTTP.
         let detected = everywhere || !entry.bytes.is_empty();
-        let declared = Http { detected, undeclared: false, service: None, dynamic: None };
+        let declared = Http { detected, undeclared: false, proxy: None, service: None, dynamic: None };
         let http = entry.http.get_or_insert(declared);
         if wish.dynamic {
             http.dynamic.get_or_insert(wish.bytes.host);
@@ -87,6 +117,7 @@ fn add(entry: &mut Entry, wish: Wish) {
         let undeclared = Http {
             detected: true,
             undeclared: true,
+            proxy: None,
             service: (!everywhere).then(|| wish.bytes.host.clone()),
             dynamic: None,
         };

@@ -83,8 +83,11 @@ fn http(http: &Http, cx: &Context<'_, '_>) -> FilterChain {
     let (address, port) = cx.key;
     // The listener of one service has routes of its own; all others share those of the port.
     let own = http.service.as_ref();
-    let routes: Str =
-        own.map_or_else(|| port.to_string().into(), |host| names::host_port(host.as_str(), port));
+    let routes: Str = match (http.proxy, own) {
+        (Some(proxy), _) => names::proxy_routes(proxy.own_port(port)),
+        (None, Some(host)) => names::host_port(host.as_str(), port),
+        (None, None) => port.to_string().into(),
+    };
     let stat_prefix = format!("outbound_{}", names::listener(address, port)).into();
     let mut manager = hcm::outbound(cx.settings, cx.scope.data_plane, stat_prefix, routes, http.undeclared);
     manager.http_filters.extend(dynamic_dns::http_filters(http.dynamic.as_ref(), cx.settings, cx.scope));

@@ -50,7 +50,7 @@ fn requests(settings: &Settings, scope: &ScopeKey) -> FilterChain {
     manager.http_filters.extend(dynamic_dns::http_filters(None, settings, scope));
     manager.routes = RouteSource::Inline(Arc::new(RouteConfig {
         name: name.into(),
-        virtual_hosts: vec![Arc::new(standard::unclaimed(settings))],
+        virtual_hosts: vec![Arc::new(standard::unclaimed(&settings.outbound))],
         ..RouteConfig::default()
     }));
     FilterChain {

@@ -7,7 +7,7 @@ use ir::Cidr;
 use model::{Host, Node, Protocol};
 use registry::{Resolution, Service, ServicePort, ServiceSource, View};
 
-use super::entry::{Bytes, Entry, Key, Wish, settle};
+use super::entry::{Bytes, Entry, Key, Proxy, Wish, settle};
 use crate::dynamic_dns;
 use crate::egress::{Egress, Listener};
 use crate::unit::{asks_for_names, is_ipv6, wildcard};
@@ -20,6 +20,11 @@ pub fn entries(view: &View<'_>, node: &Node, egress: &Egress) -> BTreeMap<Key, E
         let mut services = listener.services(view, &node.namespace);
         by_age(&mut services);
         let at = At { view, node, listener };
+        if let Some((port, _)) = listener.port.filter(|_| listener.is_proxy) {
+            let address = at.bind().unwrap_or(wildcard(is_ipv6(node)));
+            entries.entry((address, port)).or_insert(Entry::proxy(Proxy::Sidecar, listener.bound));
+            continue;
+        }
         if let Some((port, protocol)) = listener.port {
             for service in services {
                 at.declared(service, port, protocol, &mut wishes);
@@ -37,7 +42,17 @@ pub fn entries(view: &View<'_>, node: &Node, egress: &Egress) -> BTreeMap<Key, E
         }
     }
     settle(&mut entries, wishes);
+    if let Some(port) = view.mesh().proxy_http_port {
+        entries.entry((loopback(node), port)).or_insert(Entry::proxy(Proxy::Mesh, true));
+    }
     entries
+}
+
+fn loopback(node: &Node) -> IpAddr {
+    match is_ipv6(node) {
+        true => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        false => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    }
 }
 
 /// Where services exclude each other the oldest wins.
@@ -116,11 +131,7 @@ impl At<'_, '_> {
 
     /// The address that the Sidecar wants, or where a port of one's own is bound without that.
     fn bind(&self) -> Option<IpAddr> {
-        let loopback = match is_ipv6(self.node) {
-            true => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            false => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        };
-        self.listener.bind.or(self.listener.bound.then_some(loopback))
+        self.listener.bind.or(self.listener.bound.then(|| loopback(self.node)))
     }
 
     fn wish(

@@ -8,6 +8,7 @@ mod delegates;
 mod headers;
 pub mod memo;
 pub mod policy;
+pub mod proxy;
 pub mod sidecar;
 pub mod standard;
 mod sticky;

@@ -40,7 +40,7 @@ pub fn of_port(
         let rules = cx.rules(&services, at_once);
         Builder::new(&cx, &services, making).build(&services, &rules)
     });
-    virtual_hosts.push(Arc::new(standard::unclaimed(settings)));
+    virtual_hosts.push(Arc::new(standard::unclaimed(&settings.outbound)));
     config(port.to_string().into(), virtual_hosts)
 }
 
@@ -67,6 +67,15 @@ pub fn of_service(
         Arc::make_mut(only).domains = vec!["*".into()];
     }
     config(names::host_port(host.as_str(), port), own)
+}
+
+/// The virtual hosts of a port's services, as a configuration beside others has them.
+pub fn hosts_of_port(cx: &Context<'_>) -> Vec<Arc<VirtualHost>> {
+    let services = cx.egress.services_on_port(cx.view, cx.port);
+    let rules = cx.rules(&services, false);
+    let mut memo = Memo::default();
+    let making = Making::new(&mut memo, None, &cx.settings.outbound, false);
+    Builder::new(cx, &services, making).build(&services, &rules)
 }
 
 /// The VirtualServices that route these services, each once, in order of precedence.

@@ -33,9 +33,9 @@ pub fn to_service(
 }
 
 /// Takes the requests that call no known host.
-pub fn unclaimed(settings: &Settings) -> VirtualHost {
+pub fn unclaimed(outbound: &Outbound) -> VirtualHost {
     let to = |cluster: Str| RouteAction::Forward(unlimited(cluster));
-    let (name, action) = match &settings.outbound {
+    let (name, action) = match outbound {
         Outbound::AllowAny => (names::ALLOW_ANY, to(names::PASSTHROUGH_CLUSTER.into())),
         Outbound::Through(cluster) => (names::ALLOW_ANY, to(cluster.clone())),
         Outbound::DynamicDns => (names::ALLOW_ANY_DYNAMIC_DNS, to(names::DYNAMIC_DNS_CLUSTER.into())),

@@ -109,6 +109,16 @@ fn envoy_accepts_what_a_sidecar_gets() {
     };
     check(&node, "");
     check(&node, ", outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS}");
+    for tls in
+        ["{mode: SIMPLE}", "{mode: SIMPLE, insecureSkipVerify: true, sni: a.com}", "{mode: ISTIO_MUTUAL}"]
+    {
+        check(
+            &node,
+            &format!(
+                ", proxyHttpPort: 15002, outboundTrafficPolicy: {{mode: ALLOW_ANY_DYNAMIC_DNS, tls: {tls}}}"
+            ),
+        );
+    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Names that requests bring along: DYNAMIC_DNS and ALLOW_ANY_DYNAMIC_DNS.
 
 use ir::dns::DnsFamily;
-use ir::{ClusterDiscovery, DnsCache, HttpFilter, LbPolicy, NetworkFilter, Resource, ResourceType, Terminal};
+use ir::{
+    Cluster, ClusterDiscovery, DnsCache, HttpFilter, HttpProtocol, LbPolicy, NetworkFilter, Resource,
+    ResourceType, Terminal,
+};
 use model::Node;
 
 use crate::common::{Proxy, service, sidecar, snapshot, with_mesh};
@@ -72,16 +75,72 @@ fn who_asks_the_agent_gets_an_address_for_all_names_of_a_wildcard() {
     assert!(matches!(chains[0].filters.last(), Some(NetworkFilter::SniDynamicForwardProxy(_))));
 }
 
+/// Which names TLS takes from requests, and whether Envoy is told that this is all that is checked.
+fn names(cluster: &Cluster) -> (Option<(bool, bool)>, bool) {
+    let ClusterDiscovery::DynamicForwardProxy(it) = &cluster.discovery else { panic!("{cluster:?}") };
+    let names = cluster.tls_from_request.as_ref().map(|names| (names.sni, names.san_validation));
+    (names, it.allow_insecure_cluster_options)
+}
+
+/// The names of certificates that a cluster expects; `None`: any.
+fn sans(cluster: &Cluster) -> Option<Vec<String>> {
+    let validation = cluster.tls.as_ref()?.common.validation.as_ref()?;
+    Some(validation.match_sans.iter().map(|san| format!("{:?}", san.matcher)).collect())
+}
+
 #[test]
-fn what_would_have_to_know_the_name_for_tls_is_closed() {
-    let rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: r, namespace: shop}\n\
-                spec: {host: '*.wild.com', trafficPolicy: {tls: {mode: SIMPLE}}, subsets: [{name: v1, labels: {a: b}}]}\n";
-    let proxy = Proxy::in_shop(&(dynamic("wild", "*.wild.com") + rule));
-    let cluster = proxy.cluster("outbound|80||*.wild.com");
+fn tls_expects_the_name_that_is_asked_for() {
+    let wild = |tls: &str| {
+        let rule = format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: r, namespace: shop}}\n\
+             spec: {{host: '*.wild.com', trafficPolicy: {{tls: {tls}}}, subsets: [{{name: v1, labels: {{a: b}}}}]}}\n"
+        );
+        Proxy::in_shop(&(dynamic("wild", "*.wild.com") + &rule))
+    };
+    let check =
+        |tls: &str, expected: (Option<(bool, bool)>, bool), sni: Option<&str>, known: Option<usize>| {
+            let proxy = wild(tls);
+            for port in [80, 9090] {
+                let cluster = proxy.cluster(&format!("outbound|{port}||*.wild.com"));
+                assert_eq!(names(&cluster), expected, "{tls}");
+                assert_eq!(cluster.tls.as_ref().and_then(|it| it.sni.as_deref()), sni, "{tls}");
+                assert_eq!(sans(&cluster).map(|it| it.len()), known, "{tls}");
+            }
+            let clusters = proxy.names(ResourceType::Cluster);
+            assert!(!clusters.iter().any(|name| name.contains("|v1|")), "{clusters:?}");
+        };
+    check("{mode: SIMPLE}", (Some((true, true)), false), None, Some(0));
+    check("{mode: SIMPLE, subjectAltNames: [a.com]}", (Some((true, true)), false), None, Some(1));
+    check("{mode: SIMPLE, sni: a.com}", (Some((false, true)), true), Some("a.com"), Some(0));
+    check("{mode: SIMPLE, insecureSkipVerify: true}", (Some((true, false)), true), None, None);
+    check("{mode: ISTIO_MUTUAL}", (Some((true, true)), false), None, Some(0));
+    let files = "{mode: MUTUAL, clientCertificate: /c, privateKey: /k}";
+    check(files, (Some((true, true)), false), None, Some(0));
+    check("{mode: DISABLE}", (None, true), None, None);
+    // TLS that comes from the client is not wrapped into more of it.
+    let cluster = wild("{mode: SIMPLE}").cluster("outbound|443||*.wild.com").clone();
     let ClusterDiscovery::Static(nobody) = &cluster.discovery else { panic!("{:?}", cluster.discovery) };
     assert!(nobody.localities.is_empty() && cluster.tls.is_none());
-    let clusters = proxy.names(ResourceType::Cluster);
-    assert!(!clusters.iter().any(|name| name.contains("|v1|")), "{clusters:?}");
+}
+
+#[test]
+fn tls_to_hosts_that_nobody_declared_is_as_the_mesh_says() {
+    let of = |tls: &str| {
+        let mesh = format!("outboundTrafficPolicy: {{mode: ALLOW_ANY_DYNAMIC_DNS, tls: {tls}}}");
+        let mesh = with_mesh(&snapshot(&service("web", "10.0.0.1", "{port: 80, name: http}")), &mesh);
+        Proxy::of(&mesh, &sidecar("shop", "10.1.0.9", "")).cluster("AllowAnyDynamicDNSCluster").clone()
+    };
+    let simple = of("{mode: SIMPLE, caCertificates: /ca}");
+    assert_eq!(names(&simple), (Some((true, true)), false));
+    assert_eq!(sans(&simple), Some(Vec::new()));
+    assert_eq!((simple.protocol, simple.lb_policy), (HttpProtocol::UseDownstream, LbPolicy::ClusterProvided));
+    assert_eq!(names(&of("{mode: SIMPLE, sni: a.com}")), (Some((false, true)), true));
+    assert_eq!(names(&of("{mode: DISABLE}")), (None, true));
+    assert!(of("{mode: DISABLE}").tls.is_none());
+    // Nobody could be convinced of who we are.
+    let closed = of("{mode: MUTUAL, credentialName: c}");
+    let ClusterDiscovery::Static(nobody) = &closed.discovery else { panic!("{:?}", closed.discovery) };
+    assert!(nobody.localities.is_empty(), "{nobody:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use ir::{AccessLogSink, HttpFilter, ResourceType, Terminal};
 
 use registry::Snapshot;
 
+use crate::calls::check;
 use crate::common::{Proxy, changed, service, sidecar, snapshot, with_mesh};
 
 const ENTRY: &str = "---
@@ -213,4 +214,33 @@ fn the_mesh_says_to_whom_objects_are_shown() {
     assert_eq!(route(&proxy), "default");
     let proxy = in_mesh(OTHERS, "defaultServiceExportTo: ['.']");
     assert!(!proxy.names(ResourceType::Cluster).contains(&FAR.to_owned()));
+}
+
+#[test]
+fn applications_may_use_their_proxy_as_one() {
+    let rule = "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: other, namespace: shop}
+spec: {hosts: [other.example.com], http: [{route: [{destination: {host: api.example.com}}]}]}
+";
+    let of = |mesh: &str| in_mesh(rule, &format!("{{proxyHttpPort: 15002{mesh}}}"));
+    let proxy = of("");
+    let listener = proxy.listener("127.0.0.1_15002");
+    assert!(listener.bind_to_port && listener.filter_chains.len() == 1);
+    let calls = [
+        ("out 127.0.0.1:15002 http web", "outbound|80||web.shop.svc.cluster.local"),
+        ("out 127.0.0.1:15002 http web.shop:80/a", "outbound|80||web.shop.svc.cluster.local"),
+        ("out 127.0.0.1:15002 http api.example.com", "outbound|80||api.example.com"),
+        ("out 127.0.0.1:15002 http other.example.com:80", "outbound|80||api.example.com"),
+        ("out 127.0.0.1:15002 http nobody.example.com", "BlackHoleCluster"),
+    ];
+    check(&proxy, &calls);
+    let last = |proxy: &Proxy| proxy.routes("http_proxy").virtual_hosts.last().unwrap().name.clone();
+    assert_eq!(last(&proxy), "allow_any");
+    assert_eq!(last(&of(", outboundTrafficPolicy: {mode: REGISTRY_ONLY}")), "block_all");
+    let resolving = of(", outboundTrafficPolicy: {mode: ALLOW_ANY_DYNAMIC_DNS}");
+    check(&resolving, &[("out 127.0.0.1:15002 http nobody.example.com", "AllowAnyDynamicDNSCluster")]);
+    let none = in_mesh("", "proxyHttpPort: 0");
+    assert!(!none.names(ResourceType::Route).iter().any(|name| name == "http_proxy"));
 }

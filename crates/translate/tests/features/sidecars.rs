@@ -89,6 +89,37 @@ fn listeners_with_a_port_serve_what_they_name() {
 }
 
 #[test]
+fn a_listener_may_be_an_http_proxy() {
+    let api = service("api", "10.0.0.3", "{port: 9080, name: http}, {port: 5000, name: any}");
+    let spec = "egress:
+- {port: {number: 3128, protocol: HTTP_PROXY, name: proxy}, captureMode: NONE, hosts: ['./*']}
+- {hosts: ['other/*']}";
+    let proxy = client(&(api + &written("default", "shop", spec)), "");
+    assert!(proxy.listener("127.0.0.1_3128").bind_to_port);
+    let own = |host: &str| format!("out 127.0.0.1:3128 http {host}");
+    let to = |port: u16, host: &str| format!("outbound|{port}||{host}.svc.cluster.local");
+    for (host, expected) in [
+        ("web", to(80, "web.shop")),
+        ("web.shop:80", to(80, "web.shop")),
+        ("10.0.0.1", to(80, "web.shop")),
+        ("api:9080", to(9080, "api.shop")),
+        ("api.shop.svc.cluster.local:5000", to(5000, "api.shop")),
+        // Bytes are spoken there, nothing is there, that is what others import, and that is nobody.
+        ("db:3306", "BlackHoleCluster".to_owned()),
+        ("api", "BlackHoleCluster".to_owned()),
+        ("web.other", "BlackHoleCluster".to_owned()),
+        ("example.com", "BlackHoleCluster".to_owned()),
+    ] {
+        check(&proxy, &[(&own(host), &expected)]);
+    }
+    // What is captured is not what goes through the proxy.
+    check(
+        &proxy,
+        &[("out 10.0.0.1:80 http web", "PassthroughCluster"), ("out 10.0.1.1:80 http web.other", OTHER)],
+    );
+}
+
+#[test]
 fn unclaimed_traffic_goes_where_the_sidecar_says() {
     let proxy = client(
         &written(

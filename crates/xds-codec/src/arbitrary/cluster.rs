@@ -89,6 +89,10 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
             let judged = cluster.judges_certificates();
             cluster.tls_from_request =
                 tls_from_request.filter(|it| judged || !it.san_validation).map(Box::new);
+            let both = cluster.tls_from_request.as_ref().is_some_and(|it| it.sni && it.san_validation);
+            if let ClusterDiscovery::DynamicForwardProxy(proxy) = &mut cluster.discovery {
+                proxy.allow_insecure_cluster_options |= !both;
+            }
             cluster
         })
         .boxed()

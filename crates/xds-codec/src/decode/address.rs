@@ -48,7 +48,8 @@ pub(super) fn source(at: At<'_>, it: core::SocketAddress) -> Option<IpAddr> {
     ip
 }
 
-fn socket(at: At<'_>, it: core::SocketAddress) -> (Str, u16) {
+/// A name or an address, and a port.
+pub(super) fn socket(at: At<'_>, it: core::SocketAddress) -> (Str, u16) {
     let core::SocketAddress {
         protocol,
         address,

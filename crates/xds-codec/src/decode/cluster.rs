@@ -99,6 +99,8 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
     let (thresholds, high_thresholds) =
         breakers.map(|it| breakers::thresholds(at.field("circuit_breakers"), it)).unwrap_or_default();
     let transport = tls::wrapped(at, transport_socket);
+    let has_options =
+        upstream_http_protocol_options.is_some() || !typed_extension_protocol_options.is_empty();
     let legacy = Legacy {
         common: common_http_protocol_options,
         upstream: upstream_http_protocol_options,
@@ -112,7 +114,7 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
         .map(|it| upstream::bind_config(at.field("upstream_bind_config"), it))
         .unwrap_or_default();
     let keys = metadata::keys(all);
-    let cluster = Cluster {
+    let mut cluster = Cluster {
         alt_stat_name: wire::optional_text(alt_stat_name),
         discovery,
         connect_timeout: wire::optional_duration(at.field("connect_timeout"), connect_timeout),
@@ -151,6 +153,7 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
         origin: keys.origin(),
         name,
     };
+    dns_cache::expect_names(at, &mut cluster, has_options);
     let expected = cluster.tls_from_request.as_ref().is_some_and(|it| it.san_validation);
     if expected && !cluster.judges_certificates() {
         at.refuse("auto_san_validation: has no effect where the transport socket has no trusted_ca");

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use ir::cluster::TlsFromRequest;
 use ir::dns_cache::{ForwardProxy, ForwardProxyOverride, SniForwardProxy};
-use ir::{Dns, DnsCache, Str};
+use ir::{Cluster, ClusterDiscovery, Dns, DnsCache, Str};
 
 use super::at::At;
 use super::strict::{harmless, refuse};
-use super::{dns, wire};
+use super::{address, dns, wire};
 use crate::pb::cluster::cluster::CustomClusterType;
 use crate::pb::core::{self, SocketAddress};
 use crate::pb::dns_cache::{self as pb, DnsCacheCircuitBreakers};
@@ -44,6 +45,27 @@ pub(super) fn cluster_type(at: At<'_>, it: CustomClusterType) -> Option<ForwardP
         None => None,
     };
     Some(ForwardProxy { cache: cache(at.field("dns_cache_config"), config), allow_insecure_cluster_options })
+}
+
+/// Who is expected behind a name, where TLS is spoken: whoever the request names, unless the cluster says
+/// that this may be otherwise. Without options for HTTP Envoy sets those of the deprecated fields.
+pub(super) fn expect_names(at: At<'_>, cluster: &mut Cluster, has_options: bool) {
+    let (judges, is_plain) =
+        (cluster.judges_certificates(), cluster.tls.is_none() && cluster.transport_matches.is_empty());
+    let ClusterDiscovery::DynamicForwardProxy(proxy) = &mut cluster.discovery else { return };
+    if has_options {
+        let both = cluster.tls_from_request.as_ref().is_some_and(|it| it.sni && it.san_validation);
+        if !both && !proxy.allow_insecure_cluster_options {
+            at.refuse(
+                "auto_sni and auto_san_validation must be set where allow_insecure_cluster_options is not",
+            );
+        }
+    } else if !is_plain {
+        let names = TlsFromRequest { sni: true, san_validation: judges, header: None };
+        cluster.tls_from_request = Some(Box::new(names));
+        // Nobody vouches for names without roots; Envoy looks at what is set, not at what comes of it.
+        proxy.allow_insecure_cluster_options |= !judges;
+    }
 }
 
 pub(super) fn http(at: At<'_>, it: forward_proxy::FilterConfig) -> DnsCache {
@@ -157,27 +179,6 @@ fn cache(at: At<'_>, it: Option<pb::DnsCacheConfig>) -> DnsCache {
 }
 
 fn preresolved(at: At<'_>, all: Vec<SocketAddress>) -> Vec<(Str, u16)> {
-    let mut names = Vec::with_capacity(all.len());
-    for (index, it) in all.into_iter().enumerate() {
-        let at = at.index("preresolve_hostnames", index);
-        let SocketAddress {
-            protocol,
-            address,
-            resolver_name,
-            ipv4_compat,
-            network_namespace_filepath,
-            port_specifier,
-        } = it;
-        refuse!(at; protocol, resolver_name, network_namespace_filepath);
-        harmless!(Tuning; ipv4_compat);
-        let port = match port_specifier {
-            Some(core::socket_address::PortSpecifier::PortValue(port)) => u16::try_from(port).ok(),
-            _ => None,
-        };
-        match port {
-            Some(port) => names.push((wire::required(at.field("address"), address), port)),
-            None => at.field("port_value").refuse("must be a port"),
-        }
-    }
-    names
+    let each = all.into_iter().enumerate();
+    each.map(|(index, it)| address::socket(at.index("preresolve_hostnames", index), it)).collect()
 }

@@ -107,10 +107,14 @@ fn protocol_options(it: &Cluster) -> Option<(String, crate::Any)> {
         auto_san_validation: it.san_validation,
         override_auto_sni_header: wire::optional_text(&it.header),
     });
+    // Where names come with requests, saying nothing means that TLS expects them.
+    let says_nothing = matches!(&it.discovery, ClusterDiscovery::DynamicForwardProxy(proxy)
+        if proxy.allow_insecure_cluster_options);
     if it.protocol == HttpProtocol::Http1
         && !it.preserve_header_case
         && common.is_none()
         && upstream.is_none()
+        && !says_nothing
     {
         return None;
     }

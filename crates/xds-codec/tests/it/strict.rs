@@ -222,6 +222,46 @@ fn tls_never_verifies_less_than_was_asked_for() {
 }
 
 #[test]
+fn names_of_requests_are_expected_by_tls_unless_it_is_said_otherwise() {
+    let prefix = "type.googleapis.com/envoy.extensions";
+    let cluster = |insecure: bool, roots: &str, options: &str| {
+        let roots = format!("common_tls_context: {{{roots}}}");
+        format!(
+            "lb_policy: CLUSTER_PROVIDED, cluster_type: {{name: d, typed_config: {{'@type': \
+             {prefix}.clusters.dynamic_forward_proxy.v3.ClusterConfig, dns_cache_config: {{name: n}}, \
+             allow_insecure_cluster_options: {insecure}}}}}, transport_socket: {{name: t, typed_config: {{'@type': \
+             {prefix}.transport_sockets.tls.v3.UpstreamTlsContext, {roots}}}}}{options}"
+        )
+    };
+    let names = |text: &str| {
+        format!(
+            ", typed_extension_protocol_options: {{envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {{'@type': \
+             {prefix}.upstreams.http.v3.HttpProtocolOptions, explicit_http_config: {{http_protocol_options: {{}}}}, \
+             upstream_http_protocol_options: {{{text}}}}}}}"
+        )
+    };
+    let roots = "validation_context: {trusted_ca: {filename: /a}}";
+    let either = "auto_sni and auto_san_validation must be set where allow_insecure_cluster_options is not";
+    let refused = format!("static_resources.clusters[0]: {either}");
+    let check = |insecure, roots, options: &str, expected: &[&str]| {
+        let yaml =
+            format!("static_resources: {{clusters: [{{name: c, {}}}]}}", cluster(insecure, roots, options));
+        check(&yaml, expected);
+    };
+    check(false, roots, &names("auto_sni: true"), &[&refused]);
+    check(false, roots, &names("auto_san_validation: true"), &[&refused]);
+    check(false, roots, ", upstream_http_protocol_options: {auto_sni: true}", &[&refused]);
+    check(true, roots, &names("auto_sni: true"), &[]);
+    check(false, roots, &names("auto_sni: true, auto_san_validation: true"), &[]);
+    let read = |roots: &str| {
+        let yaml = format!("static_resources: {{clusters: [{{name: c, {}}}]}}", cluster(false, roots, ""));
+        let read = json::bootstrap_from_yaml(&yaml).unwrap();
+        read.bootstrap.clusters[0].tls_from_request.as_ref().map(|it| (it.sni, it.san_validation))
+    };
+    assert_eq!((read(roots), read("")), (Some((true, true)), Some((true, false))), "as Envoy has it");
+}
+
+#[test]
 fn rbac_never_widens() {
     let rbac = |rules: &str| {
         manager("").replace(

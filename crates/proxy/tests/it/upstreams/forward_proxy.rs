@@ -13,7 +13,7 @@ use tokio_rustls::rustls;
 use crate::support::backend::{self, Backend};
 use crate::support::client::{Client, Reply};
 use crate::support::names::Names;
-use crate::support::{Running, Setup, cluster};
+use crate::support::{Running, Setup, cluster, free_port};
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
@@ -188,4 +188,36 @@ fn without_a_filter_the_cluster_resolves_by_itself() {
     assert_eq!(get(proxy.address, "gone.test").text(), "no healthy upstream");
     let line = proxy.logged("GET /headers HTTP/1.1 503");
     assert!(line.contains("503 UH dns_resolution_failure{cares_norecords:Domain_name_not_found}"), "{line}");
+}
+
+#[test]
+fn a_name_whose_server_fails_is_left_alone_for_a_while() {
+    let known = [("a.test", HERE), ("b.test", HERE)];
+    let (backend, names) = (Backend::start("a"), Names::start(&known, Duration::ZERO));
+    let mut setup = Setup { concurrency: 2, ..Setup::new() };
+    let outlier = OutlierDetection {
+        consecutive_5xx: Some(2),
+        interval: Some(Duration::from_millis(50)),
+        base_ejection_time: Some(Duration::from_millis(100)),
+        max_ejection_percent: Some(100),
+        ..Default::default()
+    };
+    setup.clusters.push(Cluster { outlier: Some(Box::new(outlier)), ..dynamic(cache(&names)) });
+    let proxy = setup.route("/", "b").start();
+    let dead = format!("a.test:{}", free_port().port());
+    let well = format!("b.test:{}", backend.address.port());
+    assert_eq!(get(proxy.address, &well).status, 200);
+    for _ in 0..2 {
+        assert!(get(proxy.address, &dead).text().starts_with("upstream connect error"));
+    }
+    let left = get(proxy.address, &dead);
+    assert_eq!((left.status, left.text().as_str()), (503, "no healthy upstream"));
+    assert_eq!(get(proxy.address, &well).status, 200, "another name is another host");
+    assert_eq!(proxy.stat("cluster.b.outlier_detection.ejections_enforced_total"), 1);
+    testkit::eventually("its return", Duration::from_secs(5), || {
+        match get(proxy.address, &dead).text().starts_with("upstream connect error") {
+            true => Ok(()),
+            false => Err("not yet".to_owned()),
+        }
+    });
 }

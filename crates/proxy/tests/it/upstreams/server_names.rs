@@ -1,9 +1,12 @@
 //! Server names of upstream connections that come from the request: `auto_sni`, `auto_san_validation`.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use identity::{Certificate, PrivateKeyPem, Roots, SecretStore};
 use ir::cluster::TlsFromRequest;
+use ir::dns::DnsFamily;
+use ir::dns_cache::ForwardProxy;
 use ir::header::{AppendAction, HeaderText, HeaderValue};
 use ir::tls::{CertificateSource, CommonTls, RootsSource, SdsRef, SdsVia, Validation};
 use ir::*;
@@ -11,6 +14,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use crate::support::backend::Backend;
 use crate::support::client::Client;
+use crate::support::names::Names;
 use crate::support::{Running, Setup};
 
 /// A root, and what a server of these names needs.
@@ -104,4 +108,48 @@ fn an_address_is_no_server_name() {
     let mut app = Client::connect(proxy.address);
     assert_eq!(ask(&mut app, "10.0.0.1"), (200, "static.example".to_owned()), "the transport's own");
     assert_eq!(ask(&mut app, "10.0.0.1\r\nX-Server: b.example"), (200, "b.example".to_owned()));
+}
+
+/// The cluster of [`client`], where names of requests lead to.
+fn forward_proxy(names: &Names, secrets: SecretStore, expected: TlsFromRequest) -> Running {
+    let dns = Dns { family: DnsFamily::V4Only, resolvers: vec![names.address], ..Dns::default() };
+    let cache = DnsCache { name: "c".into(), dns, ..DnsCache::default() };
+    let mut setup = Setup::new().cluster("up", &[]).route("/", "up");
+    setup.hcm.http_filters.push(HttpFilter::DynamicForwardProxy(Box::new(cache.clone())));
+    let validation = Some(Validation::new(RootsSource::Sds(sds("ROOTCA")), Vec::new()));
+    let cluster = &mut setup.clusters[0];
+    cluster.discovery = ClusterDiscovery::DynamicForwardProxy(Box::new(ForwardProxy {
+        cache,
+        allow_insecure_cluster_options: true,
+    }));
+    cluster.lb_policy = LbPolicy::ClusterProvided;
+    cluster.tls = Some(UpstreamTls { common: CommonTls { validation, ..CommonTls::default() }, sni: None });
+    cluster.tls_from_request = Some(Box::new(expected));
+    setup.secrets = secrets;
+    setup.concurrency = 1;
+    setup.start()
+}
+
+/// All names lead to one server, which has a certificate for some of them.
+#[test]
+fn names_of_requests_are_those_of_their_servers() {
+    let backend = Backend::start("b");
+    let known = ["a.example", "b.wild.example", "other.example"].map(|name| (name, Ipv4Addr::LOCALHOST));
+    let names = Names::start(&known, Duration::ZERO);
+    let store = secrets(&["a.example", "*.wild.example"]);
+    let server = server(&backend, store.clone());
+    let both = TlsFromRequest { sni: true, san_validation: true, header: None };
+    let proxy = forward_proxy(&names, store, both);
+    let mut app = Client::connect(proxy.address);
+    let at = |name: &str| format!("{name}:{}", server.address.port());
+    for _ in 0..2 {
+        for name in ["a.example", "b.wild.example"] {
+            assert_eq!(ask(&mut app, &at(name)), (200, name.to_owned()));
+        }
+    }
+    assert_eq!(proxy.stat("cluster.up.upstream_cx_total"), 2, "one for each name, kept");
+    assert_eq!(ask(&mut app, &at("other.example")), (503, String::new()));
+    assert!(proxy.logged("GET / HTTP/1.1 503").contains(" UF "), "{}", proxy.log_text());
+    // The address is the same; the certificate is for none.
+    assert_eq!(ask(&mut app, &at("127.0.0.1")), (503, String::new()));
 }
