@@ -14,9 +14,9 @@ struct Receiver(NameTableHandle);
 
 impl Handler for Receiver {
     fn on_update(&mut self, update: Update, _: &AdsHandle) -> Vec<Reject> {
-        for (resource, version) in update.added {
-            if let Resource::NameTable(table) = resource {
-                tracing::debug!(hosts = table.table.len(), %version, "name table");
+        for added in update.added {
+            if let Resource::NameTable(table) = added.resource {
+                tracing::debug!(hosts = table.table.len(), version = %added.version, "name table");
                 self.0.set(&table);
             }
         }

@@ -12,6 +12,7 @@ use ir::{Address, Bootstrap};
 use lifecycle::{Drain, DrainWatch, Drained};
 use stdx::Str;
 use tokio::sync::{Notify, mpsc};
+use xds_codec::json::ReadBootstrap;
 
 use crate::access_log::{LogBuffers, LogReopener, LogWriter};
 use crate::admin::histograms::Intervals;
@@ -31,6 +32,8 @@ use crate::{resolve, sources, tidy};
 #[derive(Clone)]
 pub struct ProxyConfig {
     pub bootstrap: Bootstrap,
+    /// What its clusters were decoded from, if they were.
+    pub encoded_clusters: Vec<Box<[u8]>>,
     /// Certificates and trust bundles by their SDS names.
     pub secrets: SecretStore,
     /// Somebody in this process fills `secrets`: secret discovery services are not asked.
@@ -57,6 +60,7 @@ impl ProxyConfig {
     pub fn new(bootstrap: Bootstrap) -> Self {
         ProxyConfig {
             bootstrap,
+            encoded_clusters: Vec::new(),
             secrets: SecretStore::new(),
             secrets_in_process: false,
             concurrency: 0,
@@ -67,6 +71,11 @@ impl ProxyConfig {
             log_flush_bytes: 64 * 1024,
             version: env!("CARGO_PKG_VERSION").into(),
         }
+    }
+
+    /// As [`ProxyConfig::new`], from a file.
+    pub fn of_file(read: ReadBootstrap) -> Self {
+        ProxyConfig { encoded_clusters: read.encoded_clusters, ..ProxyConfig::new(read.bootstrap) }
     }
 }
 
@@ -178,7 +187,8 @@ impl Proxy {
             false => worker::Drained::All,
         };
         let overload = config.bootstrap.overload.clone();
-        let store = Config::new(config.bootstrap, config.secrets.clone()).map_err(BuildError)?;
+        let store = Config::new(config.bootstrap, config.encoded_clusters, config.secrets.clone())
+            .map_err(BuildError)?;
         let drain = Drain::new();
         let writer = LogWriter::start(config.log_flush_bytes)
             .map_err(|e| BuildError(format!("access log thread: {e}")))?;
@@ -298,7 +308,8 @@ impl Proxy {
 /// As [`Proxy::build`].
 pub fn check(config: &ProxyConfig) -> Result<(), BuildError> {
     admin_address(config)?;
-    Config::new(config.bootstrap.clone(), config.secrets.clone()).map(drop).map_err(BuildError)
+    let (bootstrap, encoded) = (config.bootstrap.clone(), config.encoded_clusters.clone());
+    Config::new(bootstrap, encoded, config.secrets.clone()).map(drop).map_err(BuildError)
 }
 
 async fn finish(state: &State, drain: Drain, grace: Duration, shutdown: &DrainWatch) {

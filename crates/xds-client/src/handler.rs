@@ -22,12 +22,28 @@ pub trait Handler: Send + 'static {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     pub ty: ResourceType,
-    /// Resources that are new or changed, with their versions. All are subscribed to.
-    pub added: Vec<(Resource, Str)>,
+    /// Resources that are new or changed. All are subscribed to.
+    pub added: Vec<Added>,
     /// Names that the server says do not exist (any more).
     pub removed: Vec<Str>,
     /// What could not be decoded. Already refused; the handler need not repeat it.
     pub problems: Vec<Reject>,
+}
+
+/// A resource that is new or changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    pub resource: Resource,
+    pub version: Str,
+    /// What it was decoded from. Of clusters and endpoints only, which some keep that way.
+    pub encoded: Option<Box<[u8]>>,
+}
+
+impl Added {
+    /// One that was not decoded.
+    pub fn new(resource: Resource, version: Str) -> Self {
+        Added { resource, version, encoded: None }
+    }
 }
 
 /// A resource that is not applied, and why.

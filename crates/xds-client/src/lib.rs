@@ -15,5 +15,5 @@ mod stream;
 mod wire;
 
 pub use config::{AdsConfig, Backoff, NodeInfo, Service, Target};
-pub use handler::{AdsHandle, Handler, Link, Reject, Update};
+pub use handler::{Added, AdsHandle, Handler, Link, Reject, Update};
 pub use run::AdsClient;

@@ -15,7 +15,7 @@ use xds_codec::DecodeError;
 use xds_codec::routes::KnownHosts;
 
 use crate::state::{Request, State, Verdict};
-use crate::{NodeInfo, Reject, Update};
+use crate::{Added, NodeInfo, Reject, Update};
 
 /// gRPC's `INVALID_ARGUMENT`, which Envoy sends with a NACK too.
 const INVALID_ARGUMENT: i32 = 3;
@@ -72,7 +72,9 @@ pub(crate) fn response(
             }
             Ok(resource) => {
                 verdict.applied.push((name, version.clone()));
-                update.added.push((resource, version));
+                let is_kept = matches!(ty, ResourceType::Cluster | ResourceType::Endpoints);
+                let encoded = sent.resource.filter(|_| is_kept).map(|any| any.value.into());
+                update.added.push(Added { resource, version, encoded });
             }
             Err(message) => {
                 let name = if nameless { ty.short().into() } else { name };

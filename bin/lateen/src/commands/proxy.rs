@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use lifecycle::{Drain, Shutdown};
 use observe::LogFormat;
 use proxy::{Proxy, ProxyConfig};
+use xds_codec::json::ReadBootstrap;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -34,7 +35,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     observe::init(args.log_format, "info").map_err(anyhow::Error::msg)?;
-    let mut config = ProxyConfig::new(read_bootstrap(&args.config_path)?);
+    let mut config = ProxyConfig::of_file(read_bootstrap(&args.config_path)?);
     config.concurrency = args.concurrency;
     config.admin = args.admin;
     config.drain_time = Duration::from_secs(args.drain_time_s);
@@ -47,7 +48,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     runtime.block_on(serve(config, &args.config_path))
 }
 
-fn read_bootstrap(path: &Path) -> anyhow::Result<ir::Bootstrap> {
+fn read_bootstrap(path: &Path) -> anyhow::Result<ReadBootstrap> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let is_json = path.extension().is_some_and(|extension| extension == "json");
     let read = match is_json {
@@ -58,7 +59,7 @@ fn read_bootstrap(path: &Path) -> anyhow::Result<ir::Bootstrap> {
     for ignored in &read.ignored {
         tracing::warn!("{}: without effect: {ignored}", path.display());
     }
-    Ok(read.bootstrap)
+    Ok(read)
 }
 
 async fn serve(config: ProxyConfig, path: &Path) -> anyhow::Result<ExitCode> {

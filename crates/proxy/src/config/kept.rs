@@ -62,7 +62,8 @@ impl<T> PartialEq for Kept<T> {
 }
 
 impl<T: Keep> Kept<T> {
-    /// Encodes, and decodes again to be sure: what does not come out as it went in stays as it is.
+    /// Of a value that was not decoded. Encodes, and decodes again to be sure: what does not come out as
+    /// it went in stays as it is.
     pub fn new(value: &Arc<T>) -> Self {
         let bytes = xds_codec::encode(&T::wrap(value.clone())).value;
         let form = match unpack(&bytes) {
@@ -72,21 +73,25 @@ impl<T: Keep> Kept<T> {
         Kept { digest: digest(value), form }
     }
 
+    /// `encoded` is what the value was decoded from, if it was.
+    pub fn of(value: &Arc<T>, encoded: Option<Box<[u8]>>) -> Self {
+        let Some(bytes) = encoded else { return Self::new(value) };
+        debug_assert!(unpack::<T>(&bytes).is_some_and(|same| same == *value), "decoded from other bytes");
+        Kept { digest: digest(value), form: Form::Packed(bytes) }
+    }
+
     /// The resource. Decoding costs some microseconds.
     pub fn value(&self) -> Arc<T> {
         match &self.form {
-            // It could be decoded when it was encoded.
+            // They could be decoded before.
             Form::Packed(bytes) => unpack(bytes).unwrap_or_else(|| Arc::new(T::nothing())),
             Form::Whole(value) => value.clone(),
         }
     }
 
-    /// The resource, packed for `/config_dump`.
+    /// The resource, packed for `/config_dump`: as we write it, whoever wrote it.
     pub fn to_any(&self) -> Any {
-        match &self.form {
-            Form::Packed(bytes) => Any { type_url: T::TYPE.type_url().to_owned(), value: bytes.to_vec() },
-            Form::Whole(value) => xds_codec::encode(&T::wrap(value.clone())),
-        }
+        xds_codec::encode(&T::wrap(self.value()))
     }
 }
 

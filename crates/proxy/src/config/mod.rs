@@ -32,7 +32,7 @@ use identity::SecretStore;
 use ir::{Bootstrap, ConfigSource, Resource, ResourceType};
 use stdx::Str;
 use upstream::probe::Probe;
-use xds_client::{AdsHandle, Reject, Update};
+use xds_client::{Added, AdsHandle, Reject, Update};
 
 pub use snapshot::Snapshot;
 pub use store::{FETCH_TIMEOUT, Table};
@@ -108,11 +108,15 @@ pub struct Config {
 }
 
 impl Config {
-    /// Takes over the bootstrap.
+    /// Takes over the bootstrap. `encoded` is what its clusters were decoded from, if they were.
     ///
     /// # Errors
     /// A static resource that cannot be compiled, by name.
-    pub fn new(mut bootstrap: Bootstrap, secrets: SecretStore) -> Result<Self, String> {
+    pub fn new(
+        mut bootstrap: Bootstrap,
+        encoded: Vec<Box<[u8]>>,
+        secrets: SecretStore,
+    ) -> Result<Self, String> {
         let mut config = Config {
             clusters: Table::default(),
             endpoints: Table::default(),
@@ -146,12 +150,13 @@ impl Config {
         }
         let clusters = std::mem::take(&mut bootstrap.clusters);
         let clusters = clusters.into_iter().map(|cluster| Resource::Cluster(Arc::new(cluster)));
+        let encoded = encoded.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
         let listeners = std::mem::take(&mut bootstrap.listeners);
-        let listeners = listeners.into_iter().map(|listener| Resource::Listener(Arc::new(listener)));
-        for resource in clusters.chain(listeners) {
+        let listeners = listeners.into_iter().map(|listener| (Resource::Listener(Arc::new(listener)), None));
+        for (resource, encoded) in clusters.zip(encoded).chain(listeners) {
             let (kind, name) = (resource.ty().short(), resource.name());
             config
-                .put(&ConfigSource::Ads, resource, Str::default(), true)
+                .put(&ConfigSource::Ads, Added { resource, version: Str::default(), encoded }, true)
                 .map_err(|e| format!("static {kind} resource {name}: {e}"))?;
         }
         config.bootstrap = bootstrap;
@@ -189,9 +194,9 @@ impl Config {
     pub fn update(&mut self, source: &ConfigSource, update: Update) -> Vec<Reject> {
         let now = Instant::now();
         let mut rejects = Vec::new();
-        for (resource, version) in update.added {
-            let name = resource.name();
-            if let Err(message) = self.put(source, resource, version, false) {
+        for added in update.added {
+            let name = added.resource.name();
+            if let Err(message) = self.put(source, added, false) {
                 rejects.push(Reject { name, message });
             }
         }
@@ -224,31 +229,20 @@ impl Config {
         rejects
     }
 
-    fn put(
-        &mut self,
-        source: &ConfigSource,
-        resource: Resource,
-        version: Str,
-        fixed: bool,
-    ) -> Result<(), String> {
-        let owner = (resource.ty(), source.key_of(&resource));
-        let caches = dns_caches::of(&resource);
+    fn put(&mut self, source: &ConfigSource, added: Added, fixed: bool) -> Result<(), String> {
+        let owner = (added.resource.ty(), source.key_of(&added.resource));
+        let caches = dns_caches::of(&added.resource);
         if let Err(message) = self.dns_caches.check(&owner, &caches) {
             self.note_error(owner.0, owner.1, message.clone());
             return Err(message);
         }
-        self.file(source, resource, version, fixed)?;
+        self.file(source, added, fixed)?;
         self.dns_caches.replace(&owner, caches);
         Ok(())
     }
 
-    fn file(
-        &mut self,
-        source: &ConfigSource,
-        resource: Resource,
-        version: Str,
-        fixed: bool,
-    ) -> Result<(), String> {
+    fn file(&mut self, source: &ConfigSource, added: Added, fixed: bool) -> Result<(), String> {
+        let Added { resource, version, encoded } = added;
         let name = source.key_of(&resource);
         let secrets = &self.context.secrets;
         match resource {
@@ -256,7 +250,7 @@ impl Config {
                 let (context, needs) = (&self.context, &mut self.needs);
                 let endpoints = |entry: &Entry<_, Checked>| entry.compiled.eds.clone();
                 let before = self.clusters.entries.get(&name).and_then(endpoints);
-                let kept = Arc::new(Kept::new(&value));
+                let kept = Arc::new(Kept::of(&value, encoded));
                 self.clusters.put(name.clone(), &kept, version, fixed, |_, _| {
                     let checked = Checked::new(&value, context, needs).map_err(|p| p.to_string())?;
                     *needs = checked.needs.clone();
@@ -267,7 +261,7 @@ impl Config {
                 Ok(())
             }
             Resource::Endpoints(value) => {
-                let kept = Arc::new(Kept::new(&value));
+                let kept = Arc::new(Kept::of(&value, encoded));
                 self.endpoints.put(name, &kept, version, fixed, |_, _| Ok(Membership::of(&value)))
             }
             Resource::Listener(value) => self.listeners.put(name, &value, version, fixed, |value, _| {

@@ -7,8 +7,9 @@ use identity::SecretStore;
 use ir::http::RouteSource;
 use ir::route::{Forward, RouteMatch};
 use ir::*;
-use xds_client::Update;
+use xds_client::{Added, Update};
 
+use super::kept::Kept;
 use super::{Config, FETCH_TIMEOUT};
 
 fn eds_cluster(name: &str) -> Resource {
@@ -78,7 +79,7 @@ fn update(added: &[Resource], removed: &[(ResourceType, &str)]) -> Update {
     let ty = added.first().map(Resource::ty).or_else(|| removed.first().map(|(ty, _)| *ty)).unwrap();
     Update {
         ty,
-        added: added.iter().map(|r| (r.clone(), Str::from(r.version().to_string()))).collect(),
+        added: added.iter().map(|r| Added::new(r.clone(), r.version().to_string().into())).collect(),
         removed: removed.iter().map(|(_, name)| Str::from(*name)).collect(),
         problems: Vec::new(),
     }
@@ -87,7 +88,7 @@ fn update(added: &[Resource], removed: &[(ResourceType, &str)]) -> Update {
 fn dynamic() -> Config {
     let bootstrap =
         Bootstrap { lds: Some(ConfigSource::Ads), cds: Some(ConfigSource::Ads), ..Bootstrap::default() };
-    Config::new(bootstrap, SecretStore::new()).unwrap()
+    Config::new(bootstrap, Vec::new(), SecretStore::new()).unwrap()
 }
 
 fn apply(config: &mut Config, message: &Update, now: Instant) {
@@ -238,7 +239,7 @@ fn an_unchanged_resource_changes_nothing() {
 fn statics_are_not_overwritten() {
     let cluster = Cluster::new("c", ClusterDiscovery::OriginalDst);
     let bootstrap = Bootstrap { clusters: vec![cluster.clone()], ..Bootstrap::default() };
-    let mut config = Config::new(bootstrap, SecretStore::new()).unwrap();
+    let mut config = Config::new(bootstrap, Vec::new(), SecretStore::new()).unwrap();
     config.settle(Instant::now());
     assert!(config.is_ready());
     let rejects = config.update(
@@ -248,4 +249,15 @@ fn statics_are_not_overwritten() {
     assert_eq!(rejects.len(), 1);
     config.settle(Instant::now());
     assert!(config.active().clusters.contains_key("c"));
+}
+
+#[test]
+fn what_came_encoded_is_kept_as_it_came_and_shown_as_we_write_it() {
+    let cluster = Arc::new(Cluster::new("c", ClusterDiscovery::OriginalDst));
+    let ours = xds_codec::encode(&Resource::Cluster(cluster.clone()));
+    // Field 1 twice: protobuf takes the last.
+    let theirs = [b"\x0a\x05other", &*ours.value].concat();
+    let kept = Kept::of(&cluster, Some(theirs.into()));
+    assert_eq!((kept.value(), kept.to_any()), (cluster.clone(), ours));
+    assert_eq!(kept, Kept::new(&cluster));
 }

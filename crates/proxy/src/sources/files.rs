@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ir::{ConfigSource, PathSource, ResourceType, Secret};
 use stdx::{Digest, Str, digest};
-use xds_client::{Reject, Update};
+use xds_client::{Added, Reject, Update};
 use xds_codec::json::{ReadResponse, response_from_bytes, response_from_json, response_from_yaml};
 
 use super::watch::{Stamp, Watch};
@@ -163,7 +163,7 @@ impl Files {
                         let message = "is in the file twice".to_owned();
                         update.problems.push(Reject { name: resource.name(), message });
                     } else if is_wanted(names, &resource) {
-                        update.added.push((resource, response.version.clone()));
+                        update.added.push(Added::new(resource, response.version.clone()));
                     }
                 }
                 Err(error) => {

@@ -124,8 +124,7 @@ fn held(services_count: usize) -> (isize, isize) {
     let text = services(services_count);
     let before = LIVE.load(Relaxed);
     PEAK.store(before, Relaxed);
-    let bootstrap = xds_codec::json::bootstrap_from_json(&text).unwrap().bootstrap;
-    let mut config = ProxyConfig::new(bootstrap);
+    let mut config = ProxyConfig::of_file(xds_codec::json::bootstrap_from_json(&text).unwrap());
     (config.concurrency, config.secrets) = (1, secrets());
     let proxy = Proxy::build(config).unwrap();
     let (live, peak) = (LIVE.load(Relaxed) - before, PEAK.load(Relaxed) - before);
@@ -166,8 +165,8 @@ fn nor_does_one_that_comes_by_discovery() {
             };
             let version = ir::Str::from("0123456789abcdef0123456789abcdef");
             let assignment = LoadAssignment { cluster_name: cluster.name.clone(), ..own };
-            assignments.push((Resource::Endpoints(assignment.into()), version.clone()));
-            clusters.push((Resource::Cluster(cluster.into()), version));
+            assignments.push(xds_client::Added::new(Resource::Endpoints(assignment.into()), version.clone()));
+            clusters.push(xds_client::Added::new(Resource::Cluster(cluster.into()), version));
         }
         update(ResourceType::Cluster, clusters);
         update(ResourceType::Endpoints, assignments);

@@ -108,7 +108,7 @@ async fn falls_back_to_state_of_the_world() {
     client.handle().subscribe(ResourceType::Secret, ["ROOTCA".into()]);
     for version in 1..=2 {
         let update = tokio::time::timeout(Duration::from_secs(10), updates.recv()).await.unwrap().unwrap();
-        let Resource::Secret(secret) = &update.added[0].0 else { panic!("{update:?}") };
+        let Resource::Secret(secret) = &update.added[0].resource else { panic!("{update:?}") };
         let expected = DataSource::Inline(format!("root {version}").into_bytes());
         assert_eq!(
             (secret.name.as_str(), &secret.content),

@@ -60,13 +60,13 @@ struct Owner(mpsc::UnboundedSender<String>);
 
 impl Handler for Owner {
     fn on_update(&mut self, update: Update, _: &AdsHandle) -> Vec<Reject> {
-        let added = update.added.iter().map(|(it, version)| format!(" +{}@{version}", it.name()));
+        let added = update.added.iter().map(|it| format!(" +{}@{}", it.resource.name(), it.version));
         let removed = update.removed.iter().map(|name| format!(" -{name}"));
         let problems = update.problems.iter().map(|problem| format!(" !{}", problem.name));
         let told: String = added.chain(removed).chain(problems).collect();
         let _ = self.0.send(format!("{}{told}", update.ty));
-        let bad = update.added.iter().filter(|(it, _)| it.name().starts_with("bad"));
-        bad.map(|(it, _)| Reject { name: it.name(), message: "is bad".into() }).collect()
+        let bad = update.added.iter().map(|it| it.resource.name()).filter(|name| name.starts_with("bad"));
+        bad.map(|name| Reject { name, message: "is bad".into() }).collect()
     }
 
     fn on_link(&mut self, link: Link) {

@@ -16,7 +16,7 @@ pub(super) fn address(at: At<'_>, it: Option<core::Address>) -> Address {
             let (host, port) = socket(at.field("socket_address"), it);
             match host.parse::<IpAddr>() {
                 Ok(ip) => Address::Socket(SocketAddr::new(ip, port)),
-                Err(_) => Address::Name { host, port },
+                Err(_) => Address::Name { host: host.into(), port },
             }
         }
         Some(Kind::Pipe(core::Pipe { path, mode })) => {
@@ -49,7 +49,7 @@ pub(super) fn source(at: At<'_>, it: core::SocketAddress) -> Option<IpAddr> {
 }
 
 /// A name or an address, and a port.
-pub(super) fn socket(at: At<'_>, it: core::SocketAddress) -> (Str, u16) {
+pub(super) fn socket(at: At<'_>, it: core::SocketAddress) -> (String, u16) {
     let core::SocketAddress {
         protocol,
         address,
@@ -73,7 +73,10 @@ pub(super) fn socket(at: At<'_>, it: core::SocketAddress) -> (Str, u16) {
             0
         }
     };
-    (wire::required(at.field("address"), address), port)
+    if address.is_empty() {
+        at.field("address").refuse("is required");
+    }
+    (address, port)
 }
 
 pub(super) fn cidr(at: At<'_>, it: core::CidrRange) -> Cidr {

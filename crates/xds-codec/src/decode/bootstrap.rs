@@ -22,6 +22,8 @@ macro_rules! ignore {
 pub(crate) struct StaticResources {
     listeners: Vec<ir::Listener>,
     clusters: Vec<ir::Cluster>,
+    /// What these were decoded from.
+    encoded: Vec<Box<[u8]>>,
     secrets: Vec<ir::Secret>,
 }
 
@@ -35,16 +37,20 @@ impl StaticResources {
                 let it = listener::listener(at_resource, named(message(at_resource, bytes)));
                 self.listeners.push(it);
             }
-            "clusters" => self.clusters.push(cluster::cluster(at_resource, message(at_resource, bytes))),
+            "clusters" => {
+                self.clusters.push(cluster::cluster(at_resource, message(at_resource, bytes)));
+                self.encoded.push(bytes.into());
+            }
             "secrets" => self.secrets.push(secret::secret(at_resource, message(at_resource, bytes))),
             _ => at_resource.refuse("is not supported"),
         }
     }
 
-    /// Puts them where they belong.
-    pub fn into(self, bootstrap: &mut Bootstrap) {
-        let StaticResources { listeners, clusters, secrets } = self;
+    /// Puts them where they belong, and returns the clusters as they came.
+    pub fn into(self, bootstrap: &mut Bootstrap) -> Vec<Box<[u8]>> {
+        let StaticResources { listeners, clusters, encoded, secrets } = self;
         (bootstrap.listeners, bootstrap.clusters, bootstrap.secrets) = (listeners, clusters, secrets);
+        encoded
     }
 }
 

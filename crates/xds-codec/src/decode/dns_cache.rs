@@ -180,5 +180,6 @@ fn cache(at: At<'_>, it: Option<pb::DnsCacheConfig>) -> DnsCache {
 
 fn preresolved(at: At<'_>, all: Vec<SocketAddress>) -> Vec<(Str, u16)> {
     let each = all.into_iter().enumerate();
-    each.map(|(index, it)| address::socket(at.index("preresolve_hostnames", index), it)).collect()
+    let each = each.map(|(index, it)| address::socket(at.index("preresolve_hostnames", index), it));
+    each.map(|(host, port)| (host.into(), port)).collect()
 }

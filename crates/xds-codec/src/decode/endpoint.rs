@@ -100,13 +100,14 @@ fn endpoint(at: At<'_>, it: pb::LbEndpoint) -> Endpoint {
     };
     let mut keys = metadata::keys(all);
     let lb = keys.remove(LB_METADATA).map(metadata::json_map).unwrap_or_default();
-    let transport = keys.remove(TRANSPORT_MATCH).unwrap_or_default();
-    let at_transport = at.field("metadata");
+    let at_metadata = at.field("metadata");
+    let at_transport = at_metadata.key("filter_metadata", TRANSPORT_MATCH);
+    let transport = keys.remove(TRANSPORT_MATCH).map(|it| metadata::texts(at_transport, it));
     Endpoint {
         weight: weight(at, load_balancing_weight),
         lb_metadata: lb,
         health: health(at.field("health_status"), health_status),
-        transport_metadata: metadata::texts(at_transport.key("filter_metadata", TRANSPORT_MATCH), transport),
+        transport_metadata: transport.unwrap_or_default(),
         workload: keys.workload(),
         ..host
     }

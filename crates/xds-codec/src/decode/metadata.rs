@@ -17,8 +17,8 @@ use crate::pb::{core, google, google::value::Kind};
 pub(super) struct Keys(HashMap<String, google::Struct>);
 
 pub(super) fn keys(it: Option<core::Metadata>) -> Keys {
-    let core::Metadata { filter_metadata, typed_filter_metadata: _ } = it.unwrap_or_default();
-    Keys(filter_metadata)
+    it.map(|core::Metadata { filter_metadata, typed_filter_metadata: _ }| Keys(filter_metadata))
+        .unwrap_or_default()
 }
 
 impl Keys {
@@ -51,7 +51,8 @@ impl Keys {
     }
 
     pub fn remove(&mut self, key: &str) -> Option<google::Struct> {
-        self.0.remove(key)
+        // Most have none at all: the key need not be hashed for that.
+        if self.0.is_empty() { None } else { self.0.remove(key) }
     }
 
     fn istio(&self, key: &str) -> Option<&Kind> {

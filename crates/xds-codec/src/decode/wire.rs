@@ -52,6 +52,10 @@ pub(super) fn texts(texts: Vec<String>) -> Vec<Str> {
 /// A list that is as long as it has to be. `collect` from a `Vec` of messages would build the list
 /// within that: memory of Envoy's messages, which have some KiB each, for as long as it lives.
 pub(super) fn exact<T>(all: impl ExactSizeIterator<Item = T>) -> Vec<T> {
+    // Most lists of a message are empty.
+    if all.len() == 0 {
+        return Vec::new();
+    }
     let mut list = Vec::with_capacity(all.len());
     list.extend(all);
     list

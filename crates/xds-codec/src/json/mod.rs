@@ -40,6 +40,8 @@ pub const MAX_BYTES: usize = 64 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadBootstrap {
     pub bootstrap: Bootstrap,
+    /// What each of `bootstrap.clusters` was decoded from: who keeps clusters encoded need not do that.
+    pub encoded_clusters: Vec<Box<[u8]>>,
     /// Harmless keys that were ignored, by path (`stats_config`, `layered_runtime`, …).
     pub ignored: Vec<Problem>,
 }
@@ -74,8 +76,12 @@ pub fn bootstrap_from_value(value: &Value) -> Result<ReadBootstrap, DecodeError>
     read(value)
 }
 
-/// How many resources may be on their way from the one thread to the other.
-const AHEAD: usize = 64;
+/// How many resources go from the one thread to the other at once: on a single core either has to sleep
+/// for the other to work.
+const AT_ONCE: usize = 64;
+
+/// A static resource: its field, its index there, its bytes.
+type Taken = (String, usize, Vec<u8>);
 
 /// A resource lives as JSON, as protobuf and as Envoy's message only until it is `ir`: a proxy that
 /// knows thousands of services should not have needed many times their memory for a moment.
@@ -89,16 +95,22 @@ where
     let sink = Sink::default();
     let root = At::root(&sink);
     let mut resources = decode::bootstrap::StaticResources::default();
-    let (sender, receiver) = mpsc::sync_channel::<(String, usize, Vec<u8>)>(AHEAD);
+    let (sender, receiver) = mpsc::sync_channel::<Vec<Taken>>(1);
     let read = std::thread::scope(|scope| {
         let reader = std::thread::Builder::new().name("bootstrap".to_owned()).stack_size(STACK);
         let reader = reader.spawn_scoped(scope, move || {
-            to_bytes(from, &mut |field, index, bytes| {
-                // The other side takes all of them.
-                let _ = sender.send((field.to_owned(), index, bytes.to_vec()));
-            })
+            let mut taken = Vec::with_capacity(AT_ONCE);
+            let read = to_bytes(from, &mut |field, index, bytes| {
+                taken.push((field.to_owned(), index, bytes.to_vec()));
+                if taken.len() == AT_ONCE {
+                    // The other side takes all of them.
+                    let _ = sender.send(std::mem::take(&mut taken));
+                }
+            });
+            let _ = sender.send(taken);
+            read
         })?;
-        for (field, index, bytes) in receiver {
+        for (field, index, bytes) in receiver.into_iter().flatten() {
             resources.take(root, &field, index, &bytes);
         }
         reader.join().map_err(|_| std::io::Error::other("the reader panicked"))
@@ -113,9 +125,12 @@ where
         let message = message.map_err(|error| whole(error.to_string()))?;
         bootstrap = decode::bootstrap::bootstrap(root, message);
     }
-    resources.into(&mut bootstrap);
+    let encoded_clusters = resources.into(&mut bootstrap);
     let (problems, ignored) = sink.into_parts();
-    if problems.is_empty() { Ok(ReadBootstrap { bootstrap, ignored }) } else { Err(refused(problems)) }
+    if !problems.is_empty() {
+        return Err(refused(problems));
+    }
+    Ok(ReadBootstrap { bootstrap, encoded_clusters, ignored })
 }
 
 /// As much as a main thread has: a text may be nested up to 128 levels.

@@ -93,6 +93,17 @@ fn the_type_may_come_last() {
 }
 
 #[test]
+fn clusters_come_with_what_they_were_decoded_from() {
+    let yaml = "static_resources: {clusters: [{name: a, type: ORIGINAL_DST, lb_policy: CLUSTER_PROVIDED}, \
+                {name: b, connect_timeout: 1.5s}]}";
+    let read = json::bootstrap_from_yaml(yaml).unwrap();
+    let decode = |bytes| xds_codec::decode_bytes(ir::ResourceType::Cluster, bytes).unwrap();
+    let decoded: Vec<_> = read.encoded_clusters.iter().map(|bytes| decode(bytes)).collect();
+    let clusters = read.bootstrap.clusters.into_iter().map(|it| ir::Resource::Cluster(it.into()));
+    assert_eq!(decoded, clusters.collect::<Vec<_>>());
+}
+
+#[test]
 fn what_is_not_honoured_is_refused_by_name() {
     check_manager(
         "add_user_agent: false\n          via: me\n          tracing: {}",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::common::{World, any_port, cluster, endpoints, serve};
 use ir::{LbPolicy, Resource, ResourceType};
 use stdx::Str;
-use xds_client::{AdsClient, AdsConfig, AdsHandle, Handler, Link, NodeInfo, Reject, Target, Update};
+use xds_client::{Added, AdsClient, AdsConfig, AdsHandle, Handler, Link, NodeInfo, Reject, Target, Update};
 
 /// A client that follows clusters to their endpoints, and refuses what it is told to.
 #[derive(Clone, Default)]
@@ -27,7 +27,7 @@ impl Handler for Seen {
         let mut inner = self.0.lock().unwrap();
         let mut rejects = Vec::new();
         assert_eq!(update.problems, []);
-        for (resource, _) in update.added {
+        for Added { resource, .. } in update.added {
             let name = resource.name();
             inner.log.push(format!("{} {name}", update.ty));
             if inner.refuse.as_ref() == Some(&name) {

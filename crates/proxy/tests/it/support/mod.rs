@@ -328,8 +328,8 @@ fn update_of(ty: ResourceType, added: Vec<Resource>, removed: &[(ResourceType, &
         added: added
             .into_iter()
             .map(|r| {
-                let v = Str::from(r.version().to_string());
-                (r, v)
+                let version = Str::from(r.version().to_string());
+                xds_client::Added::new(r, version)
             })
             .collect(),
         removed: removed.iter().map(|(_, name)| Str::from(*name)).collect(),

@@ -5,7 +5,8 @@ use prost_reflect::{DynamicMessage, MessageDescriptor};
 use serde::de::{Deserializer, Error, MapAccess};
 use serde_json::{Map, Value};
 
-use super::{Output, Place, Wanted, fields, is_leaf, skip};
+use super::shape::is_leaf;
+use super::{Output, Place, Wanted, fields, skip};
 use crate::decode::at::At;
 
 const TYPE: &str = "@type";
@@ -31,7 +32,8 @@ pub(super) fn any<'de, A: MapAccess<'de>>(
         if before.is_empty() && !is_leaf(&payload) {
             out.wire.text(URL, &url);
             let mark = out.wire.open(VALUE);
-            fields(at, &payload, out, map)?;
+            let shape = out.shapes.of(&payload);
+            fields(at, &shape, out, map)?;
             out.wire.close(mark);
             return Ok(());
         }
@@ -75,7 +77,8 @@ fn collected(
     }
     out.wire.text(URL, &url);
     let mark = out.wire.open(VALUE);
-    let place = Place { at, wanted: Wanted::Root(&payload), null_is_absent: false, out: &mut *out };
+    let shape = out.shapes.of(&payload);
+    let place = Place { at, wanted: Wanted::Root(&shape), null_is_absent: false, out: &mut *out };
     Value::Object(rest).deserialize_any(place)?;
     out.wire.close(mark);
     Ok(())

@@ -4,18 +4,19 @@
 
 mod any;
 mod leaf;
+mod shape;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::fmt;
 
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::MessageDescriptor;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::decode::at::At;
+use shape::{FieldShape, Form, Shape, Shapes};
 use wire::Wire;
-
-const ANY: &str = "google.protobuf.Any";
-const STATIC_RESOURCES: &str = "envoy.config.bootstrap.v3.Bootstrap.StaticResources";
 
 /// Takes a static resource: the field it is in, its index there, its bytes.
 pub(super) type TakeResource<'a> = &'a mut dyn FnMut(&str, usize, &[u8]);
@@ -23,6 +24,7 @@ pub(super) type TakeResource<'a> = &'a mut dyn FnMut(&str, usize, &[u8]);
 /// Where bytes go.
 pub(super) struct Output<'a> {
     wire: Wire,
+    shapes: Shapes,
     /// Takes elements of `static_resources` as soon as they are written and without mistake, so that
     /// only one of them is in memory. They are no part of the bytes.
     take: TakeResource<'a>,
@@ -30,7 +32,7 @@ pub(super) struct Output<'a> {
 
 impl<'a> Output<'a> {
     pub(super) fn new(take: TakeResource<'a>) -> Self {
-        Output { wire: Wire::default(), take }
+        Output { wire: Wire::default(), shapes: Shapes::default(), take }
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
@@ -48,19 +50,20 @@ pub(super) fn message<'de, D: Deserializer<'de>>(
     out: &mut Output<'_>,
     from: D,
 ) -> Result<(), D::Error> {
-    Place { at, wanted: Wanted::Root(descriptor), null_is_absent: false, out }.deserialize(from)
+    let shape = out.shapes.of(descriptor);
+    Place { at, wanted: Wanted::Root(&shape), null_is_absent: false, out }.deserialize(from)
 }
 
 /// What has to be at a place.
 #[derive(Clone, Copy)]
 enum Wanted<'a> {
     /// A message without a field around it.
-    Root(&'a MessageDescriptor),
+    Root(&'a Shape),
     /// A message in a field of this number.
-    Message(u32, &'a MessageDescriptor),
-    /// Messages, in a field of this name.
-    List(&'a FieldDescriptor, &'a str, &'a MessageDescriptor),
-    Map(&'a FieldDescriptor, &'a str, &'a MessageDescriptor),
+    Message(u32, &'a Shape),
+    /// Messages, in this field, which the text calls so.
+    List(&'a FieldShape, &'a str, &'a Shape),
+    Map(&'a FieldShape, &'a str, &'a Shape),
 }
 
 /// A place in the text, what it has to be, and where it goes.
@@ -74,8 +77,8 @@ struct Place<'a, 'o> {
 impl Place<'_, '_> {
     fn refuse(&self) {
         match self.wanted {
-            Wanted::Root(descriptor) | Wanted::Message(_, descriptor) if descriptor.full_name() != ANY => {
-                self.at.refuse(format!("must be an object, {} in JSON", descriptor.name()));
+            Wanted::Root(shape) | Wanted::Message(_, shape) if !shape.is_any => {
+                self.at.refuse(format!("must be an object, {} in JSON", shape.descriptor.name()));
             }
             Wanted::Root(_) | Wanted::Message(..) => self.at.field("@type").refuse("is required"),
             Wanted::List(_, name, _) => self.at.field(name).refuse("must be a list"),
@@ -105,18 +108,18 @@ impl<'de> Visitor<'de> for Place<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         match self.wanted {
-            Wanted::Root(descriptor) => fields(self.at, descriptor, self.out, map),
-            Wanted::Message(number, descriptor) => {
+            Wanted::Root(shape) => fields(self.at, shape, self.out, map),
+            Wanted::Message(number, shape) => {
                 let mark = self.out.wire.open(number);
-                if descriptor.full_name() == ANY {
-                    any::any(self.at, descriptor, self.out, map)?;
+                if shape.is_any {
+                    any::any(self.at, &shape.descriptor, self.out, map)?;
                 } else {
-                    fields(self.at, descriptor, self.out, map)?;
+                    fields(self.at, shape, self.out, map)?;
                 }
                 self.out.wire.close(mark);
                 Ok(())
             }
-            Wanted::Map(field, name, descriptor) => entries(self.at, field, name, descriptor, self.out, map),
+            Wanted::Map(field, name, shape) => entries(self.at, field, name, shape, self.out, map),
             Wanted::List(..) => {
                 self.refuse();
                 skip(&mut map)
@@ -126,9 +129,7 @@ impl<'de> Visitor<'de> for Place<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         match self.wanted {
-            Wanted::List(field, name, descriptor) => {
-                elements(self.at, field, name, descriptor, self.out, list)
-            }
+            Wanted::List(field, name, shape) => elements(self.at, field, name, shape, self.out, list),
             _ => {
                 self.refuse();
                 while list.next_element::<IgnoredAny>()?.is_some() {}
@@ -165,54 +166,85 @@ impl<'de> Visitor<'de> for Place<'_, '_> {
 /// The fields of a message.
 fn fields<'de, A: MapAccess<'de>>(
     at: At<'_>,
-    descriptor: &MessageDescriptor,
+    shape: &Shape,
     out: &mut Output<'_>,
     mut map: A,
 ) -> Result<(), A::Error> {
     let mut set = Set::default();
-    while let Some(name) = map.next_key::<String>()? {
-        let Some(field) = find(descriptor, &name) else {
-            at.field(&name).refuse(format!("is no field of {}", descriptor.full_name()));
-            map.next_value::<IgnoredAny>()?;
-            continue;
+    while let Some(key) = map.next_key_seed(KeyOf(shape))? {
+        let (name, field) = match key {
+            Key::Field(name, field) => (name, field),
+            Key::Unknown(name) => {
+                at.field(&name).refuse(format!("is no field of {}", shape.descriptor.full_name()));
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
         };
         let before = out.wire.len();
-        map.next_value_seed(Field { at, field: &field, name: &name, out })?;
-        set.note(at.field(&name), &field, out.wire.len() > before);
+        map.next_value_seed(Field { at, field, name, out })?;
+        set.note(at.field(name), field, out.wire.len() > before);
     }
     Ok(())
 }
 
-fn find(descriptor: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
-    descriptor.get_field_by_json_name(name).or_else(|| descriptor.get_field_by_name(name))
+/// A key of an object that is a message.
+enum Key<'a> {
+    Field(&'a str, &'a FieldShape),
+    Unknown(String),
+}
+
+struct KeyOf<'a>(&'a Shape);
+
+impl<'de, 'a> DeserializeSeed<'de> for KeyOf<'a> {
+    type Value = Key<'a>;
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Key<'a>, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl<'de, 'a> Visitor<'de> for KeyOf<'a> {
+    type Value = Key<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Key<'a>, E> {
+        let known = self.0.field(name).map(|(name, field)| Key::Field(name, field));
+        Ok(known.unwrap_or_else(|| Key::Unknown(name.to_owned())))
+    }
 }
 
 /// Fields that were there. Protobuf would merge what comes twice; JSON has no such thing.
 #[derive(Default)]
 struct Set {
-    fields: Vec<u32>,
-    oneofs: Vec<String>,
+    fields: u128,
+    oneofs: u64,
 }
 
 impl Set {
-    fn note(&mut self, at: At<'_>, field: &FieldDescriptor, written: bool) {
-        if self.fields.contains(&field.number()) {
+    fn note(&mut self, at: At<'_>, field: &FieldShape, written: bool) {
+        if self.fields & field.bit != 0 {
             return at.refuse("is there twice");
         }
-        self.fields.push(field.number());
+        self.fields |= field.bit;
         // `null` is not there.
-        let Some(oneof) = field.containing_oneof().filter(|_| written) else { return };
-        if self.oneofs.iter().any(|name| name == oneof.name()) {
-            return at.refuse(format!("another field of the oneof {} is there, too", oneof.name()));
+        if !written {
+            return;
         }
-        self.oneofs.push(oneof.name().to_owned());
+        if self.oneofs & field.oneof != 0 {
+            let oneof = field.descriptor.containing_oneof();
+            let name = oneof.as_ref().map_or("", |oneof| oneof.name());
+            return at.refuse(format!("another field of the oneof {name} is there, too"));
+        }
+        self.oneofs |= field.oneof;
     }
 }
 
 /// One field's value.
 struct Field<'a, 'o> {
     at: At<'a>,
-    field: &'a FieldDescriptor,
+    field: &'a FieldShape,
     name: &'a str,
     out: &'a mut Output<'o>,
 }
@@ -222,50 +254,31 @@ impl<'de> DeserializeSeed<'de> for Field<'_, '_> {
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
         let Field { at, field, name, out } = self;
-        let Some(descriptor) = nested(field) else {
-            return leaf::leaf(at, field, name, out, from);
+        let link = match &field.form {
+            Form::Leaf(leaf) => return leaf::leaf(at, field, leaf, name, out, from),
+            Form::Message(link) | Form::List(link) | Form::Map(link) => link,
         };
-        let at_field = at.field(name);
-        let (at, wanted) = match (field.is_list(), field.is_map()) {
-            (true, _) => (at, Wanted::List(field, name, &descriptor)),
-            (_, true) => (at, Wanted::Map(field, name, &descriptor)),
-            _ => (at_field, Wanted::Message(field.number(), &descriptor)),
+        let (at_field, shape) = (at.field(name), link.follow(&out.shapes));
+        let (at, wanted) = match &field.form {
+            Form::List(_) => (at, Wanted::List(field, name, &*shape)),
+            Form::Map(_) => (at, Wanted::Map(field, name, &*shape)),
+            _ => (at_field, Wanted::Message(field.number, &*shape)),
         };
         Place { at, wanted, null_is_absent: true, out }.deserialize(from)
     }
 }
 
-/// The message to look into. Well-known types have a JSON form of their own and are leaves.
-fn nested(field: &FieldDescriptor) -> Option<MessageDescriptor> {
-    let kind = match field.kind() {
-        Kind::Message(entry) if field.is_map() => match entry.map_entry_key_field().kind() {
-            Kind::String => entry.map_entry_value_field().kind(),
-            _ => return None,
-        },
-        kind => kind,
-    };
-    match kind {
-        Kind::Message(descriptor) if !is_leaf(&descriptor) => Some(descriptor),
-        _ => None,
-    }
-}
-
-fn is_leaf(descriptor: &MessageDescriptor) -> bool {
-    descriptor.package_name() == "google.protobuf" && descriptor.full_name() != ANY
-}
-
 fn elements<'de, A: SeqAccess<'de>>(
     at: At<'_>,
-    field: &FieldDescriptor,
+    field: &FieldShape,
     name: &str,
-    descriptor: &MessageDescriptor,
+    shape: &Shape,
     out: &mut Output<'_>,
     mut list: A,
 ) -> Result<(), A::Error> {
-    let are_resources = field.parent_message().full_name() == STATIC_RESOURCES;
-    let wanted = match are_resources {
-        true => Wanted::Root(descriptor),
-        false => Wanted::Message(field.number(), descriptor),
+    let wanted = match field.has_resources {
+        true => Wanted::Root(shape),
+        false => Wanted::Message(field.number, shape),
     };
     for index in 0.. {
         let (start, problems) = (out.wire.len(), at.problems());
@@ -273,9 +286,9 @@ fn elements<'de, A: SeqAccess<'de>>(
         if list.next_element_seed(place)?.is_none() {
             break;
         }
-        if are_resources {
+        if field.has_resources {
             if at.problems() == problems {
-                (out.take)(field.name(), index, out.wire.since(start));
+                (out.take)(field.descriptor.name(), index, out.wire.since(start));
             }
             out.wire.truncate(start);
         }
@@ -286,16 +299,16 @@ fn elements<'de, A: SeqAccess<'de>>(
 /// A map's entry is a message of key and value.
 fn entries<'de, A: MapAccess<'de>>(
     at: At<'_>,
-    field: &FieldDescriptor,
+    field: &FieldShape,
     name: &str,
-    descriptor: &MessageDescriptor,
+    shape: &Shape,
     out: &mut Output<'_>,
     mut map: A,
 ) -> Result<(), A::Error> {
     while let Some(key) = map.next_key::<String>()? {
-        let entry = out.wire.open(field.number());
+        let entry = out.wire.open(field.number);
         out.wire.text(1, &key);
-        let (at, wanted) = (at.key(name, &key), Wanted::Message(2, descriptor));
+        let (at, wanted) = (at.key(name, &key), Wanted::Message(2, shape));
         map.next_value_seed(Place { at, wanted, null_is_absent: false, out: &mut *out })?;
         out.wire.close(entry);
     }

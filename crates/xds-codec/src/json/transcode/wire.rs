@@ -1,6 +1,6 @@
 //! Protobuf's wire format, written.
 
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::{WireType, encode_varint, encoded_len_varint};
 
 /// Bytes of a message, growing.
 #[derive(Default)]
@@ -27,13 +27,13 @@ impl Wire {
     }
 
     pub fn number(&mut self, field: u32, value: u64) {
-        encode_key(field, WireType::Varint, &mut self.0);
-        encode_varint(value, &mut self.0);
+        self.key(field, WireType::Varint);
+        self.varint(value);
     }
 
     pub fn text(&mut self, field: u32, text: &str) {
-        encode_key(field, WireType::LengthDelimited, &mut self.0);
-        encode_varint(text.len() as u64, &mut self.0);
+        self.key(field, WireType::LengthDelimited);
+        self.varint(text.len() as u64);
         self.0.extend_from_slice(text.as_bytes());
     }
 
@@ -42,19 +42,33 @@ impl Wire {
         self.0.extend_from_slice(fields);
     }
 
-    /// Begins a nested message.
+    /// Begins a nested message. Its length goes before it and takes one byte, most times.
     pub fn open(&mut self, field: u32) -> Mark {
-        encode_key(field, WireType::LengthDelimited, &mut self.0);
+        self.key(field, WireType::LengthDelimited);
+        self.0.push(0);
         Mark(self.0.len())
     }
 
-    /// Ends it. Its length goes before it, which is known only now and takes one to five bytes: a
-    /// move of a few KiB in memory is cheaper than to write everything twice.
+    /// Ends it. Its length is known only now. Where that takes more than one byte, to move the message
+    /// is cheaper than to write everything twice.
     pub fn close(&mut self, mark: Mark) {
-        let mut length = [0; 10];
-        let mut rest = &mut length[..];
-        encode_varint((self.0.len() - mark.0) as u64, &mut rest);
-        let written = 10 - rest.len();
-        self.0.splice(mark.0..mark.0, length[..written].iter().copied());
+        let length = self.0.len() - mark.0;
+        let more = encoded_len_varint(length as u64) - 1;
+        if more > 0 {
+            self.0.resize(self.0.len() + more, 0);
+            self.0.copy_within(mark.0..mark.0 + length, mark.0 + more);
+        }
+        encode_varint(length as u64, &mut &mut self.0[mark.0 - 1..mark.0 + more]);
+    }
+
+    fn key(&mut self, field: u32, ty: WireType) {
+        self.varint(u64::from(field) << 3 | ty as u64);
+    }
+
+    fn varint(&mut self, value: u64) {
+        match u8::try_from(value) {
+            Ok(byte) if byte < 0x80 => self.0.push(byte),
+            _ => encode_varint(value, &mut self.0),
+        }
     }
 }
