@@ -70,8 +70,8 @@ pub struct HttpConnectionManager {
     pub proxy_100_continue: bool,
     /// HTTP/1.0 is answered, else refused with 426.
     pub accept_http_10: bool,
-    /// `x-forwarded-port`: which port the client asked for, where it is at the edge (`use_remote_address`)
-    /// and no trusted proxy has said it.
+    /// `x-forwarded-port`: which port the client asked for, where nobody who is trusted has said it. At the
+    /// edge (`use_remote_address`) those are proxies in front of this one, else everybody.
     pub append_x_forwarded_port: bool,
     /// The router's `suppress_envoy_headers`: neither endpoints nor clients are told what Envoy says of
     /// itself, such as `x-envoy-upstream-service-time`.

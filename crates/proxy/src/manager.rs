@@ -279,7 +279,25 @@ impl Manager {
     /// No new connections at these listeners, ever.
     pub fn stop_listening(&mut self, what: Drained) {
         self.stopped = self.stopped.max(what);
-        self.sync_sockets();
+        match self.draining {
+            // Nothing is opened any more, whatever comes.
+            true => self.close_stopped(),
+            false => drop(self.sync_sockets()),
+        }
+    }
+
+    fn close_stopped(&mut self) {
+        let stopped = |it: &&Arc<Listener>| self.stopped.includes(it.direction());
+        let listeners = self.config.active().listeners.values().filter(stopped);
+        let addresses = listeners.filter_map(|listener| match listener.config.address {
+            Address::Socket(address) => Some(address),
+            _ => None,
+        });
+        for address in addresses.collect::<Vec<_>>() {
+            if self.bound.remove(&address).is_some() {
+                self.tell(|| Command::Unlisten(address));
+            }
+        }
     }
 
     /// Whatever is left is dropped.

@@ -81,7 +81,6 @@ message! {
         "server" server: Option<ServerHeader> = object(&ServerHeader::MESSAGE),
         "attemptCount" attempt_count: Option<Toggle> = object(&Toggle::MESSAGE),
         "xForwardedHost" forwarded_host: Option<Switch> = object(&Switch::MESSAGE),
-        /// At gateways.
         "xForwardedPort" forwarded_port: Option<Switch> = object(&Switch::MESSAGE),
         /// `x-envoy-upstream-service-time` and its like.
         "envoyDebugHeaders" debug_headers: Option<Toggle> = object(&Toggle::MESSAGE),

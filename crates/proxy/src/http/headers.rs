@@ -66,10 +66,8 @@ pub fn of_client(ctx: &mut Context) {
             head.set_scheme(proto == "https");
         }
     }
-    if edge
-        && config.append_x_forwarded_port
-        && !(config.xff_num_trusted_hops > 0 && head.get("x-forwarded-port").is_some())
-    {
+    let told = (!edge || config.xff_num_trusted_hops > 0) && head.get("x-forwarded-port").is_some();
+    if config.append_x_forwarded_port && !told {
         head.set("x-forwarded-port", itoa::Buffer::new().format(ctx.conn.info.local.port()));
     }
     let keep = !edge || config.preserve_external_request_id;
