@@ -98,7 +98,7 @@ fn unknown_fields_refuse_the_object_and_known_ones_without_effect_do_not() {
     let parsed = check(
         &text,
         &[
-            "f.yaml:7:38: Warning [LTN0002] (VirtualService shop/x) spec.http[0].retries.retryOn: retriable-headers has no effect yet",
+            "f.yaml:7:37: Warning [LTN0002] (VirtualService shop/x) spec.http[0].retries.retryOn: retriable-headers has no effect yet",
         ],
     );
     assert!(!parsed.documents[0].broken);
