@@ -50,9 +50,8 @@ pub(super) fn cluster_type(at: At<'_>, it: CustomClusterType) -> Option<ForwardP
 /// Who is expected behind a name, where TLS is spoken: whoever the request names, unless the cluster says
 /// that this may be otherwise. Without options for HTTP Envoy sets those of the deprecated fields.
 pub(super) fn expect_names(at: At<'_>, cluster: &mut Cluster, has_options: bool) {
-    let (judges, is_plain) =
-        (cluster.judges_certificates(), cluster.tls.is_none() && cluster.transport_matches.is_empty());
-    let ClusterDiscovery::DynamicForwardProxy(proxy) = &mut cluster.discovery else { return };
+    let is_plain = cluster.tls.is_none() && cluster.transport_matches.is_empty();
+    let ClusterDiscovery::DynamicForwardProxy(proxy) = &cluster.discovery else { return };
     if has_options {
         let both = cluster.tls_from_request.as_ref().is_some_and(|it| it.sni && it.san_validation);
         if !both && !proxy.allow_insecure_cluster_options {
@@ -61,10 +60,8 @@ pub(super) fn expect_names(at: At<'_>, cluster: &mut Cluster, has_options: bool)
             );
         }
     } else if !is_plain {
-        let names = TlsFromRequest { sni: true, san_validation: judges, header: None };
+        let names = TlsFromRequest { sni: true, san_validation: true, header: None };
         cluster.tls_from_request = Some(Box::new(names));
-        // Nobody vouches for names without roots; Envoy looks at what is set, not at what comes of it.
-        proxy.allow_insecure_cluster_options |= !judges;
     }
 }
 
