@@ -4,7 +4,7 @@ use std::fmt;
 
 use engine::retry::Outcome;
 
-use crate::{BodyError, Breaker, is_idempotent};
+use crate::{BodyError, Breaker, Facts, is_idempotent};
 
 /// An attempt that yielded no response head.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct SendError {
     pub detail: String,
     /// The connection's local address, if there was a connection.
     pub local: Option<std::net::SocketAddr>,
+    /// The connection that it was sent over, if it came so far.
+    pub over: Option<Box<Facts>>,
 }
 
 /// What kind.
@@ -58,6 +60,7 @@ impl SendError {
             by_tls: false,
             detail: String::new(),
             local: None,
+            over: None,
         }
     }
 

@@ -19,7 +19,7 @@ use stdx::Str;
 use crate::dial::dial;
 use crate::sweep::Sweeper;
 use crate::{
-    Body, Breaker, ClusterState, EndpointState, Failure, Limits, RequestHead, Response, ResponseHead,
+    Body, Breaker, ClusterState, EndpointState, Failure, Left, Limits, RequestHead, Response, ResponseHead,
     SendError, h1, h2c,
 };
 
@@ -72,6 +72,8 @@ pub struct SendOptions {
     pub client: Option<Addresses>,
     /// The server names that the request asks for, instead of the transport's.
     pub tls_names: Option<Rc<TlsNames>>,
+    /// For those who give up on it, and want to know on what.
+    pub left: Left,
 }
 
 /// A worker's connections to endpoints. Needs a `tokio::task::LocalSet` around it.

@@ -39,6 +39,8 @@ fn bootstrap(ports: &[SocketAddr; 7], folder: &Path, tag: &str) -> String {
         )
     };
     let line = "%RESPONSE_FLAGS% [%CONNECTION_TERMINATION_DETAILS%] %RESPONSE_CODE_DETAILS% %BYTES_RECEIVED% %BYTES_SENT%";
+    let wire = "%DOWNSTREAM_WIRE_BYTES_RECEIVED% %DOWNSTREAM_WIRE_BYTES_SENT% %UPSTREAM_WIRE_BYTES_RECEIVED% \
+        %UPSTREAM_WIRE_BYTES_SENT%";
     let of_listener = format!(
         "{line} [%PROTOCOL%] [%RESPONSE_CODE%] [%ACCESS_LOG_TYPE%] [%UPSTREAM_CLUSTER%] [%UPSTREAM_REQUEST_ATTEMPT_COUNT%] \
          [%REQ(:PATH)%] [%FILTER_CHAIN_NAME%] [%UPSTREAM_TRANSPORT_FAILURE_REASON%]"
@@ -56,7 +58,7 @@ fn bootstrap(ports: &[SocketAddr; 7], folder: &Path, tag: &str) -> String {
     let echo_proxy = format!(
         "      - {{name: tcp, typed_config: {{'@type': {FILTERS}.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: echo, \
          access_log: {}}}}}\n",
-        log("tcp", line)
+        log("tcp", &format!("{line} {wire}"))
     );
     let direct = |settings: &str| {
         format!(

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use identity::TlsInfo;
 use ir::access_log::LogType;
 use stdx::Str;
+use upstream::Facts;
 
 /// What happened to a request (or to a connection that carries no requests).
 #[derive(Debug)]
@@ -84,6 +85,13 @@ impl Record {
     /// A UUID of its own, the same whenever it is asked for.
     pub fn unique_id(&self) -> [u8; 36] {
         *self.unique_id.get_or_init(|| crate::text::uuid(super::sink::random(), super::sink::random()))
+    }
+
+    /// The connection of the last attempt; `None`: there was none.
+    pub fn set_upstream(&mut self, facts: Option<&Facts>) {
+        self.upstream_local = facts.and_then(|facts| facts.local);
+        self.upstream_protocol = facts.map(|facts| facts.protocol);
+        self.upstream_tls = facts.and_then(|facts| facts.tls.clone());
     }
 
     pub fn flag(&mut self, flag: Flag) {

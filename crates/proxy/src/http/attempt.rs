@@ -11,13 +11,13 @@ use engine::retry::{Conditions, GIVEN_UP, Outcome};
 use ir::route::HostRewrite;
 use upstream::{Breaker, Destination, Failure, Response, SendError, Traffic};
 
-use super::body::{Attempt, number};
+use super::body::{Attempt, Progress, number};
 use super::context::Context;
 use super::filters;
 use super::forward::{Plan, of_route};
 use super::limits::{Clock, Over};
 use super::respond::Stop;
-use crate::telemetry::ClusterStats;
+use crate::access_log::Record;
 
 /// How an attempt ended, other than by a response.
 pub(super) enum Ended {
@@ -44,33 +44,51 @@ pub(super) async fn attempt(
     filters::peer_metadata::to_upstream(ctx, plan.cluster.is_mutual(to));
     plan.stats.rq_total.inc();
     plan.stats.rq_active.inc();
-    let active = Active { stats: &plan.stats, at: to.endpoint.traffic(), over: Cell::new(false) };
     let worker = ctx.conn.worker.clone();
-    // Pinned where they are: `select!` would move both.
-    let mut send = pin!(worker.upstream.send(to, &ctx.head, plan.body.attempt(), &plan.options));
-    let mut clock = Clock::new(&plan.limits, &ctx.progress, &worker.timers);
-    let result = poll_fn(|cx| {
-        if let Poll::Ready(result) = send.as_mut().poll(cx) {
-            return Poll::Ready(result.map_err(Ended::Failed));
-        }
-        clock.poll_over(cx).map(|over| {
-            Err(match over {
-                Over::Response => Ended::Final(Stop::Timeout),
-                Over::PerTry => Ended::PerTryTimeout { idle: false },
-                Over::PerTryIdle => Ended::PerTryTimeout { idle: true },
-                Over::Stream => Ended::Final(Stop::MaxDuration),
-                Over::Idle => Ended::Final(Stop::StreamIdle),
+    let active = Active { plan, at: to.endpoint.traffic(), progress: &ctx.progress, over: Cell::new(false) };
+    let result = {
+        // Pinned where they are: `select!` would move both.
+        let mut send = pin!(worker.upstream.send(to, &ctx.head, plan.body.attempt(), &plan.options));
+        let mut clock = Clock::new(&plan.limits, &ctx.progress, &worker.timers);
+        let sent = poll_fn(|cx| {
+            if let Poll::Ready(result) = send.as_mut().poll(cx) {
+                return Poll::Ready(result.map_err(Ended::Failed));
+            }
+            clock.poll_over(cx).map(|over| {
+                Err(match over {
+                    Over::Response => Ended::Final(Stop::Timeout),
+                    Over::PerTry => Ended::PerTryTimeout { idle: false },
+                    Over::PerTryIdle => Ended::PerTryTimeout { idle: true },
+                    Over::Stream => Ended::Final(Stop::MaxDuration),
+                    Over::Idle => Ended::Final(Stop::StreamIdle),
+                })
             })
-        })
-    })
-    .await;
+        });
+        sent.await
+    };
     active.over.set(true);
+    if let Err(ended) = &result {
+        note_connection(&mut ctx.record, plan, ended);
+    }
     count(plan, to.endpoint.traffic(), &result);
     count_for_route(ctx, &result);
     if let Some(config) = &to.config.outlier {
         plan.cluster.report(&worker, config, to, outlier_outcome(ctx.is_grpc, &result));
     }
     result
+}
+
+/// What is known of the connection although there was no response.
+fn note_connection(record: &mut Record, plan: &Plan, ended: &Ended) {
+    match ended {
+        Ended::Failed(error) => {
+            record.set_upstream(error.over.as_deref());
+            record.upstream_local = record.upstream_local.or(error.local);
+        }
+        Ended::PerTryTimeout { .. } | Ended::Final(_) => {
+            record.set_upstream(plan.options.left.take().as_deref());
+        }
+    }
 }
 
 /// `auto_host_rewrite`: the host is the endpoint's name, where it has one.
@@ -199,17 +217,19 @@ pub(super) fn outcome_of(response: &Response<Attempt>, conditions: Option<&Condi
 }
 
 struct Active<'a> {
-    stats: &'a ClusterStats,
+    plan: &'a Plan,
     at: &'a Traffic,
+    progress: &'a Progress,
     /// It ended by itself; else the client went away.
     over: Cell<bool>,
 }
 
 impl Drop for Active<'_> {
     fn drop(&mut self) {
-        self.stats.rq_active.dec();
+        self.plan.stats.rq_active.dec();
         if !self.over.get() {
             bump(&self.at.neither);
+            self.progress.left.replace(self.plan.options.left.take());
         }
     }
 }

@@ -250,6 +250,9 @@ impl Context {
     /// Takes over into the record what is counted elsewhere while the request lasts.
     pub fn measure(&mut self) {
         let (progress, record) = (&self.progress, &mut self.record);
+        if let Some(facts) = progress.left.take() {
+            record.set_upstream(Some(&facts));
+        }
         record.bytes_received = progress.request_bytes.get();
         record.bytes_sent = progress.response_bytes.get();
         record.grpc_status = progress.grpc_status.get();

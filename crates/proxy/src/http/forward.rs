@@ -12,7 +12,9 @@ use engine::timeouts::{self, Timeouts};
 use engine::tls_names::TlsNames;
 use ir::route::{Forward, RouteClusters, RoutingPriority};
 use ir::{Address, HttpProtocol};
-use upstream::{Body as _, BodyKind, Interim, Limits as BreakerLimits, RequestHead, Response, SendOptions};
+use upstream::{
+    Body as _, BodyKind, Interim, Left, Limits as BreakerLimits, RequestHead, Response, SendOptions,
+};
 
 use super::attempt::{Ended, attempt, outcome_of};
 use super::body::{Attempt, RequestBody, number};
@@ -224,6 +226,7 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
             client: Some(client),
             fresh: false,
             tls_names,
+            left: Left::default(),
         },
         may_be_refused,
         limits: Limits {
@@ -352,9 +355,7 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     let Response { mut head, body, facts } = response;
     ctx.record.details = "via_upstream".into();
     ctx.upstream_stats = Some(plan.stats.clone());
-    ctx.record.upstream_local = facts.local;
-    ctx.record.upstream_protocol = Some(facts.protocol);
-    ctx.record.upstream_tls = facts.tls.clone();
+    ctx.record.set_upstream(Some(&facts));
     let now = Instant::now();
     ctx.record.response_begin = Some(now.saturating_duration_since(ctx.record.started));
     let principal = facts.tls.as_ref().and_then(|tls| tls.peer.as_ref());

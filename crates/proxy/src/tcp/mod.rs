@@ -185,6 +185,7 @@ impl TcpSession {
                     self.upstream_principal = peer.and_then(|peer| peer.uri_sans.first().cloned());
                     let local = tls.as_ref().and_then(|tls| tls.local.as_ref());
                     self.local_principal = local.and_then(|local| local.uri_sans.first().cloned());
+                    self.record.upstream_tls = tls;
                     self.report(&cluster, &to, Some(outlier::Outcome::Status(200)));
                     let _at_endpoint = to.endpoint.start();
                     to.endpoint.traffic().neither.fetch_add(1, Ordering::Relaxed);

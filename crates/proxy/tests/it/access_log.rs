@@ -1,5 +1,9 @@
 //! Access logs: formats and filters, with real requests.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
 use ir::access_log::{
     AccessLog, AccessLogFilter, AccessLogSink, Comparison, ComparisonOp, LogContent, LogFormat, LogType,
 };
@@ -66,4 +70,31 @@ fn json_and_filters() {
     assert_eq!(lines[0]["id"].as_str().unwrap().len(), 36);
     assert_ne!(lines[0]["id"], lines[1]["id"]);
     assert_eq!(std::fs::read_to_string(some).unwrap(), "404 /nowhere\n");
+}
+
+#[test]
+fn the_upstream_connection_is_known_also_where_nobody_waited_for_the_response() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("own");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let asked = std::thread::spawn(move || {
+        let (mut upstream, _) = silent.accept().unwrap();
+        upstream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        assert!(upstream.read(&mut [0; 1000]).unwrap() > 0);
+        upstream
+    });
+    let setup = Setup::new().cluster("b", &[address]).route("/", "b");
+    let format = "%RESPONSE_FLAGS% %UPSTREAM_PROTOCOL% %UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%\n";
+    let logs = vec![log(&path, format.into(), None)];
+    let listener = with_logs(&setup, dir.path().join("log").to_str().unwrap(), logs);
+    let mut proxy = setup.start_with(listener);
+    let mut client = TcpStream::connect(proxy.address).unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+    let mut upstream = asked.join().unwrap();
+    drop(client);
+    // Given up.
+    assert_eq!(upstream.read(&mut [0; 1]).unwrap_or(0), 0);
+    proxy.stop();
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "DC HTTP/1.1 127.0.0.1\n");
 }

@@ -149,12 +149,18 @@ impl<B: Body> Exchange<B> {
     }
 
     fn failed(&mut self, failure: Failure, detail: String) -> SendError {
-        let (request_started, response_started, local) = match &self.conn {
-            Some(conn) => (conn.conn.sent() > 0, conn.conn.received() > 0, conn.facts.local),
-            None => (false, false, None),
+        let (request_started, response_started) = match &self.conn {
+            Some(conn) => (conn.conn.sent() > 0, conn.conn.received() > 0),
+            None => (false, false),
         };
+        let over = self.facts().cloned().map(Box::new);
         self.conn = None;
-        SendError { request_started, response_started, detail, local, ..SendError::new(failure) }
+        SendError { request_started, response_started, detail, over, ..SendError::new(failure) }
+    }
+
+    /// Of its connection; `None` once the exchange is over.
+    pub(super) fn facts(&self) -> Option<&Facts> {
+        self.conn.as_ref().map(|conn| &conn.facts)
     }
 
     /// To try again with.

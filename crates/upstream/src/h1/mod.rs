@@ -13,6 +13,7 @@ use std::rc::Rc;
 use queue::{Counted, Turn};
 
 use crate::dial::{Dialed, dial_beyond};
+use crate::left::or_left;
 use crate::send::{Call, Inner};
 use crate::{Body, BodyKind, Breaker, Failure, Limits, RequestHead, Response, SendError};
 
@@ -40,10 +41,13 @@ pub(crate) async fn send<B: Body>(
             }
         };
         let mut exchange = Exchange::start(conn, inner, call, &head, body);
-        let error = match std::future::poll_fn(|cx| exchange.poll_head(cx)).await {
-            Ok(head) => return Ok(exchange.respond(head, reused)),
-            Err(error) => SendError { reused, again, ..error },
-        };
+        let error =
+            match or_left(&call.options.left, &mut exchange, |it| it.facts().cloned(), Exchange::poll_head)
+                .await
+            {
+                Ok(head) => return Ok(exchange.respond(head, reused)),
+                Err(error) => SendError { reused, again, ..error },
+            };
         body = exchange.into_request_body();
         // The endpoint closed an idle connection just as we took it.
         if reused && error.may_be_sent_again(head.method()) && body.kind() == BodyKind::None {

@@ -244,10 +244,6 @@ impl Connection {
         }
     }
 
-    pub(super) fn local(&self) -> Option<std::net::SocketAddr> {
-        self.facts.local
-    }
-
     /// When it has been without streams for too long; `None`: never, or it has some.
     pub(crate) fn expires(&self) -> Option<Instant> {
         if self.streams.get() > 0 {

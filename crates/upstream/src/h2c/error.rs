@@ -1,10 +1,8 @@
 //! What an error of a stream or a connection means for a request.
 
-use std::net::SocketAddr;
-
 use h2::Reason;
 
-use crate::{Failure, SendError};
+use crate::{Facts, Failure, SendError};
 
 /// Why a stream yielded no response.
 pub(super) struct StreamError {
@@ -21,10 +19,12 @@ pub(super) struct StreamError {
 }
 
 impl StreamError {
-    pub(super) fn into_send_error(self, local: Option<SocketAddr>) -> SendError {
+    /// `over`: the connection that it was sent over.
+    pub(super) fn into_send_error(self, over: &Facts) -> SendError {
         let request_started = self.started;
         let StreamError { failure, detail, by_tls, .. } = self;
-        SendError { request_started, detail, local, by_tls, ..SendError::new(failure) }
+        let over = Some(Box::new(over.clone()));
+        SendError { request_started, detail, over, by_tls, ..SendError::new(failure) }
     }
 
     /// The request did not get into the connection.

@@ -8,11 +8,11 @@ mod pool;
 pub(crate) use exchange::Exchange;
 pub(crate) use pool::Pool;
 
-use std::future::poll_fn;
 use std::rc::Rc;
 
 use crate::dial::Dialed;
 use crate::h1::is_idempotent;
+use crate::left::or_left;
 use crate::send::{Call, Inner};
 use crate::{Body, BodyKind, Failure, RequestHead, Response, SendError};
 
@@ -49,7 +49,14 @@ pub(crate) async fn send<B: Body>(
             Ok(stream) => {
                 reused = stream.reused;
                 let mut exchange = Exchange::new(stream, body, ends, upgrade);
-                match poll_fn(|cx| exchange.poll_head(cx)).await {
+                match or_left(
+                    &call.options.left,
+                    &mut exchange,
+                    |_| Some(conn.facts.clone()),
+                    Exchange::poll_head,
+                )
+                .await
+                {
                     Ok(parts) => {
                         if let Some(max_streams) = conn.settle() {
                             inner.h2.borrow_mut().learn(&call.key, max_streams);
@@ -72,6 +79,6 @@ pub(crate) async fn send<B: Body>(
             refused_by = Some(conn);
             continue;
         }
-        return Err(SendError { reused, again: again > 0, ..error.into_send_error(conn.local()) });
+        return Err(SendError { reused, again: again > 0, ..error.into_send_error(&conn.facts) });
     }
 }

@@ -30,6 +30,10 @@ impl Operator {
         if let Some(operator) = with_arguments(name, arguments.unwrap_or(""))? {
             return Ok(operator);
         }
+        if let Some(operator) = outcome::wire_bytes(name).filter(|_| arguments.unwrap_or("").is_empty()) {
+            tracing::warn!(operator = name, "is known here of TCP connections alone, and missing elsewhere");
+            return Ok(operator);
+        }
         if WITHOUT_VALUE.contains(&name) {
             tracing::warn!(operator = name, "is not known here, and always missing");
             return Ok(Operator::Value(|_, _| {}));
@@ -142,8 +146,6 @@ const WITHOUT_VALUE: &[&str] = &[
     "DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256",
     "DOWNSTREAM_PEER_ISSUER_SERIAL",
     "DOWNSTREAM_TLS_SESSION_ID",
-    "DOWNSTREAM_WIRE_BYTES_RECEIVED",
-    "DOWNSTREAM_WIRE_BYTES_SENT",
     "FILE_CONTENT",
     "FILTER_STATE",
     "METADATA",
@@ -176,8 +178,6 @@ const WITHOUT_VALUE: &[&str] = &[
     "UPSTREAM_METADATA",
     "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
     "UPSTREAM_TLS_SESSION_ID",
-    "UPSTREAM_WIRE_BYTES_RECEIVED",
-    "UPSTREAM_WIRE_BYTES_SENT",
     "VIRTUAL_CLUSTER_NAME",
     "XFCC",
 ];

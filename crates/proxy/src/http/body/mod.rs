@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
 use bytes::Bytes;
-use upstream::{Body, Interim, ResponseHead, Trailers};
+use upstream::{Body, Facts, Interim, ResponseHead, Trailers};
 
 pub use self::collect::{Part, Whole};
 pub use self::request::{Attempt, RequestBody};
@@ -41,6 +41,8 @@ pub struct Progress {
     pub grpc_status: Cell<Option<u32>>,
     /// Interim responses that the client has still to be given.
     pub interim: RefCell<Vec<ResponseHead>>,
+    /// The connection that was waited on when the client went away.
+    pub left: RefCell<Option<Box<Facts>>>,
 }
 
 impl Interim for Progress {

@@ -155,7 +155,6 @@ fn timeout_status(ctx: &Context) -> u16 {
 
 /// No response came from upstream.
 fn upstream(ctx: &mut Context, error: &SendError, retried: bool) -> Reply {
-    ctx.record.upstream_local = error.local.or(ctx.record.upstream_local);
     if matches!(error.failure, Failure::Connect { .. }) && !error.detail.is_empty() {
         ctx.record.transport_failure = Some(error.detail.clone());
     }
