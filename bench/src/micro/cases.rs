@@ -9,7 +9,7 @@ use engine::balance::{Ask, Balancer, Cursor, EndpointSet, Settings};
 use engine::dice::SplitMix;
 use engine::rbac::{Certificate, Peer, Rbac, Verdict};
 use engine::request::PlainRequest;
-use engine::route::{RouteTable, Selection};
+use engine::route::{ClientCertificate, RouteTable, Selection};
 use http1::{Limits, RequestHead, ResponseHead};
 use ir::LbPolicy;
 use serde_json::{Value, json};
@@ -103,9 +103,11 @@ fn select(hosts: Value, request: PlainRequest, vhost: usize, route: usize) -> an
     let config = RouteTable::compile(Arc::new(manager(hosts, Vec::new())?.0))
         .map_err(|problem| anyhow::anyhow!("{problem:?}"))?;
     let mut dice = SplitMix(7);
-    ensure!(config.select(&request, &mut dice) == Selection::Route { vhost, route });
+    ensure!(
+        config.select(&request, ClientCertificate::default(), &mut dice) == Selection::Route { vhost, route }
+    );
     Ok(Box::new(move || {
-        black_box(config.select(black_box(&request), &mut dice));
+        black_box(config.select(black_box(&request), ClientCertificate::default(), &mut dice));
     }))
 }
 

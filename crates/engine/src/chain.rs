@@ -1,9 +1,9 @@
 //! Which filter chain serves a connection: Envoy's sieve. At each step the chains whose
 //! criterion fits best remain; only if none has a fitting one, those without that criterion do.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use ir::listener::TransportProtocol;
+use ir::listener::{SourceType, TransportProtocol};
 use ir::{FilterChain, FilterChainMatch, Listener};
 
 /// What is known of a connection before a chain is chosen.
@@ -12,6 +12,8 @@ pub struct Connection<'a> {
     /// The original destination.
     pub destination: SocketAddr,
     pub source: SocketAddr,
+    /// The TCP peer, where it speaks for another.
+    pub direct_source: SocketAddr,
     pub transport: TransportProtocol,
     /// From the ClientHello, in lower case; empty if there was none.
     pub server_name: &'a str,
@@ -42,7 +44,10 @@ pub fn select(listener: &Listener, connection: &Connection<'_>) -> Chosen {
     keep_best(&mut left, |i| server_name(chain(i), connection.server_name));
     keep_best(&mut left, |i| chain(i).transport_protocol.map(|t| u32::from(t == connection.transport)));
     keep_best(&mut left, |i| application_protocol(chain(i), connection.application_protocols));
+    keep_best(&mut left, |i| range(&chain(i).direct_source_prefix_ranges, connection.direct_source));
+    keep_best(&mut left, |i| source_type(chain(i).source_type, connection));
     keep_best(&mut left, |i| range(&chain(i).source_prefix_ranges, connection.source));
+    keep_best(&mut left, |i| port_of(&chain(i).source_ports, connection.source));
     match left.as_slice() {
         [one] => Chosen::Chain(*one),
         [] if listener.default_filter_chain.is_some() => Chosen::Default,
@@ -79,6 +84,22 @@ pub fn check(listener: &Listener) -> Result<(), crate::Problem> {
 fn keep_best(left: &mut Vec<usize>, score: impl Fn(usize) -> Option<u32>) {
     let best = left.iter().filter_map(|i| score(*i)).max().filter(|best| *best > 0);
     left.retain(|i| score(*i) == best);
+}
+
+fn source_type(wanted: SourceType, connection: &Connection<'_>) -> Option<u32> {
+    let source = connection.source.ip();
+    let local = source == connection.destination.ip()
+        || source == Ipv4Addr::LOCALHOST
+        || source == Ipv6Addr::LOCALHOST;
+    match wanted {
+        SourceType::Any => None,
+        SourceType::SameIpOrLoopback => Some(u32::from(local)),
+        SourceType::External => Some(u32::from(!local)),
+    }
+}
+
+fn port_of(ports: &[u16], address: SocketAddr) -> Option<u32> {
+    (!ports.is_empty()).then(|| u32::from(ports.contains(&address.port())))
 }
 
 /// The length of the longest range that contains the address, plus 1.
@@ -165,6 +186,7 @@ mod tests {
             let connection = Connection {
                 destination: SocketAddr::from(([10, 0, 0, 1], port)),
                 source: SocketAddr::from(([10, 0, 0, 2], 1)),
+                direct_source: SocketAddr::from(([10, 0, 0, 2], 1)),
                 transport,
                 server_name: "",
                 application_protocols: alpn,
@@ -191,6 +213,7 @@ mod tests {
             let connection = Connection {
                 destination: SocketAddr::from((ip, 1)),
                 source: SocketAddr::from(([1, 1, 1, 1], 1)),
+                direct_source: SocketAddr::from(([1, 1, 1, 1], 1)),
                 transport: TransportProtocol::Tls,
                 server_name,
                 application_protocols: &[],
@@ -206,5 +229,37 @@ mod tests {
         assert_eq!(go(&by_net, [11, 2, 0, 1], ""), Chosen::None);
         assert!(check(&by_net).is_ok());
         assert!(check(&listener(vec![net("10.0.0.0/8"), net("10.0.0.0/8")])).is_err());
+    }
+
+    #[test]
+    fn sources_by_who_connects_where_it_is_and_its_port() {
+        let relay = || vec![ir::Cidr::parse("10.9.0.0/16").unwrap()];
+        let by_source = listener(vec![
+            FilterChainMatch { direct_source_prefix_ranges: relay(), ..Default::default() },
+            FilterChainMatch { source_type: SourceType::SameIpOrLoopback, ..Default::default() },
+            FilterChainMatch { source_type: SourceType::External, ..Default::default() },
+            FilterChainMatch {
+                source_type: SourceType::External,
+                source_ports: vec![7, 8],
+                ..Default::default()
+            },
+        ]);
+        let check = |source: &str, direct: &str, expected| {
+            let connection = Connection {
+                destination: "10.0.0.1:80".parse().unwrap(),
+                source: source.parse().unwrap(),
+                direct_source: direct.parse().unwrap(),
+                transport: TransportProtocol::RawBuffer,
+                server_name: "",
+                application_protocols: &[],
+            };
+            assert_eq!(select(&by_source, &connection), expected, "{connection:?}");
+        };
+        check("1.1.1.1:1", "10.9.1.1:1", Chosen::Chain(0));
+        check("127.0.0.1:1", "127.0.0.1:1", Chosen::Chain(1));
+        check("[::1]:1", "127.0.0.1:1", Chosen::Chain(1));
+        check("10.0.0.1:7", "10.0.0.1:7", Chosen::Chain(1));
+        check("10.0.0.2:9", "10.0.0.2:9", Chosen::Chain(2));
+        check("10.0.0.2:8", "10.0.0.2:8", Chosen::Chain(3));
     }
 }

@@ -68,7 +68,7 @@ impl Rules {
 
     /// It says which bytes it has, and these must stay then.
     pub fn is_kept_for_etag(&self, it: &Response<'_>) -> bool {
-        self.config.disable_on_etag_header && it.etag.is_some()
+        self.config.disable_on_etag_header && !self.config.weaken_etag && it.etag.is_some()
     }
 
     /// Whether nothing but length and tag speaks against it.
@@ -176,6 +176,7 @@ mod tests {
             min_content_length: None,
             content_types: Vec::new(),
             disable_on_etag_header: true,
+            weaken_etag: false,
             remove_accept_encoding_header: false,
             uncompressible_status_codes: vec![404],
         };

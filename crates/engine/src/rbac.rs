@@ -38,6 +38,10 @@ pub struct Certificate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Allowed,
+    /// Allowed, and the log is to know whether a policy matched.
+    Logged {
+        matched: bool,
+    },
     /// With the policy that denied; `None` if no ALLOW policy matched.
     Denied {
         policy: Option<Str>,
@@ -97,6 +101,7 @@ impl Rbac {
                 && principals.iter().any(|node| facts.holds(node))
         });
         match (self.action, matched) {
+            (RbacAction::Log, matched) => Verdict::Logged { matched: matched.is_some() },
             (RbacAction::Allow, Some(_)) | (RbacAction::Deny, None) => Verdict::Allowed,
             (RbacAction::Allow, None) => Verdict::Denied { policy: None },
             (RbacAction::Deny, Some((name, ..))) => Verdict::Denied { policy: Some(name.clone()) },

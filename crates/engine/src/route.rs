@@ -9,7 +9,9 @@ mod paths;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ir::route::{CookieMatcher, Forward, QueryMatch, QueryMatcher, RouteClusters, WeightedCluster};
+use ir::route::{
+    CookieMatcher, Forward, QueryMatch, QueryMatcher, RouteClusters, TlsContextMatch, WeightedCluster,
+};
 use stdx::Str;
 
 use crate::overrides::{Action, Overrides};
@@ -51,6 +53,7 @@ struct Conditions {
     cookies: Box<[Cookie]>,
     grpc: bool,
     fraction: Option<ir::Fraction>,
+    tls: Option<TlsContextMatch>,
     action: Option<Box<Action>>,
     retry: Option<Box<retry::Conditions>>,
     overrides: Option<Box<Overrides>>,
@@ -79,6 +82,13 @@ enum Folded {
     Exact(Str),
     Prefix(Str),
     Separated(Str),
+}
+
+/// The certificate of a request's client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientCertificate {
+    pub presented: bool,
+    pub validated: bool,
 }
 
 /// What became of a request.
@@ -177,13 +187,19 @@ impl RouteTable {
     }
 
     /// Chooses the route of a request.
-    pub fn select<R: Request + ?Sized>(&self, request: &R, dice: &mut dyn Dice) -> Selection {
+    pub fn select<R: Request + ?Sized>(
+        &self,
+        request: &R,
+        client: ClientCertificate,
+        dice: &mut dyn Dice,
+    ) -> Selection {
         let authority = request.authority();
         let host = if self.config.ignore_port_in_host_matching { host_of(authority) } else { authority };
         let Some(vhost) = self.hosts.find(host) else { return Selection::NoVirtualHost };
         let path = path_only(request.path());
         let compiled = &self.vhosts[vhost];
-        let found = compiled.paths.first(path, |route| compiled.routes[route].matches(request, path, dice));
+        let matches = |route: usize| compiled.routes[route].matches(request, path, client, dice);
+        let found = compiled.paths.first(path, matches);
         found.map_or(Selection::NoRoute { vhost }, |route| Selection::Route { vhost, route })
     }
 
@@ -272,7 +288,9 @@ impl Matcher {
 
     pub fn matches<R: Request + ?Sized>(&self, request: &R, dice: &mut dyn Dice) -> bool {
         let path = path_only(request.path());
-        self.path.first(path, |_| self.conditions.matches(request, path, dice)).is_some()
+        self.path
+            .first(path, |_| self.conditions.matches(request, path, ClientCertificate::default(), dice))
+            .is_some()
     }
 }
 
@@ -338,6 +356,7 @@ impl Conditions {
             cookies: route.cookies.iter().enumerate().map(cookie).collect::<Result<_, Problem>>()?,
             grpc: route.grpc,
             fraction: route.runtime_fraction,
+            tls: route.tls,
             action: None,
             retry: None,
             overrides: None,
@@ -346,13 +365,20 @@ impl Conditions {
         })
     }
 
-    fn matches<R: Request + ?Sized>(&self, request: &R, path: &[u8], dice: &mut dyn Dice) -> bool {
+    fn matches<R: Request + ?Sized>(
+        &self,
+        request: &R,
+        path: &[u8],
+        client: ClientCertificate,
+        dice: &mut dyn Dice,
+    ) -> bool {
         self.regex.as_ref().is_none_or(|regex| regex.is_match(path))
             && self.folded.as_ref().is_none_or(|folded| folded.matches(&path.to_ascii_lowercase()))
             && self.headers.iter().all(|header| header.matches(request))
             && self.query.iter().all(|query| query.matches(request.path()))
             && self.cookies.iter().all(|wanted| wanted.matches(request))
             && (!self.grpc || crate::grpc::is_grpc(request))
+            && self.tls.is_none_or(|wanted| client.fits(wanted))
             && self.fraction.is_none_or(|share| dice::happens(dice, share))
     }
 }
@@ -371,6 +397,13 @@ pub fn queries(all: &[QueryMatcher]) -> Result<Box<[Query]>, Problem> {
         Ok(Query { name: q.name.clone(), wanted })
     };
     all.iter().enumerate().map(query).collect()
+}
+
+impl ClientCertificate {
+    fn fits(self, wanted: TlsContextMatch) -> bool {
+        wanted.presented.is_none_or(|it| it == self.presented)
+            && wanted.validated.is_none_or(|it| it == self.validated)
+    }
 }
 
 impl Query {

@@ -57,6 +57,8 @@ pub struct Forward {
     pub cluster_not_found_status: u16,
     /// What rate limits count the request by.
     pub rate_limits: Box<[RouteRateLimit]>,
+    /// And by what the virtual host says, too.
+    pub include_vhost_rate_limits: bool,
 }
 
 impl Forward {
@@ -80,6 +82,7 @@ impl Forward {
             internal_redirect: None,
             cluster_not_found_status: 503,
             rate_limits: Box::default(),
+            include_vhost_rate_limits: false,
         }
     }
 }
@@ -145,12 +148,14 @@ pub struct WeightedCluster {
     pub filters: FilterOverrides,
     /// Together with the route's; wins over it.
     pub metadata_match: BTreeMap<Str, Json>,
+    /// The host that the upstream is told, unless the route has one of its own.
+    pub host_rewrite: Option<Str>,
 }
 
 impl WeightedCluster {
     pub fn new(name: impl Into<Str>, weight: u32) -> Self {
-        let (headers, filters, metadata_match) = Default::default();
-        WeightedCluster { name: name.into(), weight, headers, filters, metadata_match }
+        let (headers, filters, metadata_match, host_rewrite) = Default::default();
+        WeightedCluster { name: name.into(), weight, headers, filters, metadata_match, host_rewrite }
     }
 }
 

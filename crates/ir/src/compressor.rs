@@ -18,6 +18,8 @@ pub struct Compressor {
     /// Of types without their parameters; empty: Envoy's list.
     pub content_types: Vec<StringMatcher>,
     pub disable_on_etag_header: bool,
+    /// A strong tag becomes a weak one, and is neither dropped nor in the way.
+    pub weaken_etag: bool,
     pub remove_accept_encoding_header: bool,
     pub uncompressible_status_codes: Vec<u16>,
 }

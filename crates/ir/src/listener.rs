@@ -99,7 +99,21 @@ pub struct FilterChainMatch {
     pub transport_protocol: Option<TransportProtocol>,
     /// By ALPN, or by the HTTP inspector (`http/1.0`, `http/1.1`, `h2c`).
     pub application_protocols: Vec<Str>,
+    /// Of who has connected, whoever it speaks for.
+    pub direct_source_prefix_ranges: Vec<Cidr>,
+    pub source_type: SourceType,
     pub source_prefix_ranges: Vec<Cidr>,
+    pub source_ports: Vec<u16>,
+}
+
+/// Where a client is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SourceType {
+    #[default]
+    Any,
+    /// At the address that it connects to, or at 127.0.0.1 or ::1.
+    SameIpOrLoopback,
+    External,
 }
 
 /// What the TLS inspector found.

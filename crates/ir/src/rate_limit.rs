@@ -5,6 +5,7 @@ use std::time::Duration;
 use stdx::Str;
 
 use crate::header::HeaderValue;
+use crate::matcher::Cidr;
 use crate::route::QueryMatcher;
 use crate::{Fraction, HeaderMatcher};
 
@@ -39,14 +40,28 @@ pub struct LocalRateLimit {
     pub vhost_rate_limits: VhostRateLimits,
     /// A request with a descriptor takes a token from `bucket`, too.
     pub always_consume_default: bool,
+    /// For how many values of a descriptor that takes any there are buckets at a time. At least 1.
+    pub max_dynamic_descriptors: u32,
+    /// A refusal with 429 says in `retry-after` when there is a token again.
+    pub retry_after: bool,
 }
 
 /// `envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RateLimitDescriptor {
-    /// Keys and values, in the order of the actions that make them.
+    /// Keys and values, in the order of the actions that make them. An empty value is any, and each that
+    /// comes has a bucket of its own.
     pub entries: Vec<(Str, Str)>,
     pub bucket: TokenBucket,
+    /// It is counted, but nothing is refused.
+    pub shadow: bool,
+}
+
+impl RateLimitDescriptor {
+    /// Some value of it is any.
+    pub fn is_wildcard(&self) -> bool {
+        self.entries.iter().any(|(_, value)| value.is_empty())
+    }
 }
 
 /// Whether a virtual host's actions count beside those of its route.
@@ -61,10 +76,12 @@ pub enum VhostRateLimits {
 
 /// `envoy.config.route.v3.RateLimit`: actions that make one descriptor of a request, or none if one of them
 /// has nothing to say.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RouteRateLimit {
     /// 0 to 10.
     pub stage: u32,
+    /// How many tokens a request takes.
+    pub hits: u64,
     pub actions: Vec<Action>,
 }
 
@@ -81,6 +98,13 @@ pub enum Action {
     MaskedRemoteAddress {
         v4: u8,
         v6: u8,
+    },
+    /// `remote_address_match`: if it is in one of the ranges, or with `invert` in none.
+    RemoteAddressMatch {
+        key: Str,
+        value: Str,
+        ranges: Vec<Cidr>,
+        invert: bool,
     },
     GenericKey {
         key: Str,

@@ -21,6 +21,8 @@ pub enum RbacAction {
     Allow,
     /// Denied if some policy matches, else allowed.
     Deny,
+    /// Allowed; the log is told whether some policy matches. Of requests only.
+    Log,
 }
 
 /// Matches when some permission and some principal do.

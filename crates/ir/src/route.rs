@@ -161,6 +161,17 @@ pub struct RouteMatch {
     pub grpc: bool,
     /// Only this share of the requests, the rest falls through to the next route.
     pub runtime_fraction: Option<Fraction>,
+    /// What the client's certificate must be like.
+    pub tls: Option<TlsContextMatch>,
+}
+
+/// `envoy.config.route.v3.RouteMatch.TlsContextMatchOptions`. `None`: either will do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TlsContextMatch {
+    /// The client has shown a certificate.
+    pub presented: Option<bool>,
+    /// And it was verified.
+    pub validated: Option<bool>,
 }
 
 impl RouteMatch {
@@ -178,6 +189,7 @@ impl RouteMatch {
             cookies: Vec::new(),
             grpc: false,
             runtime_fraction: None,
+            tls: None,
         }
     }
 }

@@ -223,13 +223,15 @@ fn authorize(worker: &Worker, chain: &Chain, info: &ConnInfo) -> Result<(), Str>
         let stats = worker.stats.tcp(&filter.stat_prefix);
         let decide = |rules: &engine::rbac::Rbac| rules.decide(&peer, None::<&engine::request::PlainRequest>);
         match filter.rules.shadow.as_ref().map(decide) {
-            Some(engine::rbac::Verdict::Allowed) => stats.rbac_shadow_allowed.inc(),
+            Some(engine::rbac::Verdict::Allowed | engine::rbac::Verdict::Logged { .. }) => {
+                stats.rbac_shadow_allowed.inc()
+            }
             Some(engine::rbac::Verdict::Denied { .. }) => stats.rbac_shadow_denied.inc(),
             None => {}
         }
         let Some(rules) = &filter.rules.enforced else { continue };
         match decide(rules) {
-            engine::rbac::Verdict::Allowed => stats.rbac_allowed.inc(),
+            engine::rbac::Verdict::Allowed | engine::rbac::Verdict::Logged { .. } => stats.rbac_allowed.inc(),
             engine::rbac::Verdict::Denied { policy } => {
                 stats.rbac_denied.inc();
                 return Err(policy.unwrap_or_else(|| Str::from("none")));
@@ -273,6 +275,7 @@ fn choose(listener: &Listener, info: &ConnInfo, sniffed: &Sniffed) -> Option<Arc
     let facts = engine::chain::Connection {
         destination: info.local,
         source: info.remote,
+        direct_source: info.direct_remote(),
         transport: if sniffed.tls { TransportProtocol::Tls } else { TransportProtocol::RawBuffer },
         server_name: sniffed.server_name.as_deref().unwrap_or(""),
         application_protocols: &protocols,

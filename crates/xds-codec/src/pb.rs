@@ -47,6 +47,13 @@ pub use envoy_types::pb::envoy::extensions::http::header_formatters::preserve_ca
 pub use envoy_types::pb::envoy::extensions::internal_redirect::allow_listed_routes::v3 as allow_listed_routes;
 pub use envoy_types::pb::envoy::extensions::internal_redirect::previous_routes::v3 as previous_routes;
 pub use envoy_types::pb::envoy::extensions::internal_redirect::safe_cross_scheme::v3 as safe_cross_scheme;
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::cluster_provided::v3 as lb_cluster_provided;
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::common::v3 as lb_common;
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::least_request::v3 as lb_least_request;
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::maglev::v3 as lb_maglev;
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::random::v3 as lb_random;
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::ring_hash::v3 as lb_ring_hash;
+pub use envoy_types::pb::envoy::extensions::load_balancing_policies::round_robin::v3 as lb_round_robin;
 pub use envoy_types::pb::envoy::extensions::network::dns_resolver::cares::v3 as cares;
 pub use envoy_types::pb::envoy::extensions::network::dns_resolver::getaddrinfo::v3 as getaddrinfo;
 pub use envoy_types::pb::envoy::extensions::resource_monitors::downstream_connections::v3 as downstream_connections;
@@ -62,3 +69,4 @@ pub use envoy_types::pb::envoy::service::discovery::v3 as discovery;
 pub use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 pub use envoy_types::pb::envoy::r#type::v3 as envoy_type;
 pub use envoy_types::pb::google::protobuf as google;
+pub use envoy_types::pb::xds::core::v3 as xds;

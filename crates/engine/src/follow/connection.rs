@@ -41,6 +41,7 @@ pub fn filter_chain<'l>(listener: &'l Listener, call: &Call) -> Result<&'l Filte
     let connection = Connection {
         destination: call.destination,
         source: SocketAddr::from(SOURCE),
+        direct_source: SocketAddr::from(SOURCE),
         transport: if seen.tls { TransportProtocol::Tls } else { TransportProtocol::RawBuffer },
         server_name: if seen.tls { &call.server_name } else { "" },
         application_protocols: &protocols,

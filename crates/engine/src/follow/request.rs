@@ -7,7 +7,7 @@ use ir::route::RequireTls;
 use super::{Call, ClientTls, Configuration, Followed, Refusal};
 use crate::dice::Dice;
 use crate::request::PlainRequest;
-use crate::route::{self, RouteTable, Selection};
+use crate::route::{self, ClientCertificate, RouteTable, Selection};
 
 pub fn route(
     configuration: &Configuration,
@@ -31,7 +31,7 @@ pub fn route(
         scheme: if call.tls == ClientTls::Plaintext { "http".into() } else { "https".into() },
         ..PlainRequest::get(&call.authority, &call.path)
     };
-    let selection = table.select(&request, dice);
+    let selection = table.select(&request, ClientCertificate::default(), dice);
     let (Selection::Route { vhost, .. } | Selection::NoRoute { vhost }) = selection else {
         return Err(Refusal::NoVirtualHost);
     };

@@ -14,6 +14,7 @@ use crate::{Problem, Request, matcher, route};
 #[derive(Debug)]
 pub struct Limit {
     stage: u32,
+    hits: u64,
     actions: Box<[Action]>,
 }
 
@@ -46,7 +47,7 @@ pub fn compile(all: &[RouteRateLimit]) -> Result<Box<[Limit]>, Problem> {
         let actions = it.actions.iter().enumerate().map(|(j, action)| {
             Action::compile(action).map_err(|p| p.inside(format!("rate_limits[{i}].actions[{j}]")))
         });
-        Ok(Limit { stage: it.stage, actions: actions.collect::<Result<_, Problem>>()? })
+        Ok(Limit { stage: it.stage, hits: it.hits, actions: actions.collect::<Result<_, Problem>>()? })
     };
     all.iter().enumerate().map(one).collect()
 }
@@ -106,6 +107,10 @@ fn plain_entry<'a, R: Request + ?Sized>(
             let network = Cidr { address: of.remote, prefix_len }.masked().address;
             ("masked_remote_address", Some(owned(format!("{network}/{prefix_len}"))), false)
         }
+        Config::RemoteAddressMatch { key, value, ranges, invert } => {
+            let inside = ranges.iter().any(|range| range.contains(of.remote));
+            (key, Some(value.as_bytes().into()).filter(|_| inside != *invert), false)
+        }
         Config::GenericKey { key, value } => (key, Some(value.as_bytes().into()), false),
         Config::RequestHeader { name, key, skip_if_absent } => {
             (key, value(of.request, name), *skip_if_absent)
@@ -126,6 +131,11 @@ fn plain_entry<'a, R: Request + ?Sized>(
 impl Limit {
     pub fn stage(&self) -> u32 {
         self.stage
+    }
+
+    /// How many tokens it takes.
+    pub fn hits(&self) -> u64 {
+        self.hits
     }
 
     /// What the request is counted by; `None`: this does not count it.

@@ -37,14 +37,20 @@ impl Bucket {
         now.saturating_sub(self.per_token.saturating_mul(self.max_tokens))
     }
 
-    /// Takes a token, if there is one.
-    pub fn take(&self, now: Duration) -> bool {
+    /// Takes so many tokens, if there are as many.
+    pub fn take(&self, now: Duration, tokens: u64) -> bool {
         let now = Self::now(now);
+        let time = self.per_token.saturating_mul(tokens);
         let next = |empty_at: u64| {
-            let after = empty_at.max(self.floor(now)).saturating_add(self.per_token);
+            let after = empty_at.max(self.floor(now)).saturating_add(time);
             (after <= now).then_some(after)
         };
         self.empty_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    }
+
+    /// Makes it full.
+    pub(super) fn fill(&self) {
+        self.empty_at.store(0, Ordering::Relaxed);
     }
 
     /// Whole tokens in it.
@@ -82,7 +88,7 @@ mod tests {
     fn fills_with_time_and_not_beyond() {
         let config = TokenBucket { max_tokens: 3, tokens_per_fill: 1, fill_interval: S(10) };
         let bucket = Bucket::new(&config);
-        let taken = |at| (0..5).filter(|_| bucket.take(at)).count();
+        let taken = |at| (0..5).filter(|_| bucket.take(at, 1)).count();
         assert_eq!(bucket.remaining(S(0)), 3);
         assert_eq!(taken(S(0)), 3);
         assert_eq!(bucket.remaining(S(5)), 0);
@@ -91,6 +97,9 @@ mod tests {
         assert_eq!(taken(S(35)), 2);
         assert_eq!(taken(S(10_000)), 3);
         assert_eq!(bucket.next_token(S(10_000)), S(10));
+        assert!(!bucket.take(S(20_000), 4) && bucket.take(S(20_000), 3) && !bucket.take(S(20_000), 1));
+        bucket.fill();
+        assert!(bucket.take(S(20_000), 2));
     }
 
     #[test]
@@ -98,7 +107,7 @@ mod tests {
         let config = TokenBucket { max_tokens: 1000, tokens_per_fill: 1, fill_interval: S(3600) };
         let bucket = Bucket::new(&config);
         let taken: usize = std::thread::scope(|scope| {
-            let take = || (0..1000).filter(|_| bucket.take(S(1))).count();
+            let take = || (0..1000).filter(|_| bucket.take(S(1), 1)).count();
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });

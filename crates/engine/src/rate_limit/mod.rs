@@ -2,15 +2,20 @@
 
 mod actions;
 mod bucket;
+mod dynamic;
 
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 use ir::LocalRateLimit;
+use ir::rate_limit::RateLimitDescriptor;
+use stdx::Str;
 
 use crate::Problem;
 
 pub use actions::{Entry, Limit, Subject, compile};
 pub use bucket::Bucket;
+use dynamic::Dynamic;
 
 /// A rate limit with the tokens that are left.
 #[derive(Debug)]
@@ -26,7 +31,14 @@ pub struct RateLimit {
 pub struct Buckets {
     default: Option<Bucket>,
     /// As the descriptors of the configuration.
-    descriptors: Box<[Bucket]>,
+    descriptors: Box<[OfDescriptor]>,
+}
+
+#[derive(Debug)]
+enum OfDescriptor {
+    One(Bucket),
+    /// Some value of the descriptor is any.
+    Each(Dynamic),
 }
 
 /// One of the buckets.
@@ -34,6 +46,15 @@ pub struct Buckets {
 pub enum Which {
     Default,
     Descriptor(usize),
+    /// Of the descriptor's values the one in this slot.
+    Each(usize, usize),
+}
+
+/// A bucket that counts a request, and how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub which: Which,
+    pub hits: u64,
 }
 
 /// What became of a request.
@@ -59,51 +80,92 @@ impl RateLimit {
         self.config.bucket.is_some() || !self.config.descriptors.is_empty()
     }
 
-    /// The place of the descriptor that a request has.
-    pub fn find(&self, entries: &[Entry<'_>]) -> Option<usize> {
-        self.config.descriptors.iter().position(|descriptor| {
-            descriptor.entries.len() == entries.len()
-                && std::iter::zip(&descriptor.entries, entries)
-                    .all(|((key, value), (k, v))| key.as_str() == *k && value.as_bytes() == &**v)
-        })
+    /// The bucket of a request's descriptor: of the one that names its values, else of the first that
+    /// takes any. `hasher` tells those values apart, so that clients must not know it.
+    pub fn find(
+        &self,
+        buckets: &Buckets,
+        entries: &[Entry<'_>],
+        hasher: &impl BuildHasher,
+        now: Duration,
+    ) -> Option<Which> {
+        let all = || self.config.descriptors.iter();
+        if let Some(at) = all().position(|it| !it.is_wildcard() && fits(it, entries)) {
+            return Some(Which::Descriptor(at));
+        }
+        let at = all().position(|it| it.is_wildcard() && fits(it, entries))?;
+        match buckets.descriptors.get(at)? {
+            OfDescriptor::One(_) => Some(Which::Descriptor(at)),
+            OfDescriptor::Each(each) => Some(Which::Each(at, each.slot(hasher.hash_one(entries), now))),
+        }
     }
 
-    /// Takes a token from each of the buckets that count the request, until one has none. `found` are the
-    /// places of its descriptors: the slowest comes first, as in Envoy.
-    pub fn take(&self, buckets: &Buckets, mut found: Vec<usize>, now: Duration) -> Taken {
+    /// Takes tokens from each of the buckets that count the request, until one has too few. The slowest of
+    /// those found comes first, as in Envoy.
+    pub fn take(&self, buckets: &Buckets, mut found: Vec<Found>, now: Duration) -> Taken {
         if found.len() > 1 {
-            found.sort_by_key(|at| std::cmp::Reverse(buckets.descriptors.get(*at).map(Bucket::per_token)));
+            found.sort_by_key(|it| std::cmp::Reverse(buckets.get(it.which).map(Bucket::per_token)));
         }
-        for at in &found {
-            if buckets.descriptors.get(*at).is_some_and(|bucket| !bucket.take(now)) {
-                return Taken { allowed: false, from: Some(Which::Descriptor(*at)) };
+        for it in &found {
+            let refuses = buckets.get(it.which).is_some_and(|bucket| !bucket.take(now, it.hits));
+            if refuses && !self.is_shadow(it.which) {
+                return Taken { allowed: false, from: Some(it.which) };
             }
         }
-        let first = found.first().map(|at| Which::Descriptor(*at));
+        let first = found.first().map(|it| it.which);
         if first.is_some() && !self.config.always_consume_default {
             return Taken { allowed: true, from: first };
         }
         match &buckets.default {
             None => Taken { allowed: true, from: first },
-            Some(bucket) if bucket.take(now) => Taken { allowed: true, from: first.or(Some(Which::Default)) },
+            Some(bucket) if bucket.take(now, 1) => {
+                Taken { allowed: true, from: first.or(Some(Which::Default)) }
+            }
             Some(_) => Taken { allowed: false, from: Some(Which::Default) },
         }
     }
+
+    fn is_shadow(&self, which: Which) -> bool {
+        match which {
+            Which::Default => false,
+            Which::Descriptor(at) | Which::Each(at, _) => {
+                self.config.descriptors.get(at).is_some_and(|descriptor| descriptor.shadow)
+            }
+        }
+    }
+}
+
+fn fits(descriptor: &RateLimitDescriptor, entries: &[Entry<'_>]) -> bool {
+    let fits = |((key, value), (k, v)): (&(Str, Str), &Entry<'_>)| {
+        key.as_str() == *k && (value.is_empty() || value.as_bytes() == &**v)
+    };
+    descriptor.entries.len() == entries.len() && std::iter::zip(&descriptor.entries, entries).all(fits)
 }
 
 impl Buckets {
     /// Full ones.
     pub fn new(config: &LocalRateLimit) -> Self {
+        let of = |it: &RateLimitDescriptor| match it.is_wildcard() {
+            true => OfDescriptor::Each(Dynamic::new(&it.bucket, config.max_dynamic_descriptors)),
+            false => OfDescriptor::One(Bucket::new(&it.bucket)),
+        };
         Buckets {
             default: config.bucket.as_ref().map(Bucket::new),
-            descriptors: config.descriptors.iter().map(|it| Bucket::new(&it.bucket)).collect(),
+            descriptors: config.descriptors.iter().map(of).collect(),
         }
     }
 
     pub fn get(&self, which: Which) -> Option<&Bucket> {
         match which {
             Which::Default => self.default.as_ref(),
-            Which::Descriptor(at) => self.descriptors.get(at),
+            Which::Descriptor(at) => match self.descriptors.get(at)? {
+                OfDescriptor::One(bucket) => Some(bucket),
+                OfDescriptor::Each(_) => None,
+            },
+            Which::Each(at, slot) => match self.descriptors.get(at)? {
+                OfDescriptor::One(_) => None,
+                OfDescriptor::Each(each) => each.bucket(slot),
+            },
         }
     }
 }

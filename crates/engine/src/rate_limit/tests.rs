@@ -13,6 +13,7 @@ fn config(descriptors: &[(&str, TokenBucket)]) -> LocalRateLimit {
     let one = |(value, bucket): &(&str, TokenBucket)| RateLimitDescriptor {
         entries: vec![("k".into(), (*value).into())],
         bucket: *bucket,
+        shadow: false,
     };
     LocalRateLimit {
         stat_prefix: "x".into(),
@@ -30,6 +31,8 @@ fn config(descriptors: &[(&str, TokenBucket)]) -> LocalRateLimit {
         stage: 0,
         vhost_rate_limits: Default::default(),
         always_consume_default: true,
+        max_dynamic_descriptors: 20,
+        retry_after: false,
     }
 }
 
@@ -37,7 +40,8 @@ fn config(descriptors: &[(&str, TokenBucket)]) -> LocalRateLimit {
 fn descriptors_come_before_the_default_and_the_slowest_first() {
     let limit = RateLimit::compile(&config(&[("a", bucket(1, 10)), ("b", bucket(1, 99))])).unwrap();
     let take = |found: &[usize]| {
-        let taken = limit.take(&limit.buckets, found.to_vec(), Duration::from_secs(1));
+        let found = found.iter().map(|at| Found { which: Which::Descriptor(*at), hits: 1 }).collect();
+        let taken = limit.take(&limit.buckets, found, Duration::from_secs(1));
         (taken.allowed, taken.from)
     };
     assert_eq!(take(&[0]), (true, Some(Which::Descriptor(0))));
@@ -55,7 +59,8 @@ fn the_default_is_left_alone_where_it_is_so_configured() {
     let all = LocalRateLimit { always_consume_default: false, ..config(&[("a", bucket(9, 10))]) };
     let limit = RateLimit::compile(&all).unwrap();
     for _ in 0..3 {
-        assert!(limit.take(&limit.buckets, vec![0], Duration::ZERO).allowed);
+        let found = vec![Found { which: Which::Descriptor(0), hits: 2 }];
+        assert!(limit.take(&limit.buckets, found, Duration::ZERO).allowed);
     }
     let left = limit.buckets.get(Which::Default).map(|bucket| bucket.remaining(Duration::ZERO));
     assert_eq!(left, Some(2));
@@ -69,7 +74,7 @@ fn actions_make_a_descriptor_or_none() {
         ..Default::default()
     };
     let check = |actions: &[Action], expected: Option<&[(&str, &str)]>| {
-        let limits = compile(&[RouteRateLimit { stage: 0, actions: actions.to_vec() }]).unwrap();
+        let limits = compile(&[RouteRateLimit { stage: 0, hits: 1, actions: actions.to_vec() }]).unwrap();
         let subject = Subject {
             request: &request,
             remote: "10.1.2.3".parse().unwrap(),
@@ -107,4 +112,41 @@ fn actions_make_a_descriptor_or_none() {
     check(&[header("x-no", true), query("q")], Some(&[("q", "7")]));
     check(&[header("x-no", true)], None);
     check(&[query("p")], None);
+    let within = |range: &str, invert| Action::RemoteAddressMatch {
+        key: "r".into(),
+        value: "in".into(),
+        ranges: vec![ir::Cidr { address: range.parse().unwrap(), prefix_len: 8 }],
+        invert,
+    };
+    check(&[within("10.0.0.0", false)], Some(&[("r", "in")]));
+    check(&[within("11.0.0.0", false)], None);
+    check(&[within("11.0.0.0", true)], Some(&[("r", "in")]));
+}
+
+#[test]
+fn any_value_has_a_bucket_of_its_own_beside_those_that_are_named() {
+    let any = config(&[("", bucket(1, 10)), ("named", bucket(2, 10))]);
+    let limit = RateLimit::compile(&LocalRateLimit { bucket: None, ..any }).unwrap();
+    let hasher = std::hash::BuildHasherDefault::<std::collections::hash_map::DefaultHasher>::default();
+    let now = Duration::from_secs(1);
+    let take = |value: &'static str| {
+        let which = limit.find(&limit.buckets, &[("k", value.as_bytes().into())], &hasher, now).unwrap();
+        limit.take(&limit.buckets, vec![Found { which, hits: 1 }], now).allowed
+    };
+    assert!(take("a") && !take("a"));
+    assert!(take("b") && !take("b"));
+    assert!(take("named") && take("named") && !take("named"));
+    assert_eq!(limit.find(&limit.buckets, &[("other", (&b"a"[..]).into())], &hasher, now), None);
+}
+
+#[test]
+fn what_is_only_watched_refuses_nothing() {
+    let mut watched = config(&[("a", bucket(1, 10))]);
+    watched.descriptors[0].shadow = true;
+    let limit = RateLimit::compile(&LocalRateLimit { bucket: None, ..watched }).unwrap();
+    let found = || vec![Found { which: Which::Descriptor(0), hits: 1 }];
+    for _ in 0..3 {
+        assert!(limit.take(&limit.buckets, found(), Duration::ZERO).allowed);
+    }
+    assert_eq!(limit.buckets.get(Which::Descriptor(0)).map(|it| it.remaining(Duration::ZERO)), Some(0));
 }

@@ -27,7 +27,7 @@ fn table(vhosts: Vec<(&[&str], Vec<ir::Route>)>) -> RouteTable {
 
 #[track_caller]
 fn check(table: &RouteTable, request: PlainRequest, expected: &str) {
-    let found = match table.select(&request, &mut SplitMix(7)) {
+    let found = match table.select(&request, ClientCertificate::default(), &mut SplitMix(7)) {
         Selection::Route { vhost, route } => table.route(vhost, route).name.to_string(),
         Selection::NoVirtualHost => "no host".into(),
         Selection::NoRoute { .. } => "no route".into(),
@@ -104,10 +104,10 @@ fn a_history_of_tables_selects_as_each_alone() {
                 for host in ["a.com", "b.com", "x.b.com", "y.com", "a.org", "c", "d"] {
                     for path in paths {
                         let request = PlainRequest::get(host, path);
-                        let found = table.select(&request, &mut SplitMix(7));
+                        let found = table.select(&request, ClientCertificate::default(), &mut SplitMix(7));
                         assert_eq!(
                             found,
-                            alone.select(&request, &mut SplitMix(7)),
+                            alone.select(&request, ClientCertificate::default(), &mut SplitMix(7)),
                             "{host}{path} in round {round}"
                         );
                     }
@@ -186,4 +186,29 @@ fn header(name: &str, value: &str) -> ir::HeaderMatcher {
         invert: false,
         treat_missing_as_empty: false,
     }
+}
+
+#[test]
+fn a_route_may_ask_for_a_certificate() {
+    let wants = |presented, validated| RouteMatch {
+        tls: Some(TlsContextMatch { presented, validated }),
+        ..RouteMatch::prefix("/")
+    };
+    let routes = vec![
+        route("verified", wants(None, Some(true))),
+        route("shown", wants(Some(true), None)),
+        route("none", wants(Some(false), Some(false))),
+    ];
+    let vhost = VirtualHost { domains: vec!["*".into()], routes, ..Default::default() };
+    let config = ir::RouteConfig { virtual_hosts: vec![Arc::new(vhost)], ..Default::default() };
+    let table = RouteTable::compile(Arc::new(config)).unwrap();
+    let request = PlainRequest::get("a", "/");
+    let check = |presented, validated, expected| {
+        let client = ClientCertificate { presented, validated };
+        let found = table.select(&request, client, &mut SplitMix(7));
+        assert_eq!(found, Selection::Route { vhost: 0, route: expected }, "{client:?}");
+    };
+    check(true, true, 0);
+    check(true, false, 1);
+    check(false, false, 2);
 }

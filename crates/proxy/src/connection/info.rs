@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use engine::route::ClientCertificate;
 use identity::TlsInfo;
 use stdx::Str;
 
@@ -36,6 +37,14 @@ impl ConnInfo {
             uri_sans: peer.uri_sans.clone(),
             dns_sans: peer.dns_sans.clone(),
             subject: peer.subject.clone(),
+        })
+    }
+
+    /// As routes ask for it.
+    pub fn client_certificate(&self) -> ClientCertificate {
+        self.tls.as_ref().map_or_else(ClientCertificate::default, |tls| ClientCertificate {
+            presented: tls.presented,
+            validated: tls.peer.is_some(),
         })
     }
 

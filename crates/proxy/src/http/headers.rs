@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use engine::xfcc;
 use ir::http::ServerHeader;
-use ir::route::HeaderEdits;
+use ir::route::{HeaderEdits, RouteClusters};
 use upstream::{RequestHead, ResponseHead};
 
 use super::context::{ChosenRoute, Context};
@@ -146,6 +146,11 @@ pub fn to_upstream(ctx: &mut Context, cluster_edits: Option<&HeaderEdits>, expec
         ctx.record.attempts = attempts;
     }
     if let ir::RouteAction::Forward(forward) = &route.action {
+        if let (RouteClusters::Weighted(all), Some(index)) = (&forward.clusters, ctx.weighted)
+            && let Some(host) = all.get(index).and_then(|cluster| cluster.host_rewrite.as_ref())
+        {
+            ctx.head.set_authority(host.as_bytes());
+        }
         rewrite(ctx, forward, &chosen);
     }
     if let Some(expected) = expected.filter(|_| !ctx.hcm.config.suppress_envoy_headers) {

@@ -165,7 +165,8 @@ fn normalize(ctx: &mut Context) -> Result<(), Stop> {
 /// The route that a request would take now, and its name.
 pub(super) fn where_to(ctx: &Context) -> Option<((usize, usize), stdx::Str)> {
     let table = table(ctx)?;
-    match ctx.conn.worker.with_dice(|dice| table.select(&ctx.head, dice)) {
+    match ctx.conn.worker.with_dice(|dice| table.select(&ctx.head, ctx.conn.info.client_certificate(), dice))
+    {
         Selection::Route { vhost, route } => Some(((vhost, route), table.route(vhost, route).name.clone())),
         Selection::NoVirtualHost | Selection::NoRoute { .. } => None,
     }
@@ -174,7 +175,8 @@ pub(super) fn where_to(ctx: &Context) -> Option<((usize, usize), stdx::Str)> {
 /// Finds the route. What has none still passes the filters: who may not ask learns nothing.
 fn route(ctx: &mut Context) -> Result<ChosenRoute, Stop> {
     let table = table(ctx).ok_or(Stop::NoRoute)?;
-    let selection = ctx.conn.worker.with_dice(|dice| table.select(&ctx.head, dice));
+    let selection =
+        ctx.conn.worker.with_dice(|dice| table.select(&ctx.head, ctx.conn.info.client_certificate(), dice));
     if let Selection::Route { vhost, .. } | Selection::NoRoute { vhost } = selection
         && table.vhost(vhost).require_tls != RequireTls::None
         && ctx.head.scheme() != "https"

@@ -17,6 +17,7 @@ use super::{balance, matcher, text};
 pub(super) fn forward() -> BoxedStrategy<Forward> {
     let weighted = (text::name(), 1u32..1000, edits(), overrides(), super::json_map());
     let weighted = weighted.prop_map(|(name, weight, headers, filters, metadata_match)| WeightedCluster {
+        host_rewrite: (weight % 2 == 0).then(|| name.clone()),
         name,
         weight,
         headers,
@@ -62,6 +63,7 @@ pub(super) fn forward() -> BoxedStrategy<Forward> {
             mirrors: rest.0,
             internal_redirect: rest.1,
             cluster_not_found_status: rest.2,
+            include_vhost_rate_limits: sticky.3.len() == 1,
             rate_limits: sticky.3.into(),
         })
         .boxed()

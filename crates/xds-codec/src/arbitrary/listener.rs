@@ -6,8 +6,9 @@ use ir::http::{
     ClientCertDetails, CodecType, EscapedSlashes, ForwardClientCert, HeadersWithUnderscores, Http2Options,
     RouteSource, ServerHeader,
 };
-use ir::listener::{ListenerFilter, TransportProtocol};
+use ir::listener::{ListenerFilter, SourceType, TransportProtocol};
 use ir::local_reply::{LocalReplyConfig, ReplyMapper};
+use ir::rbac::RbacAction;
 use ir::tcp::TcpClusters;
 use ir::{
     AccessLog, AccessLogSink, ConfigSource, ConnectionLimit, Direction, FilterChain, FilterChainMatch,
@@ -91,10 +92,17 @@ fn chain_match() -> impl Strategy<Value = FilterChainMatch> {
             )| {
                 FilterChainMatch {
                     destination_port,
-                    prefix_ranges,
                     server_names,
                     transport_protocol: transport,
                     application_protocols: protocols,
+                    direct_source_prefix_ranges: prefix_ranges.clone(),
+                    source_type: if prefix_ranges.is_empty() {
+                        SourceType::Any
+                    } else {
+                        SourceType::External
+                    },
+                    source_ports: destination_port.into_iter().collect(),
+                    prefix_ranges,
                     source_prefix_ranges,
                 }
             },
@@ -107,12 +115,22 @@ fn reporter() -> impl Strategy<Value = Reporter> {
 
 fn network_filter() -> BoxedStrategy<NetworkFilter> {
     prop_oneof![
-        rbac_filter().prop_map(NetworkFilter::Rbac),
+        rbac_filter().prop_map(network_rbac),
         connection_limit().prop_map(NetworkFilter::ConnectionLimit),
         reporter().prop_map(|reporter| NetworkFilter::IstioStats { reporter }),
         dns_cache::sni().prop_map(|it| NetworkFilter::SniDynamicForwardProxy(Box::new(it))),
     ]
     .boxed()
+}
+
+/// Connections know no `LOG`.
+fn network_rbac(mut filter: RbacFilter) -> NetworkFilter {
+    for rules in [&mut filter.rules, &mut filter.shadow_rules].into_iter().flatten() {
+        if rules.action == RbacAction::Log {
+            rules.action = RbacAction::Deny;
+        }
+    }
+    NetworkFilter::Rbac(filter)
 }
 
 fn connection_limit() -> impl Strategy<Value = ConnectionLimit> {

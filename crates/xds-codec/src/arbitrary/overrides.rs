@@ -111,9 +111,10 @@ pub(super) fn rate_limit() -> BoxedStrategy<LocalRateLimit> {
     let bucket = bucket.boxed();
     let shares = (matcher::fraction(), matcher::fraction());
     let headers = (vec(header_value(), 0..2), vec(header_value(), 0..2));
-    let entries = vec((text::name(), text::name()), 1..3);
-    let descriptor =
-        (entries, bucket.clone()).prop_map(|(entries, bucket)| RateLimitDescriptor { entries, bucket });
+    let value = prop_oneof![text::name(), Just(ir::Str::default())];
+    let entries = vec((text::name(), value), 1..3);
+    let descriptor = (entries, bucket.clone(), any::<bool>())
+        .prop_map(|(entries, bucket, shadow)| RateLimitDescriptor { entries, bucket, shadow });
     let more = (vec(descriptor, 0..2), vec(route_rate_limit(), 0..2), 0u32..=10);
     (text::name(), 400u16..600, option::of(bucket), shares, headers, any::<(bool, bool, bool)>(), more)
         .prop_map(|(stat_prefix, status, bucket, shares, headers, flags, more)| LocalRateLimit {
@@ -130,6 +131,8 @@ pub(super) fn rate_limit() -> BoxedStrategy<LocalRateLimit> {
             always_consume_default: !flags.2,
             vhost_rate_limits: if flags.1 { VhostRateLimits::Include } else { VhostRateLimits::Override },
             stage: more.2,
+            max_dynamic_descriptors: more.2 + 1,
+            retry_after: flags.0,
             rate_limits: more.1,
             descriptors: more.0,
         })
@@ -163,7 +166,9 @@ pub(super) fn route_rate_limit() -> BoxedStrategy<RouteRateLimit> {
         header_match,
         query_match,
     ];
-    (0u32..=10, vec(action, 1..3)).prop_map(|(stage, actions)| RouteRateLimit { stage, actions }).boxed()
+    (0u32..=10, 0u64..5, vec(action, 1..3))
+        .prop_map(|(stage, hits, actions)| RouteRateLimit { stage, hits, actions })
+        .boxed()
 }
 
 pub(super) fn mutations() -> BoxedStrategy<HeaderMutation> {
@@ -184,6 +189,7 @@ pub(super) fn compressor() -> BoxedStrategy<Compressor> {
             min_content_length: numbers.1,
             content_types,
             disable_on_etag_header: flags.1,
+            weaken_etag: !flags.1,
             remove_accept_encoding_header: flags.2,
             uncompressible_status_codes,
         })

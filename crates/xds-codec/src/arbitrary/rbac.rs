@@ -11,7 +11,7 @@ use super::{matcher, text};
 pub fn rbac() -> BoxedStrategy<Rbac> {
     let policy = (vec(permission(), 1..3), vec(principal(), 1..3))
         .prop_map(|(permissions, principals)| Policy { permissions, principals });
-    let action = prop_oneof![Just(RbacAction::Allow), Just(RbacAction::Deny)];
+    let action = prop_oneof![Just(RbacAction::Allow), Just(RbacAction::Deny), Just(RbacAction::Log)];
     (action, btree_map(text::name(), policy, 0..3))
         .prop_map(|(action, policies)| Rbac { action, policies })
         .boxed()

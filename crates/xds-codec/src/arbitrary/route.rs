@@ -116,6 +116,7 @@ pub(super) fn route_match() -> BoxedStrategy<RouteMatch> {
             cookies,
             grpc,
             runtime_fraction,
+            tls: None,
         })
         .boxed()
 }

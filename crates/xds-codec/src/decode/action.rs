@@ -10,7 +10,7 @@ use ir::route::{
 use stdx::Str;
 
 use super::at::At;
-use super::strict::{harmless, refuse, refuse_true};
+use super::strict::{harmless, refuse};
 use super::{cors, hash_policy, headers, limit_actions, matcher, overrides, retry, wire};
 use crate::pb::allow_listed_routes::AllowListedRoutesConfig;
 use crate::pb::core;
@@ -18,6 +18,7 @@ use crate::pb::previous_routes::PreviousRoutesConfig;
 use crate::pb::route::route_action::{
     ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier, RequestMirrorPolicy,
 };
+use crate::pb::route::weighted_cluster::cluster_weight::HostRewriteSpecifier as WeightedHostRewrite;
 use crate::pb::route::{self as pb, weighted_cluster::ClusterWeight};
 use crate::pb::safe_cross_scheme::SafeCrossSchemeConfig;
 
@@ -57,7 +58,6 @@ pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> (Forward, Option<CorsP
     refuse!(at; path_rewrite_policy, path_rewrite, flush_timeout, early_data_policy, retry_policy_typed_config,
         grpc_timeout_offset, upgrade_configs, internal_redirect_action, max_internal_redirects,
         hedge_policy);
-    refuse_true!(at; include_vh_rate_limits);
     let duration = |name, it| wire::optional_duration(at.field(name), it);
     if !prefix_rewrite.is_empty() && regex_rewrite.is_some() {
         at.field("regex_rewrite").refuse("must not be set beside prefix_rewrite");
@@ -72,6 +72,7 @@ pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> (Forward, Option<CorsP
             .map(|it| self::max_stream_duration(at.field("max_stream_duration"), it)),
         retry: retry_policy.map(|it| retry::retry_policy(at.field("retry_policy"), it)),
         rate_limits: limit_actions::rate_limits(at, rate_limits).into(),
+        include_vhost_rate_limits: wire::flag(include_vh_rate_limits, false),
         hash_policy: hash_policy::hash_policies(&at, hash_policy),
         metadata_match: hash_policy::criteria(metadata_match),
         priority: hash_policy::priority(at.field("priority"), priority),
@@ -240,7 +241,7 @@ fn weighted(at: At<'_>, it: ClusterWeight) -> WeightedCluster {
         typed_per_filter_config,
         host_rewrite_specifier,
     } = it;
-    refuse!(at; cluster_header, host_rewrite_specifier);
+    refuse!(at; cluster_header);
     if weight.is_none() {
         at.field("weight").refuse("is required");
     }
@@ -258,6 +259,9 @@ fn weighted(at: At<'_>, it: ClusterWeight) -> WeightedCluster {
             },
         ),
         filters: overrides::overrides(at, typed_per_filter_config),
+        host_rewrite: host_rewrite_specifier.map(|WeightedHostRewrite::HostRewriteLiteral(host)| {
+            wire::required(at.field("host_rewrite_literal"), host)
+        }),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::pb::cluster::cluster::{
     CommonLbConfig, LbConfig, LeastRequestLbConfig, MaglevLbConfig, OriginalDstLbConfig, RingHashLbConfig,
     RoundRobinLbConfig, SlowStartConfig, ring_hash_lb_config,
 };
+use crate::pb::google;
 
 /// Envoy's bounds.
 const MAX_RING: u64 = 8 << 20;
@@ -70,7 +71,7 @@ fn lb_policy(at: At<'_>, it: i32) -> LbPolicy {
     }
 }
 
-fn least_request(at: At<'_>, it: LeastRequestLbConfig) -> (LeastRequest, Option<SlowStart>) {
+pub(super) fn least_request(at: At<'_>, it: LeastRequestLbConfig) -> (LeastRequest, Option<SlowStart>) {
     let LeastRequestLbConfig { choice_count, active_request_bias, slow_start_config } = it;
     let choice_count = wire::optional_number(choice_count);
     if choice_count.is_some_and(|count| count < 2) {
@@ -81,7 +82,7 @@ fn least_request(at: At<'_>, it: LeastRequestLbConfig) -> (LeastRequest, Option<
     (LeastRequest { choice_count, active_request_bias }, slow_start(at, slow_start_config))
 }
 
-fn slow_start(at: At<'_>, it: Option<SlowStartConfig>) -> Option<SlowStart> {
+pub(super) fn slow_start(at: At<'_>, it: Option<SlowStartConfig>) -> Option<SlowStart> {
     let SlowStartConfig { slow_start_window, aggression, min_weight_percent } = it?;
     let at = at.field("slow_start_config");
     let window = wire::optional_duration(at.field("slow_start_window"), slow_start_window)?;
@@ -96,7 +97,7 @@ fn slow_start(at: At<'_>, it: Option<SlowStartConfig>) -> Option<SlowStart> {
     })
 }
 
-fn ring_hash(at: At<'_>, it: RingHashLbConfig) -> RingHash {
+pub(super) fn ring_hash(at: At<'_>, it: RingHashLbConfig) -> RingHash {
     let RingHashLbConfig { minimum_ring_size, hash_function, maximum_ring_size } = it;
     let minimum_size = minimum_ring_size.map(|it| it.value);
     let maximum_size = maximum_ring_size.map(|it| it.value);
@@ -115,7 +116,7 @@ fn ring_hash(at: At<'_>, it: RingHashLbConfig) -> RingHash {
     RingHash { minimum_size, maximum_size, function }
 }
 
-fn maglev(at: At<'_>, it: MaglevLbConfig) -> Maglev {
+pub(super) fn maglev(at: At<'_>, it: MaglevLbConfig) -> Maglev {
     let MaglevLbConfig { table_size } = it;
     let table_size = table_size.map(|it| it.value);
     if table_size.is_some_and(|size| size > MAX_MAGLEV || !is_prime(size)) {
@@ -165,10 +166,7 @@ pub(super) fn common_lb_config(at: At<'_>, it: CommonLbConfig) -> CommonLb {
     };
     let ConsistentHashingLbConfig { use_hostname_for_hashing, hash_balance_factor } =
         consistent_hashing_lb_config.unwrap_or_default();
-    let hash_balance_factor = wire::optional_number(hash_balance_factor);
-    if hash_balance_factor.is_some_and(|factor| factor < 100) {
-        at.field("consistent_hashing_lb_config").field("hash_balance_factor").refuse("must be at least 100");
-    }
+    let hash_balance_factor = balance_factor(at.field("consistent_hashing_lb_config"), hash_balance_factor);
     CommonLb {
         healthy_panic_threshold: number::percent(
             at.field("healthy_panic_threshold"),
@@ -180,4 +178,12 @@ pub(super) fn common_lb_config(at: At<'_>, it: CommonLbConfig) -> CommonLb {
         use_hostname_for_hashing,
         hash_balance_factor,
     }
+}
+
+pub(super) fn balance_factor(at: At<'_>, it: Option<google::UInt32Value>) -> Option<u32> {
+    let factor = wire::optional_number(it);
+    if factor.is_some_and(|factor| factor < 100) {
+        at.field("hash_balance_factor").refuse("must be at least 100");
+    }
+    factor
 }

@@ -1,6 +1,6 @@
 //! Filter chains of a listener.
 
-use ir::listener::TransportProtocol;
+use ir::listener::{SourceType, TransportProtocol};
 use ir::tls::DataSource;
 use ir::{Direction, FilterChain, FilterChainMatch, NetworkFilter, Terminal};
 use stdx::Str;
@@ -9,6 +9,7 @@ use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
 use super::{address, filter, http, metadata, secret, tcp, tls, wire};
 use crate::Any;
+use crate::pb::listener::filter_chain_match::ConnectionSourceType;
 use crate::pb::listener::{self as pb, filter::ConfigType};
 use crate::pb::{hcm, network_direct_response, tcp_proxy};
 
@@ -54,14 +55,29 @@ fn chain_match(at: At<'_>, it: pb::FilterChainMatch) -> FilterChainMatch {
         transport_protocol,
         application_protocols,
     } = it;
-    refuse!(at; address_suffix, suffix_len, direct_source_prefix_ranges, source_type, source_ports);
+    refuse!(at; address_suffix, suffix_len);
     FilterChainMatch {
         destination_port: destination_port.map(|it| destination(at.field("destination_port"), it.value)),
         prefix_ranges: address::cidrs(&at, "prefix_ranges", prefix_ranges),
         server_names: server_names(at, names),
         transport_protocol: transport(at.field("transport_protocol"), &transport_protocol),
         application_protocols: wire::texts(application_protocols),
+        direct_source_prefix_ranges: address::cidrs(
+            &at,
+            "direct_source_prefix_ranges",
+            direct_source_prefix_ranges,
+        ),
+        source_type: match wire::enumeration(at.field("source_type"), source_type) {
+            ConnectionSourceType::Any => SourceType::Any,
+            ConnectionSourceType::SameIpOrLoopback => SourceType::SameIpOrLoopback,
+            ConnectionSourceType::External => SourceType::External,
+        },
         source_prefix_ranges: address::cidrs(&at, "source_prefix_ranges", source_prefix_ranges),
+        source_ports: source_ports
+            .into_iter()
+            .enumerate()
+            .map(|(index, port)| destination(at.index("source_ports", index), port))
+            .collect(),
     }
 }
 

@@ -1,12 +1,14 @@
 //! Clusters.
 
 use ir::cluster::{TcpKeepalive, TransportMatch};
-use ir::{Address, Cluster, ClusterDiscovery, Dns, LoadAssignment};
+use ir::{Address, Cluster, ClusterDiscovery, Dns, LbPolicy, LoadAssignment};
 
 use super::at::At;
 use super::strict::{harmless, refuse};
 use super::upstream::{self, Legacy};
-use super::{balance, breakers, dns, dns_cache, endpoint, health_check, metadata, subsets, tls, wire};
+use super::{
+    balance, breakers, dns, dns_cache, endpoint, health_check, metadata, policies, subsets, tls, wire,
+};
 use crate::pb::cluster as pb;
 use crate::pb::cluster::cluster::{
     ClusterDiscoveryType, CustomClusterType, DiscoveryType, EdsClusterConfig, TransportSocketMatch,
@@ -69,14 +71,28 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
         lb_config: balance,
     } = it;
     refuse!(at; transport_socket_matcher, per_connection_buffer_high_watermark_timeout, filters,
-        load_balancing_policy, lrs_server, lrs_report_endpoint_metrics, upstream_config, preconnect_policy,
+        lrs_server, lrs_report_endpoint_metrics, upstream_config, preconnect_policy,
         connection_pool_per_downstream_connection, queuing_policies);
     harmless!(Statistics; stats_matcher, track_timeout_budgets, track_cluster_stats);
     harmless!(Tuning; per_connection_buffer_limit_bytes, wait_for_warm_on_init);
     // How long an original destination is remembered: ours cost nothing while they are idle.
     harmless!(NoSuchMechanism; cleanup_interval);
     let name = wire::required(at.field("name"), name);
-    let discovery = discovery(at, &name, cluster_discovery_type, eds_cluster_config, load_assignment, policy);
+    let mut common_lb =
+        common_lb.map(|it| balance::common_lb_config(at.field("common_lb_config"), it)).unwrap_or_default();
+    let chosen = match load_balancing_policy {
+        None => balance::balance(at, policy, balance),
+        Some(it) => {
+            refuse!(at; lb_subset_config);
+            if balance.is_some() {
+                at.field("lb_config").refuse("has no effect beside load_balancing_policy");
+            }
+            policies::chosen(at.field("load_balancing_policy"), it, &mut common_lb)
+        }
+    };
+    let provided = chosen.policy == LbPolicy::ClusterProvided;
+    let discovery =
+        discovery(at, &name, cluster_discovery_type, eds_cluster_config, load_assignment, provided);
     let resolves = matches!(discovery, ClusterDiscovery::StrictDns(_) | ClusterDiscovery::LogicalDns(_));
     let names = dns::Fields {
         dns_refresh_rate,
@@ -95,7 +111,6 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
         harmless!(NoNames; names);
         Dns::default()
     };
-    let chosen = balance::balance(at, policy, balance);
     let (thresholds, high_thresholds) =
         breakers.map(|it| breakers::thresholds(at.field("circuit_breakers"), it)).unwrap_or_default();
     let transport = tls::wrapped(at, transport_socket);
@@ -121,9 +136,7 @@ pub(super) fn cluster(at: At<'_>, it: pb::Cluster) -> Cluster {
         lb_policy: chosen.policy,
         least_request: chosen.least_request,
         slow_start: chosen.slow_start,
-        common_lb: common_lb
-            .map(|it| balance::common_lb_config(at.field("common_lb_config"), it))
-            .unwrap_or_default(),
+        common_lb,
         subsets: lb_subset_config.map(|it| Box::new(subsets::subsets(at.field("lb_subset_config"), it))),
         outlier: outlier_detection.map(|it| Box::new(breakers::outlier(at.field("outlier_detection"), it))),
         health_checks: health_check::health_checks(at, health_checks),
@@ -167,12 +180,12 @@ fn discovery(
     it: Option<ClusterDiscoveryType>,
     eds: Option<EdsClusterConfig>,
     assignment: Option<crate::pb::endpoint::ClusterLoadAssignment>,
-    policy: i32,
+    provided: bool,
 ) -> ClusterDiscovery {
     let ty = match it {
         None => DiscoveryType::Static,
         Some(ClusterDiscoveryType::Type(ty)) => wire::enumeration(at.field("type"), ty),
-        Some(ClusterDiscoveryType::ClusterType(it)) => return extension(at, it, eds, assignment, policy),
+        Some(ClusterDiscoveryType::ClusterType(it)) => return extension(at, it, eds, assignment, provided),
     };
     if eds.is_some() && ty != DiscoveryType::Eds {
         at.field("eds_cluster_config").refuse("has no effect: the type is not EDS");
@@ -180,7 +193,6 @@ fn discovery(
     if assignment.is_some() && matches!(ty, DiscoveryType::Eds | DiscoveryType::OriginalDst) {
         at.field("load_assignment").refuse("has no effect: the type is EDS or ORIGINAL_DST");
     }
-    let provided = policy == pb::cluster::LbPolicy::ClusterProvided as i32;
     if provided != (ty == DiscoveryType::OriginalDst) {
         at.field("lb_policy")
             .refuse("CLUSTER_PROVIDED goes with the type ORIGINAL_DST or a cluster_type, and only with them");
@@ -210,10 +222,10 @@ fn extension(
     it: CustomClusterType,
     eds: Option<EdsClusterConfig>,
     assignment: Option<crate::pb::endpoint::ClusterLoadAssignment>,
-    policy: i32,
+    provided: bool,
 ) -> ClusterDiscovery {
     refuse!(at; eds, assignment);
-    if policy != pb::cluster::LbPolicy::ClusterProvided as i32 {
+    if !provided {
         at.field("lb_policy").refuse("must be CLUSTER_PROVIDED with a cluster_type");
     }
     match dns_cache::cluster_type(at.field("cluster_type"), it) {

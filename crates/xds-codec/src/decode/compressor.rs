@@ -55,7 +55,7 @@ fn response(at: At<'_>, it: ResponseDirectionConfig) -> Compressor {
         uncompressible_response_codes,
         status_header_enabled,
     } = it;
-    refuse!(at; weaken_etag_on_compress, status_header_enabled);
+    refuse!(at; status_header_enabled);
     let CommonDirectionConfig { enabled, min_content_length, content_type, content_type_matcher } =
         common_config.unwrap_or_default();
     // The older field says the same by whole names.
@@ -80,6 +80,7 @@ fn response(at: At<'_>, it: ResponseDirectionConfig) -> Compressor {
         min_content_length: wire::optional_number(min_content_length),
         content_types,
         disable_on_etag_header,
+        weaken_etag: weaken_etag_on_compress,
         remove_accept_encoding_header,
         uncompressible_status_codes: codes,
     }

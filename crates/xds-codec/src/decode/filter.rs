@@ -1,6 +1,7 @@
 //! Filters before the terminal one, on connections and on requests.
 
 use ir::filter::Reporter;
+use ir::rbac::RbacAction;
 use ir::{ConnectionLimit, Direction, HttpFilter, NetworkFilter, Str};
 
 use super::at::At;
@@ -50,7 +51,14 @@ fn network_rbac(at: At<'_>, it: network_rbac::Rbac) -> NetworkFilter {
         delay_deny,
     } = it;
     refuse!(at; matcher, shadow_matcher, enforcement_type, delay_deny);
-    NetworkFilter::Rbac(rbac::filter(at, stat_prefix, rules, shadow_rules, shadow_rules_stat_prefix))
+    let filter = rbac::filter(at, stat_prefix, rules, shadow_rules, shadow_rules_stat_prefix);
+    for (name, rules) in [("rules", &filter.rules), ("shadow_rules", &filter.shadow_rules)] {
+        // Logs of connections have no metadata that could tell.
+        if rules.as_ref().is_some_and(|rules| rules.action == RbacAction::Log) {
+            at.field(name).field("action").refuse("LOG is supported for requests only");
+        }
+    }
+    NetworkFilter::Rbac(filter)
 }
 
 fn connection_limit(at: At<'_>, it: pb_limit::ConnectionLimit) -> ConnectionLimit {

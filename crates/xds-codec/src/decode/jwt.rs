@@ -14,7 +14,7 @@ use crate::pb::jwt_authn::jwt_provider::JwksSourceSpecifier;
 use crate::pb::jwt_authn::jwt_requirement::RequiresType;
 use crate::pb::jwt_authn::per_route_config::RequirementSpecifier;
 use crate::pb::jwt_authn::requirement_rule::RequirementType;
-use crate::pb::{google, jwt_authn as pb};
+use crate::pb::{google, jwt_authn as pb, route as pb_route};
 
 pub(super) fn filter(at: At<'_>, it: pb::JwtAuthentication) -> JwtAuthn {
     let pb::JwtAuthentication {
@@ -161,8 +161,14 @@ fn rule(at: At<'_>, it: pb::RequirementRule) -> JwtRule {
         at.field("match").refuse("is required");
         Default::default()
     });
+    if matches.tls_context.is_some() {
+        at.field("match").unsupported("tls_context");
+    }
     JwtRule {
-        matches: route_match::route_match(at.field("match"), matches),
+        matches: route_match::route_match(
+            at.field("match"),
+            pb_route::RouteMatch { tls_context: None, ..matches },
+        ),
         requires: match requirement_type {
             Some(RequirementType::Requires(it)) => requirement(at.field("requires"), it),
             Some(RequirementType::RequirementName(name)) => {

@@ -5,10 +5,14 @@ use ir::rate_limit::{Action, RouteRateLimit};
 
 use super::at::At;
 use super::strict::{harmless, refuse};
-use super::{headers, matcher, route_match, wire};
-use crate::pb::google;
+use super::{address, headers, matcher, route_match, wire};
+use crate::pb::matcher::AddressMatcher;
 use crate::pb::route::rate_limit::action::{self as pb, ActionSpecifier};
 use crate::pb::route::{RateLimit, rate_limit};
+use crate::pb::{core, google, xds};
+
+/// Envoy's bound.
+const MAX_HITS: u64 = 1_000_000_000;
 
 pub(super) fn rate_limits(at: At<'_>, all: Vec<RateLimit>) -> Vec<RouteRateLimit> {
     wire::exact(all.into_iter().enumerate().map(|(index, it)| rate_limit(at.index("rate_limits", index), it)))
@@ -24,7 +28,7 @@ fn rate_limit(at: At<'_>, it: RateLimit) -> RouteRateLimit {
         apply_on_stream_done,
         x_ratelimit_option,
     } = it;
-    refuse!(at; limit, hits_addend, apply_on_stream_done, x_ratelimit_option);
+    refuse!(at; limit, apply_on_stream_done, x_ratelimit_option);
     harmless!(Runtime; disable_key);
     if actions.is_empty() {
         at.field("actions").refuse("must not be empty");
@@ -32,8 +36,19 @@ fn rate_limit(at: At<'_>, it: RateLimit) -> RouteRateLimit {
     let action_at = |(index, it)| action(at.index("actions", index), it);
     RouteRateLimit {
         stage: self::stage(at, wire::optional_number(stage).unwrap_or(0)),
+        hits: hits_addend.map_or(1, |it| hits(at.field("hits_addend"), it)),
         actions: actions.into_iter().enumerate().filter_map(action_at).collect(),
     }
+}
+
+fn hits(at: At<'_>, it: rate_limit::HitsAddend) -> u64 {
+    let rate_limit::HitsAddend { number, format, is_negative_hits } = it;
+    refuse!(at; format, is_negative_hits);
+    let hits = number.map_or(1, |it| it.value);
+    if hits > MAX_HITS {
+        at.field("number").refuse(format!("{hits} is more than {MAX_HITS}"));
+    }
+    hits
 }
 
 /// Envoy has eleven of them.
@@ -80,7 +95,7 @@ fn action(at: At<'_>, it: rate_limit::Action) -> Option<Action> {
         Some(ActionSpecifier::DynamicMetadata(_)) => return unsupported("dynamic_metadata"),
         Some(ActionSpecifier::Metadata(_)) => return unsupported("metadata"),
         Some(ActionSpecifier::Extension(_)) => return unsupported("extension"),
-        Some(ActionSpecifier::RemoteAddressMatch(_)) => return unsupported("remote_address_match"),
+        Some(ActionSpecifier::RemoteAddressMatch(it)) => remote_match(at.field("remote_address_match"), it),
         None => {
             at.refuse("names no action");
             return None;
@@ -104,15 +119,38 @@ fn masked(at: At<'_>, it: pb::MaskedRemoteAddress) -> Action {
     }
 }
 
+fn remote_match(at: At<'_>, it: pb::RemoteAddressMatch) -> Action {
+    let pb::RemoteAddressMatch { descriptor_value, descriptor_key, default_value, address_matcher } = it;
+    // What stands in for a value that comes to nothing: it is a text that is not empty.
+    harmless!(NoSuchMechanism; default_value);
+    let value_at = at.field("descriptor_value");
+    let value = wire::required(value_at, wire::literal(value_at, descriptor_value).to_string());
+    let at = at.field("address_matcher");
+    let AddressMatcher { ranges, invert_match } = address_matcher.unwrap_or_default();
+    if ranges.is_empty() {
+        at.field("ranges").refuse("must not be empty");
+    }
+    let range = |(index, it): (usize, xds::CidrRange)| {
+        let xds::CidrRange { address_prefix, prefix_len } = it;
+        address::cidr(at.index("ranges", index), core::CidrRange { address_prefix, prefix_len })
+    };
+    Action::RemoteAddressMatch {
+        key: key(descriptor_key, "remote_address_match"),
+        value,
+        ranges: ranges.into_iter().enumerate().map(range).collect(),
+        invert: invert_match,
+    }
+}
+
 fn generic(at: At<'_>, it: pb::GenericKey) -> Action {
     let pb::GenericKey { descriptor_value, default_value, descriptor_key } = it;
-    refuse!(at; default_value);
+    harmless!(Runtime; default_value);
     Action::GenericKey { key: key(descriptor_key, "generic_key"), value: value(at, descriptor_value) }
 }
 
 fn header_match(at: At<'_>, it: pb::HeaderValueMatch) -> Action {
     let pb::HeaderValueMatch { descriptor_value, default_value, descriptor_key, expect_match, headers } = it;
-    refuse!(at; default_value);
+    harmless!(Runtime; default_value);
     if headers.is_empty() {
         at.field("headers").refuse("must not be empty");
     }
@@ -132,7 +170,7 @@ fn query_match(at: At<'_>, it: pb::QueryParameterValueMatch) -> Action {
         expect_match,
         query_parameters,
     } = it;
-    refuse!(at; default_value);
+    harmless!(Runtime; default_value);
     if query_parameters.is_empty() {
         at.field("query_parameters").refuse("must not be empty");
     }
@@ -149,10 +187,7 @@ fn key(key: String, default: &str) -> Str {
     if key.is_empty() { default.into() } else { key.into() }
 }
 
-/// Envoy reads it as a format.
+/// As it is: Envoy reads a format, and what stands in for its value, where its runtime says so.
 fn value(at: At<'_>, value: String) -> Str {
-    wire::required(
-        at.field("descriptor_value"),
-        wire::literal(at.field("descriptor_value"), value).to_string(),
-    )
+    wire::required(at.field("descriptor_value"), value)
 }

@@ -48,6 +48,7 @@ mod number;
 #[cfg(feature = "json")]
 mod overload;
 mod overrides;
+mod policies;
 mod protocol;
 mod rate_limit;
 mod rbac;

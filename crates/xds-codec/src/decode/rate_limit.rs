@@ -6,15 +6,18 @@ use ir::rate_limit::{RateLimitDescriptor, TokenBucket, VhostRateLimits};
 use ir::{Fraction, LocalRateLimit};
 
 use super::at::At;
-use super::strict::{harmless, refuse};
+use super::strict::refuse;
 use super::{headers, limit_actions, matcher, wire};
 use crate::pb::common_ratelimit::{
     LocalRateLimitDescriptor, VhRateLimitsOptions, XRateLimitHeadersRfcVersion, rate_limit_descriptor,
 };
-use crate::pb::{core, envoy_type, local_ratelimit as pb};
+use crate::pb::{core, envoy_type, google, local_ratelimit as pb};
 
 /// Envoy refuses to fill faster.
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
+/// Envoy's default, and what may be asked for: each takes memory, of each connection if so configured.
+const DYNAMIC_DESCRIPTORS: u32 = 20;
+const MAX_DYNAMIC_DESCRIPTORS: u32 = 65_536;
 
 pub(super) fn local(at: At<'_>, it: pb::LocalRateLimit) -> LocalRateLimit {
     let pb::LocalRateLimit {
@@ -37,9 +40,7 @@ pub(super) fn local(at: At<'_>, it: pb::LocalRateLimit) -> LocalRateLimit {
         max_dynamic_descriptors,
         enable_retry_after_header,
     } = it;
-    refuse!(at; local_cluster_rate_limit, enable_retry_after_header);
-    // Of descriptors that are refused.
-    harmless!(NoSuchMechanism; max_dynamic_descriptors);
+    refuse!(at; local_cluster_rate_limit);
     let descriptor_at = |(index, it)| descriptor(at.index("descriptors", index), it);
     let share = |name, it: Option<core::RuntimeFractionalPercent>| {
         it.map_or(Fraction::NONE, |it| matcher::runtime_fraction(at.field(name), it))
@@ -70,20 +71,18 @@ pub(super) fn local(at: At<'_>, it: pb::LocalRateLimit) -> LocalRateLimit {
             VhRateLimitsOptions::Ignore => VhostRateLimits::Ignore,
         },
         always_consume_default: wire::flag(always_consume_default_token_bucket, true),
+        max_dynamic_descriptors: room(at.field("max_dynamic_descriptors"), max_dynamic_descriptors),
+        retry_after: enable_retry_after_header,
     }
 }
 
 fn descriptor(at: At<'_>, it: LocalRateLimitDescriptor) -> RateLimitDescriptor {
     let LocalRateLimitDescriptor { entries, token_bucket, shadow_mode } = it;
-    refuse!(at; shadow_mode);
     if entries.is_empty() {
         at.field("entries").refuse("must not be empty");
     }
     let entry = |(index, it): (usize, rate_limit_descriptor::Entry)| {
         let at = at.index("entries", index);
-        if it.value.is_empty() {
-            at.field("value").refuse("a bucket for each value that comes is not supported");
-        }
         (wire::required(at.field("key"), it.key), it.value.into())
     };
     let entries = entries.into_iter().enumerate().map(entry).collect();
@@ -91,7 +90,16 @@ fn descriptor(at: At<'_>, it: LocalRateLimitDescriptor) -> RateLimitDescriptor {
     if token_bucket.is_none() {
         at.refuse("is required");
     }
-    RateLimitDescriptor { entries, bucket: bucket(at, token_bucket.unwrap_or_default()) }
+    RateLimitDescriptor { entries, bucket: bucket(at, token_bucket.unwrap_or_default()), shadow: shadow_mode }
+}
+
+/// For how many values of a descriptor there are buckets at a time.
+fn room(at: At<'_>, it: Option<google::UInt32Value>) -> u32 {
+    let room = it.map_or(DYNAMIC_DESCRIPTORS, |it| it.value);
+    if !(1..=MAX_DYNAMIC_DESCRIPTORS).contains(&room) {
+        at.refuse(format!("{room} is not from 1 to {MAX_DYNAMIC_DESCRIPTORS}"));
+    }
+    room
 }
 
 /// As Envoy: what is no error stays 429.

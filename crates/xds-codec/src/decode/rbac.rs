@@ -57,10 +57,7 @@ fn rules(at: At<'_>, it: rbac::Rbac) -> Rbac {
     let action = match wire::enumeration(at.field("action"), action) {
         rbac::rbac::Action::Allow => RbacAction::Allow,
         rbac::rbac::Action::Deny => RbacAction::Deny,
-        rbac::rbac::Action::Log => {
-            at.field("action").refuse("LOG is not supported");
-            RbacAction::Deny
-        }
+        rbac::rbac::Action::Log => RbacAction::Log,
     };
     let one = |(name, it): (String, _)| {
         let policy = policy(at.key("policies", &name), it);

@@ -1,13 +1,14 @@
 //! What a request must be like for a route.
 
-use ir::route::{CookieMatcher, PathMatch, QueryMatch, QueryMatcher, RouteMatch};
+use ir::route::{CookieMatcher, PathMatch, QueryMatch, QueryMatcher, RouteMatch, TlsContextMatch};
 use stdx::Str;
 
 use super::at::At;
 use super::strict::refuse;
 use super::{matcher, wire};
 use crate::pb::route::query_parameter_matcher::QueryParameterMatchSpecifier;
-use crate::pb::route::{self as pb, route_match::PathSpecifier};
+use crate::pb::route::route_match::{PathSpecifier, TlsContextMatchOptions};
+use crate::pb::route::{self as pb};
 
 pub(super) fn route_match(at: At<'_>, it: pb::RouteMatch) -> RouteMatch {
     let pb::RouteMatch {
@@ -22,7 +23,7 @@ pub(super) fn route_match(at: At<'_>, it: pb::RouteMatch) -> RouteMatch {
         filter_state,
         path_specifier,
     } = it;
-    refuse!(at; tls_context, dynamic_metadata, filter_state);
+    refuse!(at; dynamic_metadata, filter_state);
     let query_at = |(index, it)| query(at.index("query_parameters", index), it);
     let cookie_at = |(index, it)| cookie(at.index("cookies", index), it);
     RouteMatch {
@@ -34,6 +35,10 @@ pub(super) fn route_match(at: At<'_>, it: pb::RouteMatch) -> RouteMatch {
         grpc: grpc.is_some_and(|pb::route_match::GrpcRouteMatchOptions {}| true),
         runtime_fraction: runtime_fraction
             .map(|it| matcher::runtime_fraction(at.field("runtime_fraction"), it)),
+        tls: tls_context.map(|TlsContextMatchOptions { presented, validated }| TlsContextMatch {
+            presented: presented.map(|it| it.value),
+            validated: validated.map(|it| it.value),
+        }),
     }
 }
 

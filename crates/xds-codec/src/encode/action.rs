@@ -13,6 +13,7 @@ use crate::pb::previous_routes::PreviousRoutesConfig;
 use crate::pb::route::route_action::{
     ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier, RequestMirrorPolicy,
 };
+use crate::pb::route::weighted_cluster::cluster_weight::HostRewriteSpecifier as WeightedHostRewrite;
 use crate::pb::route::{self as pb, weighted_cluster::ClusterWeight};
 use crate::pb::safe_cross_scheme::SafeCrossSchemeConfig;
 use crate::pb::{core, google};
@@ -36,6 +37,7 @@ fn forward(it: &Forward) -> pb::RouteAction {
     };
     pb::RouteAction {
         rate_limits: limit_actions::rate_limits(&it.rate_limits),
+        include_vh_rate_limits: it.include_vhost_rate_limits.then_some(google::BoolValue { value: true }),
         prefix_rewrite: wire::optional_text(&it.prefix_rewrite),
         timeout: wire::optional_duration(it.timeout),
         idle_timeout: wire::optional_duration(it.idle_timeout),
@@ -80,6 +82,10 @@ fn weighted(it: &WeightedCluster) -> ClusterWeight {
         response_headers_to_add: headers.response_add,
         response_headers_to_remove: headers.response_remove,
         typed_per_filter_config: overrides::overrides(&it.filters),
+        host_rewrite_specifier: it
+            .host_rewrite
+            .as_ref()
+            .map(|host| WeightedHostRewrite::HostRewriteLiteral(host.to_string())),
         ..Default::default()
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn compressor(it: &Compressor) -> pb::Compressor {
                 ..Default::default()
             }),
             disable_on_etag_header: it.disable_on_etag_header,
+            weaken_etag_on_compress: it.weaken_etag,
             remove_accept_encoding_header: it.remove_accept_encoding_header,
             uncompressible_response_codes: it
                 .uncompressible_status_codes

@@ -3,14 +3,19 @@
 use ir::rate_limit::{Action, RouteRateLimit};
 
 use super::{matcher, route, wire};
-use crate::pb::google;
+use crate::pb::matcher::AddressMatcher;
 use crate::pb::route::rate_limit::action::{self as pb, ActionSpecifier};
 use crate::pb::route::{RateLimit, rate_limit};
+use crate::pb::{google, xds};
 
 pub(super) fn rate_limits(all: &[RouteRateLimit]) -> Vec<RateLimit> {
     let one = |it: &RouteRateLimit| RateLimit {
         stage: (it.stage != 0).then(|| wire::number(it.stage)),
         actions: it.actions.iter().map(action).collect(),
+        hits_addend: (it.hits != 1).then(|| rate_limit::HitsAddend {
+            number: Some(google::UInt64Value { value: it.hits }),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     all.iter().map(one).collect()
@@ -30,9 +35,24 @@ fn action(it: &Action) -> rate_limit::Action {
         }
         Action::GenericKey { key, value } => ActionSpecifier::GenericKey(pb::GenericKey {
             descriptor_key: key.to_string(),
-            descriptor_value: wire::literal(value),
+            descriptor_value: value.to_string(),
             ..Default::default()
         }),
+        Action::RemoteAddressMatch { key, value, ranges, invert } => {
+            let range = |it: &ir::Cidr| xds::CidrRange {
+                address_prefix: it.address.to_string(),
+                prefix_len: Some(wire::number(it.prefix_len.into())),
+            };
+            ActionSpecifier::RemoteAddressMatch(pb::RemoteAddressMatch {
+                descriptor_key: key.to_string(),
+                descriptor_value: wire::literal(value),
+                address_matcher: Some(AddressMatcher {
+                    ranges: ranges.iter().map(range).collect(),
+                    invert_match: *invert,
+                }),
+                ..Default::default()
+            })
+        }
         Action::RequestHeader { name, key, skip_if_absent } => {
             ActionSpecifier::RequestHeaders(pb::RequestHeaders {
                 header_name: name.to_string(),
@@ -50,7 +70,7 @@ fn action(it: &Action) -> rate_limit::Action {
         Action::HeaderValueMatch { key, value, expect, headers } => {
             ActionSpecifier::HeaderValueMatch(pb::HeaderValueMatch {
                 descriptor_key: key.to_string(),
-                descriptor_value: wire::literal(value),
+                descriptor_value: value.to_string(),
                 expect_match: expected(*expect),
                 headers: headers.iter().map(matcher::header).collect(),
                 ..Default::default()
@@ -59,7 +79,7 @@ fn action(it: &Action) -> rate_limit::Action {
         Action::QueryParameterValueMatch { key, value, expect, parameters } => {
             ActionSpecifier::QueryParameterValueMatch(pb::QueryParameterValueMatch {
                 descriptor_key: key.to_string(),
-                descriptor_value: wire::literal(value),
+                descriptor_value: value.to_string(),
                 expect_match: expected(*expect),
                 query_parameters: parameters.iter().map(route::query).collect(),
                 ..Default::default()

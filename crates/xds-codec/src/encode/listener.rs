@@ -1,10 +1,11 @@
 //! Listeners and their filter chains.
 
-use ir::listener::ListenerFilter;
+use ir::listener::{ListenerFilter, SourceType};
 use ir::{Direction, FilterChain, FilterChainMatch, Listener, Terminal};
 
 use super::metadata::Builder;
 use super::{access_log, address, filter, http, tcp, tls, wire};
+use crate::pb::listener::filter_chain_match::ConnectionSourceType;
 use crate::pb::listener::{self as pb, listener_filter_chain_match_predicate as predicate};
 use crate::pb::{
     core, envoy_type, http_inspector, listener_proxy_protocol, network_direct_response, original_dst,
@@ -103,7 +104,15 @@ fn chain_match(it: &FilterChainMatch) -> Option<pb::FilterChainMatch> {
         server_names: wire::texts(&it.server_names),
         transport_protocol: it.transport_protocol.map(|it| it.as_str().to_owned()).unwrap_or_default(),
         application_protocols: wire::texts(&it.application_protocols),
+        direct_source_prefix_ranges: it.direct_source_prefix_ranges.iter().map(address::cidr).collect(),
+        source_type: match it.source_type {
+            SourceType::Any => ConnectionSourceType::Any,
+            SourceType::SameIpOrLoopback => ConnectionSourceType::SameIpOrLoopback,
+            SourceType::External => ConnectionSourceType::External,
+        }
+        .into(),
         source_prefix_ranges: it.source_prefix_ranges.iter().map(address::cidr).collect(),
+        source_ports: it.source_ports.iter().map(|port| u32::from(*port)).collect(),
         ..Default::default()
     })
 }

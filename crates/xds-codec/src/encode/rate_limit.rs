@@ -40,6 +40,8 @@ pub(super) fn local(it: &LocalRateLimit) -> pb::LocalRateLimit {
         .into(),
         always_consume_default_token_bucket: (!it.always_consume_default)
             .then_some(google::BoolValue { value: false }),
+        max_dynamic_descriptors: Some(wire::number(it.max_dynamic_descriptors)),
+        enable_retry_after_header: it.retry_after,
         ..Default::default()
     }
 }
@@ -52,7 +54,7 @@ fn descriptor(it: &RateLimitDescriptor) -> LocalRateLimitDescriptor {
     LocalRateLimitDescriptor {
         entries: it.entries.iter().map(entry).collect(),
         token_bucket: Some(bucket(&it.bucket)),
-        ..Default::default()
+        shadow_mode: it.shadow,
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) fn rules(it: &Rbac) -> rbac::Rbac {
     let action = match it.action {
         RbacAction::Allow => rbac::rbac::Action::Allow,
         RbacAction::Deny => rbac::rbac::Action::Deny,
+        RbacAction::Log => rbac::rbac::Action::Log,
     };
     rbac::Rbac {
         action: action.into(),

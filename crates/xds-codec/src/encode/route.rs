@@ -117,6 +117,10 @@ pub(super) fn route_match(it: &RouteMatch) -> pb::RouteMatch {
         cookies: it.cookies.iter().map(cookie).collect(),
         grpc: it.grpc.then_some(pb::route_match::GrpcRouteMatchOptions {}),
         path_specifier: Some(path),
+        tls_context: it.tls.map(|it| pb::route_match::TlsContextMatchOptions {
+            presented: it.presented.and_then(wire::boolean),
+            validated: it.validated.and_then(wire::boolean),
+        }),
         ..Default::default()
     }
 }

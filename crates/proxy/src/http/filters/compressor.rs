@@ -88,15 +88,19 @@ pub fn encode(ctx: &mut Context, filter: &Compression, head: &mut ResponseHead, 
     if !rules.compressible(&it) || head.status() == 101 {
         return stats.not_compressed.inc();
     }
-    let weak = it.etag.is_none_or(|etag| etag.starts_with(b"W/"));
+    let strong = it.etag.filter(|etag| !etag.starts_with(b"W/")).map(<[u8]>::to_vec);
     if wanted {
         stats.compressed.inc();
         asked.begun = Some((rules.config.level.unwrap_or(6), stats));
         head.remove("content-length");
         head.set("content-encoding", "gzip");
-        if !weak {
-            // What a strong tag stands for is another sequence of bytes.
-            head.remove("etag");
+        // What a strong tag stands for is another sequence of bytes.
+        match strong {
+            Some(tag) if rules.config.weaken_etag => head.set("etag", [b"W/", tag.as_slice()].concat()),
+            Some(_) => {
+                head.remove("etag");
+            }
+            None => {}
         }
     } else {
         stats.not_compressed.inc();

@@ -1,10 +1,10 @@
 //! Local rate limits.
 
-use std::sync::Arc;
-use std::sync::OnceLock;
+use std::collections::hash_map::RandomState;
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
-use engine::rate_limit::{Limit, RateLimit, Subject};
+use engine::rate_limit::{Buckets, Found, Limit, RateLimit, Subject};
 use ir::rate_limit::VhostRateLimits;
 use upstream::ResponseHead;
 
@@ -13,6 +13,8 @@ use crate::format::Values;
 use crate::http::context::Context;
 use crate::http::edits::{self, Level};
 use crate::http::respond::{LocalReply, Stop};
+
+const RETRY_AFTER: &str = "retry-after";
 
 /// Since the process began to limit: buckets need a moment that they agree on.
 fn now() -> Duration {
@@ -33,11 +35,10 @@ pub fn decode(ctx: &mut Context, of_filter: &Arc<RateLimit>) -> Result<(), Stop>
     }
     let stats = worker.stats.rate_limit(&config.stat_prefix);
     stats.enabled.inc();
-    let found = descriptors(ctx, &limit);
-    let taken = match config.per_connection {
-        true => limit.take(&ctx.conn.own_buckets(&limit), found, now()),
-        false => limit.take(&limit.buckets, found, now()),
-    };
+    let own = config.per_connection.then(|| ctx.conn.own_buckets(&limit));
+    let buckets = own.as_deref().unwrap_or(&limit.buckets);
+    let now = now();
+    let taken = limit.take(buckets, descriptors(ctx, &limit, buckets, now), now);
     if let Some(from) = taken.from.filter(|_| config.x_ratelimit_headers) {
         ctx.filter_state().rate_limit = Some((limit.clone(), from));
     }
@@ -49,7 +50,10 @@ pub fn decode(ctx: &mut Context, of_filter: &Arc<RateLimit>) -> Result<(), Stop>
     let (hcm, route) = (ctx.hcm.clone(), ctx.route.take());
     let values = route.as_ref().filter(|_| of_route).map_or(&hcm.values, |route| route.table.values());
     let refused = match happens(config.enforced) {
-        true => Err(refusal(ctx, &limit, values)),
+        true => {
+            let wait = taken.from.and_then(|from| Some(buckets.get(from)?.next_token(now)));
+            Err(refusal(ctx, &limit, wait, values))
+        }
         false => {
             let add = &config.request_headers_when_not_enforced;
             let level = Level { remove: &[], add, values: Some(values) };
@@ -64,18 +68,27 @@ pub fn decode(ctx: &mut Context, of_filter: &Arc<RateLimit>) -> Result<(), Stop>
     refused
 }
 
-fn refusal(ctx: &mut Context, limit: &RateLimit, values: &Values) -> Stop {
+/// `wait`: until there is a token again.
+fn refusal(ctx: &mut Context, limit: &RateLimit, wait: Option<Duration>, values: &Values) -> Stop {
     let config = &limit.config;
     let reply =
         LocalReply::new(config.status, Some(Flag::RL), "local_rate_limited").body("local_rate_limited");
     // RESOURCE_EXHAUSTED, UNAVAILABLE
     let grpc_status = if config.as_resource_exhausted { 8 } else { 14 };
     let edits = edits::settled(ctx, &config.response_headers, values);
-    Stop::Local(Box::new(LocalReply { edits, grpc_status: Some(grpc_status), ..reply }))
+    let mut headers = reply.headers;
+    let said = config.response_headers.iter().any(|it| it.name.eq_ignore_ascii_case(RETRY_AFTER));
+    if let Some(wait) = wait.filter(|_| config.retry_after && config.status == 429 && !said) {
+        let seconds = wait.as_secs_f64().ceil().max(1.0);
+        headers.push((RETRY_AFTER, seconds.to_string().into_bytes()));
+    }
+    Stop::Local(Box::new(LocalReply { edits, headers, grpc_status: Some(grpc_status), ..reply }))
 }
 
-/// The places of the request's descriptors. Without any in the configuration nothing is asked.
-fn descriptors(ctx: &Context, limit: &RateLimit) -> Vec<usize> {
+/// The buckets of the request's descriptors. Without any in the configuration nothing is asked.
+fn descriptors(ctx: &Context, limit: &RateLimit, buckets: &Buckets, now: Duration) -> Vec<Found> {
+    /// Clients must not find values that share a bucket.
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     if limit.config.descriptors.is_empty() {
         return Vec::new();
     }
@@ -86,20 +99,23 @@ fn descriptors(ctx: &Context, limit: &RateLimit) -> Vec<usize> {
         source_cluster: &ctx.conn.worker.shared.local.cluster,
         destination_cluster: destination,
     };
-    let of = |limits: &mut dyn Iterator<Item = &Limit>| -> Vec<usize> {
-        limits.filter_map(|it| limit.find(&it.descriptor(&subject)?)).collect()
+    let of = |limits: &mut dyn Iterator<Item = &Limit>| -> Vec<Found> {
+        let one = |it: &Limit| {
+            let which = limit.find(buckets, &it.descriptor(&subject)?, &*HASHER, now)?;
+            Some(Found { which, hits: it.hits() })
+        };
+        limits.filter_map(one).collect()
     };
     if !limit.limits.is_empty() {
         return of(&mut limit.limits.iter());
     }
     // Of a route that does not forward nothing counts, as in Envoy.
     let Some(chosen) = &ctx.route else { return Vec::new() };
-    if !matches!(chosen.route().action, ir::RouteAction::Forward(_)) {
-        return Vec::new();
-    }
+    let ir::RouteAction::Forward(forward) = &chosen.route().action else { return Vec::new() };
     let [of_route, of_vhost] = chosen.table.rate_limits(chosen.vhost, chosen.route);
     let stage = limit.config.stage;
     let with_vhost = match limit.config.vhost_rate_limits {
+        _ if forward.include_vhost_rate_limits => true,
         VhostRateLimits::Include => true,
         VhostRateLimits::Override => of_route.is_empty(),
         VhostRateLimits::Ignore => false,

@@ -1,17 +1,18 @@
 //! Whether the caller may.
 
 use engine::rbac::{Peer, Rbac, Verdict};
+use ir::metadata::Json;
 
 use crate::config::snapshot::RbacFilter;
 use crate::http::context::Context;
 use crate::http::respond::Stop;
 
 /// Judges the request; who may not is answered 403. Shadow rules are only counted.
-pub fn decide(ctx: &Context, filter: &RbacFilter) -> Result<(), Stop> {
+pub fn decide(ctx: &mut Context, filter: &RbacFilter) -> Result<(), Stop> {
     let of_route = ctx.overrides().find_map(|it| it.rbac.as_ref()).filter(|_| filter.overridable);
     let filter = of_route.unwrap_or(&filter.rules);
     match filter.shadow.as_ref().map(|rules| judge(ctx, rules)) {
-        Some(Verdict::Allowed) => ctx.conn.stats.rbac_shadow_allowed.inc(),
+        Some(Verdict::Allowed | Verdict::Logged { .. }) => ctx.conn.stats.rbac_shadow_allowed.inc(),
         Some(Verdict::Denied { .. }) => ctx.conn.stats.rbac_shadow_denied.inc(),
         None => {}
     }
@@ -19,6 +20,12 @@ pub fn decide(ctx: &Context, filter: &RbacFilter) -> Result<(), Stop> {
     match judge(ctx, rules) {
         Verdict::Allowed => {
             ctx.conn.stats.rbac_allowed.inc();
+            Ok(())
+        }
+        Verdict::Logged { matched } => {
+            ctx.conn.stats.rbac_allowed.inc();
+            let common = ctx.filter_state().metadata.entry("envoy.common".into()).or_default();
+            common.insert("access_log_hint".into(), Json::Bool(matched));
             Ok(())
         }
         Verdict::Denied { policy } => {

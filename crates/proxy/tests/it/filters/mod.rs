@@ -62,6 +62,7 @@ fn responses_are_compressed_for_who_takes_it() {
         min_content_length: None,
         content_types: Vec::new(),
         disable_on_etag_header: false,
+        weaken_etag: false,
         remove_accept_encoding_header: true,
         uncompressible_status_codes: Vec::new(),
     };

@@ -36,6 +36,7 @@ pub fn all() -> Vec<HttpFilter> {
         min_content_length: Some(100),
         content_types: vec![StringMatcher::exact("text/plain")],
         disable_on_etag_header: true,
+        weaken_etag: true,
         remove_accept_encoding_header: true,
         uncompressible_status_codes: vec![206],
     };
@@ -126,9 +127,11 @@ fn rate_limit() -> LocalRateLimit {
         descriptors: vec![RateLimitDescriptor {
             entries: vec![("user".into(), "joe".into())],
             bucket: TokenBucket { max_tokens: 1, tokens_per_fill: 1, fill_interval: Duration::from_secs(1) },
+            shadow: true,
         }],
         rate_limits: vec![RouteRateLimit {
             stage: 0,
+            hits: 3,
             actions: vec![Action::RequestHeader {
                 name: "x-user".into(),
                 key: "user".into(),
@@ -138,6 +141,8 @@ fn rate_limit() -> LocalRateLimit {
         stage: 0,
         vhost_rate_limits: VhostRateLimits::Include,
         always_consume_default: false,
+        max_dynamic_descriptors: 30,
+        retry_after: true,
     }
 }
 

@@ -11,7 +11,7 @@ use ir::retry::RetryOn;
 use ir::route::{
     AppendAction, CookieMatcher, DirectResponse, Forward, HeaderEdits, HeaderValue, HostRewrite,
     InternalRedirect, MaxStreamDuration, Mirror, MirrorCluster, PathMatch, QueryMatch, QueryMatcher,
-    Redirect, RegexRewrite, RouteClusters, RouteMatch, WeightedCluster,
+    Redirect, RegexRewrite, RouteClusters, RouteMatch, TlsContextMatch, WeightedCluster,
 };
 use ir::*;
 
@@ -94,6 +94,7 @@ pub fn all_routes() -> Vec<Route> {
     let weighted = |name: &str, weight| WeightedCluster {
         headers: edits(),
         filters: super::filters::overrides(),
+        host_rewrite: Some("weighted.example".into()),
         ..WeightedCluster::new(name, weight)
     };
     let forward = Forward {
@@ -129,6 +130,7 @@ pub fn all_routes() -> Vec<Route> {
             response_headers_to_copy: vec!["x-copy".into()],
         })),
         cluster_not_found_status: 404,
+        include_vhost_rate_limits: true,
         ..Forward::to("")
     };
     let rewrite = |pattern: &str, substitution: &str| RegexRewrite {
@@ -165,6 +167,7 @@ pub fn all_routes() -> Vec<Route> {
         grpc: true,
         case_sensitive: false,
         runtime_fraction: Some(Fraction { parts_per_million: 123_456 }),
+        tls: Some(TlsContextMatch { presented: Some(true), validated: Some(false) }),
         ..RouteMatch::path(PathMatch::SeparatedPrefix("/api".into()))
     };
     let fault = Fault {

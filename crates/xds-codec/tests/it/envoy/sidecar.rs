@@ -8,7 +8,7 @@ use ir::bootstrap::{AdsConfig, Bootstrap, BootstrapNode, Json};
 use ir::http::{
     ClientCertDetails, EscapedSlashes, ForwardClientCert, Http2Keepalive, Http2Options, RouteSource,
 };
-use ir::listener::{ListenerFilter, TransportProtocol};
+use ir::listener::{ListenerFilter, SourceType, TransportProtocol};
 use ir::matcher::HeaderMatch;
 use ir::rbac::{Permission, Policy, Principal, RbacAction};
 use ir::tcp::TcpClusters;
@@ -277,6 +277,9 @@ fn inbound() -> Listener {
         server_names: vec!["*.shop.svc.cluster.local".into(), "a.b".into()],
         transport_protocol: Some(TransportProtocol::Tls),
         application_protocols: vec!["istio".into(), "istio-http/1.1".into(), "istio-h2".into()],
+        direct_source_prefix_ranges: vec![Cidr::parse("10.1.0.0/16").unwrap()],
+        source_type: SourceType::External,
+        source_ports: vec![1000, 1001],
     };
     let rules = HttpFilter::Rbac(RbacFilter {
         shadow_rules: Some(rbac()),
