@@ -102,9 +102,9 @@ fn tls_expects_the_name_that_is_asked_for() {
             let proxy = wild(tls);
             for port in [80, 9090] {
                 let cluster = proxy.cluster(&format!("outbound|{port}||*.wild.com"));
-                assert_eq!(names(&cluster), expected, "{tls}");
+                assert_eq!(names(cluster), expected, "{tls}");
                 assert_eq!(cluster.tls.as_ref().and_then(|it| it.sni.as_deref()), sni, "{tls}");
-                assert_eq!(sans(&cluster).map(|it| it.len()), known, "{tls}");
+                assert_eq!(sans(cluster).map(|it| it.len()), known, "{tls}");
             }
             let clusters = proxy.names(ResourceType::Cluster);
             assert!(!clusters.iter().any(|name| name.contains("|v1|")), "{clusters:?}");

@@ -93,9 +93,7 @@ impl RequestHead {
 
     fn uri(&self) -> Result<Uri, &'static str> {
         let (of_h2, new_authority, new_path) = match &self.form {
-            RequestForm::H2(head) => {
-                (Some(&head.uri), head.new_authority.is_some(), head.new_path.is_some())
-            }
+            RequestForm::H2(head) => (Some(&head.uri), head.new_authority.is_some(), head.new_path.is_some()),
             RequestForm::H1(_) => (None, true, true),
         };
         let mut parts = http::uri::Parts::default();
@@ -136,8 +134,7 @@ fn path(bytes: &[u8]) -> Option<PathAndQuery> {
 
 fn request_to_h1(head: &H2Request) -> Result<http1::RequestHead, &'static str> {
     let text = |bytes| std::str::from_utf8(bytes).map_err(|_| "target");
-    let mut out =
-        http1::RequestHead::new(head.method.as_str(), text(head.authority())?, text(head.path())?);
+    let mut out = http1::RequestHead::new(head.method.as_str(), text(head.authority())?, text(head.path())?);
     let headers = &head.fields.map;
     for name in headers.keys() {
         match *name {

@@ -260,9 +260,9 @@ impl<'de> DeserializeSeed<'de> for Field<'_, '_> {
         };
         let (at_field, shape) = (at.field(name), link.follow(&out.shapes));
         let (at, wanted) = match &field.form {
-            Form::List(_) => (at, Wanted::List(field, name, &*shape)),
-            Form::Map(_) => (at, Wanted::Map(field, name, &*shape)),
-            _ => (at_field, Wanted::Message(field.number, &*shape)),
+            Form::List(_) => (at, Wanted::List(field, name, &shape)),
+            Form::Map(_) => (at, Wanted::Map(field, name, &shape)),
+            _ => (at_field, Wanted::Message(field.number, &shape)),
         };
         Place { at, wanted, null_is_absent: true, out }.deserialize(from)
     }
