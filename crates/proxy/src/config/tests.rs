@@ -9,7 +9,6 @@ use ir::route::{Forward, RouteMatch};
 use ir::*;
 use xds_client::{Added, Update};
 
-use super::kept::Kept;
 use super::{Config, FETCH_TIMEOUT};
 
 fn eds_cluster(name: &str) -> Resource {
@@ -249,15 +248,4 @@ fn statics_are_not_overwritten() {
     assert_eq!(rejects.len(), 1);
     config.settle(Instant::now());
     assert!(config.active().clusters.contains_key("c"));
-}
-
-#[test]
-fn what_came_encoded_is_kept_as_it_came_and_shown_as_we_write_it() {
-    let cluster = Arc::new(Cluster::new("c", ClusterDiscovery::OriginalDst));
-    let ours = xds_codec::encode(&Resource::Cluster(cluster.clone()));
-    // Field 1 twice: protobuf takes the last.
-    let theirs = [b"\x0a\x05other", &*ours.value].concat();
-    let kept = Kept::of(&cluster, Some(theirs.into()));
-    assert_eq!((kept.value(), kept.to_any()), (cluster.clone(), ours));
-    assert_eq!(kept, Kept::new(&cluster));
 }
