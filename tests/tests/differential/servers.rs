@@ -38,7 +38,8 @@ impl Servers {
 
     /// Puts addresses and paths for their names.
     pub fn fill(&self, text: &str) -> String {
-        let text = text.replace("@a@", &socket(self.plain[0])).replace("@dead@", &socket(self.dead));
+        let text = text.replace("@a@", &socket(self.plain[0])).replace("@b@", &socket(self.plain[1]));
+        let text = text.replace("@c@", &socket(self.plain[2])).replace("@dead@", &socket(self.dead));
         let text = text.replace("@a-port@", &self.plain[0].port().to_string());
         let text = text.replace("@certs@", &self.certificates.folder.display().to_string());
         let fill = |text: String, (name, to): &(&str, SocketAddr)| {

@@ -61,6 +61,8 @@ pub struct Found {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
     pub allowed: bool,
+    /// It is not, but nobody is to be refused for that.
+    pub shadow: bool,
     /// The bucket that the client is told of.
     pub from: Option<Which>,
 }
@@ -106,22 +108,23 @@ impl RateLimit {
         if found.len() > 1 {
             found.sort_by_key(|it| std::cmp::Reverse(buckets.get(it.which).map(Bucket::per_token)));
         }
+        let mut shadow = false;
         for it in &found {
             let refuses = buckets.get(it.which).is_some_and(|bucket| !bucket.take(now, it.hits));
             if refuses && !self.is_shadow(it.which) {
-                return Taken { allowed: false, from: Some(it.which) };
+                return Taken { allowed: false, shadow: false, from: Some(it.which) };
             }
+            shadow |= refuses;
         }
         let first = found.first().map(|it| it.which);
+        let unless_shadow = |from| Taken { allowed: !shadow, shadow, from };
         if first.is_some() && !self.config.always_consume_default {
-            return Taken { allowed: true, from: first };
+            return unless_shadow(first);
         }
         match &buckets.default {
-            None => Taken { allowed: true, from: first },
-            Some(bucket) if bucket.take(now, 1) => {
-                Taken { allowed: true, from: first.or(Some(Which::Default)) }
-            }
-            Some(_) => Taken { allowed: false, from: Some(Which::Default) },
+            None => unless_shadow(first),
+            Some(bucket) if bucket.take(now, 1) => unless_shadow(first.or(Some(Which::Default))),
+            Some(_) => Taken { allowed: false, shadow: false, from: Some(Which::Default) },
         }
     }
 

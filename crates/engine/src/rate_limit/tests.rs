@@ -145,8 +145,9 @@ fn what_is_only_watched_refuses_nothing() {
     watched.descriptors[0].shadow = true;
     let limit = RateLimit::compile(&LocalRateLimit { bucket: None, ..watched }).unwrap();
     let found = || vec![Found { which: Which::Descriptor(0), hits: 1 }];
-    for _ in 0..3 {
-        assert!(limit.take(&limit.buckets, found(), Duration::ZERO).allowed);
+    for allowed in [true, false, false] {
+        let taken = limit.take(&limit.buckets, found(), Duration::ZERO);
+        assert_eq!((taken.allowed, taken.shadow), (allowed, !allowed));
     }
     assert_eq!(limit.buckets.get(Which::Descriptor(0)).map(|it| it.remaining(Duration::ZERO)), Some(0));
 }

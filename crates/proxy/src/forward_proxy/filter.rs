@@ -9,24 +9,24 @@ use crate::access_log::Flag;
 use crate::http::context::Context;
 use crate::http::respond::{LocalReply, Stop};
 
-/// Whether the filter does anything: its cache is the one of the request's cluster. With another one Envoy
-/// resolves the host twice.
-pub fn applies(ctx: &Context, config: &DnsCache) -> bool {
-    let cache = ctx.cluster.as_ref().and_then(|cluster| cluster.forward_proxy.as_ref());
-    cache.is_some_and(|cache| cache.config == *config)
+/// Whether the filter does anything: the request's cluster connects to what is asked for.
+pub fn applies(ctx: &Context) -> bool {
+    ctx.cluster.as_ref().is_some_and(|cluster| cluster.forward_proxy.is_some())
 }
 
-/// Resolves the host of a request.
+/// Resolves the host of a request, if the filter's cache is the cluster's. With another one Envoy resolves
+/// it twice; here the router does, once.
 ///
 /// # Errors
 /// It has no address.
-pub async fn decode(ctx: &mut Context) -> Result<(), Stop> {
+pub async fn decode(ctx: &mut Context, config: &DnsCache) -> Result<(), Stop> {
     if !rewrite(ctx) {
         let reply = LocalReply::new(400, None, "empty_host_header").body("Empty host header");
         return Err(Stop::Local(Box::new(reply)));
     }
     let Some(cluster) = ctx.cluster.clone() else { return Ok(()) };
-    let Some(cache) = &cluster.forward_proxy else { return Ok(()) };
+    let same = cluster.forward_proxy.as_ref().filter(|cache| cache.config == *config);
+    let Some(cache) = same else { return Ok(()) };
     let port = pick::default_port(&cluster);
     // What is no text has no address: the router says so.
     let Some(to) = Target::of(ctx.head.authority(), port) else { return Ok(()) };

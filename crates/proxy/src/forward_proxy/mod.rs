@@ -92,7 +92,8 @@ impl Refused {
             Refused::Overflow => "dns_cache_overflow".to_owned(),
             Refused::Pending => "dynamic_forward_proxy_pending_request_overflow".to_owned(),
             Refused::Failed(why) => format!("dns_resolution_failure{{{why}}}"),
-            Refused::Ejected => "no_healthy_upstream".to_owned(),
+            // As Envoy says it: how the name was resolved.
+            Refused::Ejected => "cares_success:Successful_completion".to_owned(),
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn forward() -> BoxedStrategy<Forward> {
         text::header().prop_map(RouteClusters::Header),
     ];
     let priority = prop_oneof![Just(RoutingPriority::Default), Just(RoutingPriority::High)];
-    let limits = vec(super::overrides::route_rate_limit(), 0..2);
+    let limits = vec(super::overrides::route_rate_limit(1..2), 0..2);
     let sticky = (vec(balance::hash_policy(), 0..3), super::json_map(), priority, limits);
     let time = || option::of(text::duration());
     let stream = (time(), time(), time()).prop_map(|(max, grpc_header_max, grpc_header_offset)| {

@@ -10,6 +10,8 @@ use ir::header_mutation::Mutation;
 use ir::overrides::RbacOverride;
 use ir::rate_limit::{Action, RateLimitDescriptor, RouteRateLimit, TokenBucket, VhostRateLimits};
 use ir::{Compressor, CorsPolicy, Fault, FilterOverrides, HeaderMutation, LocalRateLimit};
+use std::ops::Range;
+
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -115,7 +117,7 @@ pub(super) fn rate_limit() -> BoxedStrategy<LocalRateLimit> {
     let entries = vec((text::name(), value), 1..3);
     let descriptor = (entries, bucket.clone(), any::<bool>())
         .prop_map(|(entries, bucket, shadow)| RateLimitDescriptor { entries, bucket, shadow });
-    let more = (vec(descriptor, 0..2), vec(route_rate_limit(), 0..2), 0u32..=10);
+    let more = (vec(descriptor, 0..2), vec(route_rate_limit(0..5), 0..2), 0u32..=10);
     (text::name(), 400u16..600, option::of(bucket), shares, headers, any::<(bool, bool, bool)>(), more)
         .prop_map(|(stat_prefix, status, bucket, shares, headers, flags, more)| LocalRateLimit {
             stat_prefix,
@@ -139,7 +141,7 @@ pub(super) fn rate_limit() -> BoxedStrategy<LocalRateLimit> {
         .boxed()
 }
 
-pub(super) fn route_rate_limit() -> BoxedStrategy<RouteRateLimit> {
+pub(super) fn route_rate_limit(hits: Range<u64>) -> BoxedStrategy<RouteRateLimit> {
     let header = (text::header(), text::name(), any::<bool>())
         .prop_map(|(name, key, skip_if_absent)| Action::RequestHeader { name, key, skip_if_absent });
     let query = (text::name(), text::name(), any::<bool>())
@@ -166,7 +168,7 @@ pub(super) fn route_rate_limit() -> BoxedStrategy<RouteRateLimit> {
         header_match,
         query_match,
     ];
-    (0u32..=10, 0u64..5, vec(action, 1..3))
+    (0u32..=10, hits, vec(action, 1..3))
         .prop_map(|(stage, hits, actions)| RouteRateLimit { stage, hits, actions })
         .boxed()
 }

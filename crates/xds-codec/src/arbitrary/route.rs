@@ -39,7 +39,7 @@ pub fn virtual_host() -> BoxedStrategy<VirtualHost> {
         prop_oneof![text::name(), Just("*".into()), text::name().prop_map(|it| format!("*.{it}").into())];
     let names = (text::name(), vec(domain, 1..3), text::origin());
     let tls = prop_oneof![Just(RequireTls::None), Just(RequireTls::ExternalOnly), Just(RequireTls::All)];
-    let limits = vec(overrides::route_rate_limit(), 0..2);
+    let limits = vec(overrides::route_rate_limit(1..2), 0..2);
     let filters = (overrides::overrides(), limits);
     let more = (tls, option::of(retry()), action::mirrors(), option::of(any::<u64>()), filters);
     (names, vec(route(), 0..3), any::<(bool, bool)>(), edits(), more)

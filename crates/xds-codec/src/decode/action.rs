@@ -71,7 +71,7 @@ pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> (Forward, Option<CorsP
         max_stream_duration: max_stream_duration
             .map(|it| self::max_stream_duration(at.field("max_stream_duration"), it)),
         retry: retry_policy.map(|it| retry::retry_policy(at.field("retry_policy"), it)),
-        rate_limits: limit_actions::rate_limits(at, rate_limits).into(),
+        rate_limits: limit_actions::of_routes(at, rate_limits).into(),
         include_vhost_rate_limits: wire::flag(include_vh_rate_limits, false),
         hash_policy: hash_policy::hash_policies(&at, hash_policy),
         metadata_match: hash_policy::criteria(metadata_match),

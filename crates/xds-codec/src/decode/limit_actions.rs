@@ -14,8 +14,17 @@ use crate::pb::{core, google, xds};
 /// Envoy's bound.
 const MAX_HITS: u64 = 1_000_000_000;
 
+/// Of a filter.
 pub(super) fn rate_limits(at: At<'_>, all: Vec<RateLimit>) -> Vec<RouteRateLimit> {
     wire::exact(all.into_iter().enumerate().map(|(index, it)| rate_limit(at.index("rate_limits", index), it)))
+}
+
+/// Of a route or virtual host, where Envoy takes one hit, whatever is said.
+pub(super) fn of_routes(at: At<'_>, all: Vec<RateLimit>) -> Vec<RouteRateLimit> {
+    for (index, _) in all.iter().enumerate().filter(|(_, it)| it.hits_addend.is_some()) {
+        at.index("rate_limits", index).unsupported("hits_addend");
+    }
+    rate_limits(at, all)
 }
 
 fn rate_limit(at: At<'_>, it: RateLimit) -> RouteRateLimit {

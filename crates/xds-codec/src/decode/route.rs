@@ -129,7 +129,7 @@ pub(crate) fn virtual_host(at: At<'_>, it: pb::VirtualHost) -> VirtualHost {
         mirrors: action::mirrors(at, request_mirror_policies),
         request_body_buffer_limit: buffer_limit(per_request_buffer_limit_bytes, request_body_buffer_limit),
         headers: edits,
-        rate_limits: limit_actions::rate_limits(at, rate_limits).into(),
+        rate_limits: limit_actions::of_routes(at, rate_limits).into(),
         filters: with_cors(
             overrides::overrides(at, typed_per_filter_config),
             cors.map(|it| cors::of_route(at.field("cors"), it)),

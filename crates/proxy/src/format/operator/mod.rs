@@ -6,6 +6,7 @@ mod parse;
 mod request;
 mod tls;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use identity::PeerDetails;
@@ -153,7 +154,7 @@ impl Operator {
             Operator::ServerName { first, source } => request::server_name(entry, *first, *source, out),
             Operator::Metadata(path) => {
                 if let Some(value) = entry.headers.metadata().and_then(|all| of_filter(all, path)) {
-                    put_json(value, out);
+                    put_json(&value, out);
                 }
             }
             Operator::Fixed(value) => text(out, Some(value)),
@@ -168,10 +169,14 @@ impl Operator {
     }
 }
 
-/// The value at a filter's name and the path below it.
-fn of_filter<'a>(all: &'a ir::Metadata, path: &[String]) -> Option<&'a Json> {
+/// The value at a filter's name and the path below it; without a path all that it says.
+fn of_filter<'a>(all: &'a ir::Metadata, path: &[String]) -> Option<Cow<'a, Json>> {
     let (filter, path) = path.split_first()?;
-    found(all.get(filter.as_str())?, path)
+    let said = all.get(filter.as_str())?;
+    match path {
+        [] => Some(Cow::Owned(Json::Map(said.clone()))),
+        path => found(said, path).map(Cow::Borrowed),
+    }
 }
 
 /// The value at a path of metadata.

@@ -49,7 +49,7 @@ pub fn decode(ctx: &mut Context, of_filter: &Arc<RateLimit>) -> Result<(), Stop>
     stats.rate_limited.inc();
     let (hcm, route) = (ctx.hcm.clone(), ctx.route.take());
     let values = route.as_ref().filter(|_| of_route).map_or(&hcm.values, |route| route.table.values());
-    let refused = match happens(config.enforced) {
+    let refused = match !taken.shadow && happens(config.enforced) {
         true => {
             let wait = taken.from.and_then(|from| Some(buckets.get(from)?.next_token(now)));
             Err(refusal(ctx, &limit, wait, values))

@@ -69,8 +69,8 @@ pub async fn decode(ctx: &mut Context, body: &RequestBody) -> Result<(), Stop> {
             HttpFilter::JwtAuthn(filter) => Box::pin(jwt_authn::decode(ctx, filter)).await?,
             // In a box: few requests meet it, and none shall have room for it.
             HttpFilter::ExtAuthz(filter) => Box::pin(ext_authz::check(ctx, filter, body)).await?,
-            HttpFilter::DynamicForwardProxy(config) if forward_proxy::applies(ctx, config) => {
-                Box::pin(forward_proxy::decode(ctx)).await?;
+            HttpFilter::DynamicForwardProxy(config) if forward_proxy::applies(ctx) => {
+                Box::pin(forward_proxy::decode(ctx, config)).await?;
             }
             HttpFilter::DynamicForwardProxy(_) => {}
         }

@@ -278,21 +278,26 @@ impl Running {
 
     /// A number of `/stats`.
     pub fn stat(&self, name: &str) -> u64 {
+        self.find_stat(name).unwrap_or_else(|text| panic!("no {name} in:\n{text}"))
+    }
+
+    /// All there are, if it is not among them.
+    fn find_stat(&self, name: &str) -> Result<u64, String> {
         let text = client::get(self.handle.admin().unwrap(), "/stats").text();
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned));
-        line.unwrap_or_else(|| panic!("no {name} in:\n{text}")).parse().unwrap()
+        line.ok_or(text).map(|number| number.parse().unwrap())
     }
 
     /// Waits for a number to be this: a worker counts a moment after the client has seen why.
     #[track_caller]
     pub fn expect_stat(&self, name: &str, expected: u64) {
         let begin = Instant::now();
-        let mut found = self.stat(name);
-        while found != expected && begin.elapsed() < PATIENCE {
+        let mut found = self.find_stat(name);
+        while found != Ok(expected) && begin.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(5));
-            found = self.stat(name);
+            found = self.find_stat(name);
         }
-        assert_eq!(found, expected, "{name}");
+        assert_eq!(found, Ok(expected), "{name}");
     }
 }
 
