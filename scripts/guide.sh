@@ -11,7 +11,7 @@ folder="$PWD/target/guide"
 rm -rf "$folder/raw"
 rustup component add llvm-tools
 LATEEN_GUIDE="$folder/raw" cargo build --release --locked --bin lateen --target-dir "$folder"
-# What the compiler itself is made of writes into that folder too.
+# What ran while building, such as a crate that a build script shares with us, wrote there too.
 rm -rf "$folder/raw"
 
 LATEEN_BIN="$folder/release/lateen" bench/run --peer lateen --rounds 1 --duration 2 --scenario \
