@@ -29,7 +29,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("net", &["stdx", "model"]),
     ("identity", &["stdx", "model", "ir", "engine", "net"]),
     ("http1", &[]),
-    ("upstream", &["stdx", "model", "ir", "engine", "net", "identity", "http1"]),
+    ("http2", &["http1"]),
+    ("upstream", &["stdx", "model", "ir", "engine", "net", "identity", "http1", "http2"]),
     ("xds-client", &["stdx", "model", "ir", "xds-codec", "identity", "net", "lifecycle"]),
     ("agent", &["stdx", "model", "ir", "xds-codec", "xds-client", "net", "identity", "lifecycle"]),
     (
@@ -44,6 +45,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "net",
             "identity",
             "http1",
+            "http2",
             "upstream",
             "lifecycle",
             "observe",

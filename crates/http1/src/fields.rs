@@ -35,6 +35,8 @@ pub(crate) struct Line {
     known: Known,
     /// Not removed.
     alive: bool,
+    /// No hop is to keep it for compression (RFC 7541, section 7.1.3).
+    sensitive: bool,
 }
 
 /// One of 32 bits for the names with this [`tag`].
@@ -83,8 +85,21 @@ impl Headers {
             tag,
             known,
             alive: true,
+            sensitive: false,
         });
         known
+    }
+
+    /// Of the line that was indexed last.
+    pub(crate) fn mark_sensitive(&mut self) {
+        if let Some(last) = self.lines.last_mut() {
+            last.sensitive = true;
+        }
+    }
+
+    /// Name, value, and whether no hop is to keep it, of the living lines in order.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (Known, &[u8], &[u8], bool)> {
+        self.alive().map(|line| (line.known, self.name(line), self.value(line), line.sensitive))
     }
 
     /// The first value.
@@ -146,21 +161,27 @@ impl Headers {
         if !is_token(name) {
             return;
         }
+        if may_have_controls(value) {
+            let harmless = |byte: &u8| if byte.is_ascii_control() && *byte != b'\t' { b' ' } else { *byte };
+            let value: Vec<u8> = value.iter().map(harmless).collect();
+            self.push_line(name, &value);
+        } else {
+            self.push_line(name, value);
+        }
+    }
+
+    /// Adds a line whose name and value are known to be fit.
+    pub(crate) fn push_line(&mut self, name: &[u8], value: &[u8]) -> Known {
         let start = self.arena.len();
         self.arena.reserve(name.len() + value.len() + 4);
         self.arena.extend_from_slice(name);
         let name_end = self.arena.len();
         self.arena.extend_from_slice(b": ");
         let value_start = self.arena.len();
-        if may_have_controls(value) {
-            let harmless = |byte: &u8| if byte.is_ascii_control() && *byte != b'\t' { b' ' } else { *byte };
-            self.arena.extend(value.iter().map(harmless));
-        } else {
-            self.arena.extend_from_slice(value);
-        }
+        self.arena.extend_from_slice(value);
         let value_end = self.arena.len();
         self.arena.extend_from_slice(b"\r\n");
-        self.index(start..self.arena.len(), name_end, value_start..value_end);
+        self.index(start..self.arena.len(), name_end, value_start..value_end)
     }
 
     /// Removes all values; whether there were any.

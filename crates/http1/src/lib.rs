@@ -52,6 +52,7 @@
 //! connection takes a buffer from its thread's [`pool`] only when bytes are there, and gives it
 //! back as soon as they are consumed.
 
+mod assembled;
 mod body;
 mod burst;
 mod chunked;
@@ -73,6 +74,7 @@ mod target;
 mod tokens;
 mod writer;
 
+pub use assembled::{Assembly, Span, Unfit};
 pub use body::{Body, Empty, Fields as Trailers, Frame, Full};
 pub use burst::write_bursts;
 pub use client::ClientConn;
@@ -81,6 +83,7 @@ pub use error::{BodyError, ReadError, Refusal};
 pub use fields::Headers;
 pub use framing::BodyKind;
 pub use limits::Limits;
+pub use reader::poll_read;
 pub use request::{RequestHead, Version};
 pub use response::ResponseHead;
 pub use server::ServerConn;

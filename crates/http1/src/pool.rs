@@ -5,9 +5,9 @@ use std::cell::RefCell;
 use bytes::{Bytes, BytesMut};
 
 /// What a head and most bodies fit into.
-pub(crate) const SMALL: usize = 16 * 1024;
+pub const SMALL: usize = 16 * 1024;
 /// For bodies that are known to be large.
-pub(crate) const LARGE: usize = 64 * 1024;
+pub const LARGE: usize = 64 * 1024;
 
 /// Buffers of either size that a thread keeps: at most 1 MiB each.
 const KEPT_SMALL: usize = 64;
@@ -24,7 +24,7 @@ thread_local! {
 }
 
 /// An empty buffer with room for [`SMALL`] or [`LARGE`] bytes.
-pub(crate) fn take(size: usize) -> BytesMut {
+pub fn take(size: usize) -> BytesMut {
     let kept = POOL.with_borrow_mut(|pool| match size {
         LARGE => pool.large.pop(),
         _ => pool.small.pop(),
@@ -34,7 +34,7 @@ pub(crate) fn take(size: usize) -> BytesMut {
 
 /// Takes a buffer back whose bytes are of no use any more. Pieces of it may still be in use
 /// elsewhere; then its memory is theirs.
-pub(crate) fn give(mut buffer: BytesMut) {
+pub fn give(mut buffer: BytesMut) {
     if buffer.capacity() == 0 {
         return;
     }
@@ -66,7 +66,7 @@ pub fn recycle(piece: Bytes) {
 }
 
 /// Makes room for a read into an empty or partly filled buffer.
-pub(crate) fn make_room(buffer: &mut BytesMut, size: usize) {
+pub fn make_room(buffer: &mut BytesMut, size: usize) {
     match buffer.capacity() - buffer.len() {
         _ if buffer.capacity() == 0 => *buffer = take(size),
         room if room >= size / 4 => {}

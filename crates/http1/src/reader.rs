@@ -226,9 +226,12 @@ impl Drop for Reader {
     }
 }
 
-/// Reads into the room behind the buffer's bytes.
+/// Reads into the room behind the buffer's bytes; 0 is the end.
+///
+/// # Errors
+/// The reader's.
 #[allow(unsafe_code)]
-fn poll_read<S: AsyncRead + Unpin>(
+pub fn poll_read<S: AsyncRead + Unpin>(
     io: &mut S,
     cx: &mut Context<'_>,
     buffer: &mut BytesMut,

@@ -32,14 +32,14 @@ impl Version {
 /// come in origin-form with the target's authority as Host (RFC 9112, section 3.2.2).
 #[derive(Clone, Debug)]
 pub struct RequestHead {
-    headers: Headers,
-    method: Range<usize>,
-    path: Range<usize>,
-    scheme: Option<Range<usize>>,
-    version: Version,
-    body: BodyKind,
-    keep_alive: bool,
-    expects_continue: bool,
+    pub(crate) headers: Headers,
+    pub(crate) method: Range<usize>,
+    pub(crate) path: Range<usize>,
+    pub(crate) scheme: Option<Range<usize>>,
+    pub(crate) version: Version,
+    pub(crate) body: BodyKind,
+    pub(crate) keep_alive: bool,
+    pub(crate) expects_continue: bool,
 }
 
 impl RequestHead {

@@ -14,12 +14,12 @@ use crate::{BodyKind, Headers, Limits, Refusal, Version, framing};
 /// A response's head. Derefs to its [`Headers`].
 #[derive(Clone, Debug)]
 pub struct ResponseHead {
-    headers: Headers,
-    status: u16,
-    reason: Range<usize>,
-    version: Version,
-    body: BodyKind,
-    keep_alive: bool,
+    pub(crate) headers: Headers,
+    pub(crate) status: u16,
+    pub(crate) reason: Range<usize>,
+    pub(crate) version: Version,
+    pub(crate) body: BodyKind,
+    pub(crate) keep_alive: bool,
 }
 
 impl ResponseHead {

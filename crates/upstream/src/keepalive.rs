@@ -5,7 +5,7 @@ use std::future::{pending, poll_fn};
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
-use h2::{Ping, PingPong};
+use http2::Pings;
 use ir::http::Http2Keepalive;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -16,17 +16,17 @@ const JITTER_PERCENT: u32 = 15;
 /// Sends PINGs in the interval configured, and whenever `asked`; resolves when one was not
 /// answered in time. See
 /// <https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/core/v3/protocol.proto#config-core-v3-keepalivesettings>.
-pub async fn keepalive(mut pings: PingPong, settings: Http2Keepalive, asked: &Notify) {
+pub async fn keepalive(mut pings: Pings, settings: Http2Keepalive, asked: &Notify) {
     loop {
         tokio::select! {
             () = interval(&settings) => {}
             () = asked.notified() => {}
         }
-        if pings.send_ping(Ping::opaque()).is_err() {
+        if pings.send().is_err() {
             return pending().await;
         }
-        match timeout(settings.timeout, poll_fn(|cx| pings.poll_pong(cx))).await {
-            Ok(Ok(_)) => {}
+        match timeout(settings.timeout, poll_fn(|cx| pings.poll_answer(cx))).await {
+            Ok(Ok(())) => {}
             // The connection is over, and its driver knows better why.
             Ok(Err(_)) => return pending().await,
             Err(_) => return,

@@ -3,18 +3,14 @@
 use std::any::Any;
 use std::io;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use h2::{Reason, RecvStream, SendStream};
+use http2::{Error, Reason, Receive, Send};
 use net::Io;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::Outbox;
-
-/// Of one piece on its way into a stream.
-const MAX_PIECE: usize = 16 * 1024;
+use crate::Frame;
 
 /// Bytes both ways behind an upgrade, whatever is spoken below.
 pub enum Tunnel {
@@ -24,18 +20,16 @@ pub enum Tunnel {
 
 /// One stream. Its window opens as bytes are read.
 pub struct H2Tunnel {
-    recv: RecvStream,
-    send: SendStream<Bytes>,
-    outbox: Rc<Outbox>,
+    receive: Receive,
+    send: Send,
     unread: Bytes,
     ended: bool,
     attached: Vec<Box<dyn Any>>,
 }
 
 impl H2Tunnel {
-    /// `outbox` is that of the stream's connection.
-    pub fn new(recv: RecvStream, send: SendStream<Bytes>, outbox: Rc<Outbox>) -> Self {
-        H2Tunnel { recv, send, outbox, unread: Bytes::new(), ended: false, attached: Vec::new() }
+    pub fn new(receive: Receive, send: Send) -> Self {
+        H2Tunnel { receive, send, unread: Bytes::new(), ended: false, attached: Vec::new() }
     }
 
     /// Keeps something for as long as the stream lives.
@@ -51,19 +45,19 @@ impl AsyncRead for H2Tunnel {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         while self.unread.is_empty() {
-            match ready!(self.recv.poll_data(cx)) {
-                Some(Ok(bytes)) => self.unread = bytes,
+            match ready!(self.receive.poll_frame(cx)) {
+                Ok(Some(Frame::Data(bytes))) => self.unread = bytes,
                 // As TCP's FIN (RFC 9113, section 8.5).
-                None => return Poll::Ready(Ok(())),
-                Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => return Poll::Ready(Ok(())),
-                Some(Err(error)) => return Poll::Ready(Err(io_error(error))),
+                Ok(Some(Frame::Trailers(_)) | None) | Err(Error::Reset(Reason::NO_ERROR)) => {
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) => return Poll::Ready(Err(error.into())),
             }
         }
         let len = self.unread.len().min(buf.remaining());
         buf.put_slice(&self.unread[..len]);
         self.unread.advance(len);
-        // Fails only for more than was received.
-        let _ = self.recv.flow_control().release_capacity(len);
+        self.receive.release(len);
         Poll::Ready(Ok(()))
     }
 }
@@ -73,15 +67,7 @@ impl AsyncWrite for H2Tunnel {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.outbox.poll_room(cx));
-        let room = match ready!(poll_capacity(&mut self.send, buf.len().min(MAX_PIECE), cx)) {
-            Some(Ok(room)) => room.min(buf.len()),
-            Some(Err(error)) => return Poll::Ready(Err(io_error(error))),
-            None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-        };
-        self.send.send_data(Bytes::copy_from_slice(&buf[..room]), false).map_err(io_error)?;
-        self.outbox.add(room);
-        Poll::Ready(Ok(room))
+        self.send.poll_copy(buf, cx).map_err(io::Error::from)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -90,29 +76,9 @@ impl AsyncWrite for H2Tunnel {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !std::mem::replace(&mut self.ended, true) {
-            self.send.send_data(Bytes::new(), true).map_err(io_error)?;
+            self.send.end()?;
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-/// Room for some of `wanted` bytes in the windows and in what we keep for the peer.
-pub fn poll_capacity(
-    send: &mut SendStream<Bytes>,
-    wanted: usize,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<usize, h2::Error>>> {
-    send.reserve_capacity(wanted);
-    match send.capacity() {
-        0 => send.poll_capacity(cx),
-        room => Poll::Ready(Some(Ok(room))),
-    }
-}
-
-fn io_error(error: h2::Error) -> io::Error {
-    match error.is_io() {
-        true => error.into_io().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()),
-        false => io::Error::new(io::ErrorKind::ConnectionReset, error),
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn send<B: Body>(
     mut body: B,
     mut fresh: Option<Dialed>,
 ) -> Result<Response<B>, SendError> {
-    let head = head.to_h1().map_err(|why| SendError::new(Failure::Unsendable(why)))?;
+    let head = head.to_h1();
     let mut may_reuse = fresh.is_none() && !call.options.fresh;
     let mut again = false;
     loop {

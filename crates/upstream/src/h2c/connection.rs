@@ -6,46 +6,30 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use h2::SendStream;
-use h2::client::{ResponseFuture, SendRequest};
+use http2::{Client, Config, Receive, Send};
 use ir::http::Http2Options;
 use tokio::sync::Notify;
 
 use super::error::StreamError;
 use crate::dial::Dialed;
 use crate::send::{Call, Inner};
-use crate::{EndpointState, InFlight};
-use crate::{Facts, Failure, Metered, Outbox, SendError};
+use crate::{EndpointState, Facts, InFlight, RequestHead, SendError};
 
 /// What an endpoint may send ahead of the taker of one response.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// Streams at a time where the configuration does not say; Envoy's default.
 const MAX_STREAMS: u32 = 1024;
-/// What a stream may keep of ours before the socket takes it.
-const SEND_BUFFER: usize = 128 * 1024;
-/// What is kept of small DATA frames costs more than their bytes (about 256 each), and at the budget's
-/// end `h2` ends the connection with all its streams. Sixteen clients that do not read may fill their
-/// streams' windows with messages of 16 bytes.
-const SMALL_FRAMES: usize = 64 * 1024 * 1024;
 /// Of a connection: what the protocol begins with, and the most it has (RFC 9113, section 6.9).
 const MIN_WINDOW: u32 = 65_535;
 const MAX_WINDOW: u32 = (1 << 31) - 1;
-/// Streams that we reset are remembered for a second: an endpoint goes on sending until it hears of
-/// it, and what arrives for a stream that is forgotten counts as its error.
-const MAX_RESET_STREAMS: usize = 1024;
 /// How long a new connection has to announce extended CONNECT.
 const SETTINGS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection that may carry several requests.
 pub(crate) struct Connection {
-    send: SendRequest<Bytes>,
-    /// Another handle, for the next request: to clone and drop one takes the connection's lock twice.
-    spare: Cell<Option<SendRequest<Bytes>>>,
-    outbox: Rc<Outbox>,
-    /// Our own limit of streams at a time, and that with the endpoint's as it was when last asked for.
+    client: Client,
+    /// Our own limit of streams at a time.
     max_streams: usize,
-    known_limit: Cell<usize>,
     /// A PING is due before the connection is relied on, after so long without streams.
     ping_after: Option<Duration>,
     ping: Rc<Notify>,
@@ -67,9 +51,8 @@ pub(crate) struct Connection {
 
 /// A request under way.
 pub(super) struct Stream {
-    pub(super) response: ResponseFuture,
-    pub(super) send: SendStream<Bytes>,
-    pub(super) outbox: Rc<Outbox>,
+    pub(super) receive: Receive,
+    pub(super) send: Send,
     pub(super) counted: Counted,
     /// The connection had served a request before.
     pub(super) reused: bool,
@@ -94,22 +77,12 @@ pub(crate) async fn open(
     let Dialed { io, tls, local, counted, connect_ms } = dialed;
     let options = &call.to.config.http2;
     let max_streams = inner.h2.borrow().max_streams(&call.key);
-    let (io, outbox) = Metered::new(io);
-    let handshake = builder(call, max_streams).handshake::<_, Bytes>(io);
-    let (send, mut driver) = handshake.await.map_err(|error| SendError {
-        detail: error.to_string(),
-        local,
-        ..SendError::new(Failure::Connect { timeout: false, tls: false })
-    })?;
+    let (client, driver) = http2::client(io, config(call, max_streams));
     let ping = Rc::new(Notify::new());
-    let keepalive =
-        options.keepalive.and_then(|settings| Some((driver.ping_pong()?, settings, ping.clone())));
+    let keepalive = options.keepalive.map(|settings| (client.pings(), settings, ping.clone()));
     let conn = Rc::new(Connection {
-        send,
-        spare: Cell::new(None),
-        outbox,
+        client,
         max_streams: options.max_concurrent_streams.unwrap_or(MAX_STREAMS) as usize,
-        known_limit: Cell::new(0),
         ping_after: options.keepalive.and_then(|keepalive| keepalive.idle_interval),
         ping,
         facts: Facts { protocol: "HTTP/2", local, tls, reused: false, connect_ms },
@@ -149,25 +122,17 @@ pub(crate) async fn open(
     Ok(conn)
 }
 
-fn builder(call: &Call<'_>, max_streams: usize) -> h2::client::Builder {
+fn config(call: &Call<'_>, max_streams: usize) -> Config {
     let options = &call.to.config.http2;
     let stream_window = options.initial_stream_window_size.unwrap_or(STREAM_WINDOW);
-    let mut builder = h2::client::Builder::new();
-    builder
-        .initial_window_size(stream_window)
-        .initial_connection_window_size(connection_window(options, stream_window))
-        .data_frame_budget(SMALL_FRAMES)
-        .max_send_buffer_size(SEND_BUFFER)
-        .max_header_list_size(call.limits().max_head_bytes() as u32)
-        .initial_max_send_streams(max_streams)
-        .max_concurrent_reset_streams(MAX_RESET_STREAMS)
-        // A limit for the life of a connection: many streams that end badly over days are no attack.
-        .max_local_error_reset_streams(None)
-        .enable_push(false);
-    if let Some(size) = options.hpack_table_size {
-        builder.header_table_size(size);
+    Config {
+        stream_window,
+        connection_window: connection_window(options, stream_window),
+        max_head: call.limits().max_head_bytes(),
+        first_max_streams: max_streams,
+        table_size: options.hpack_table_size,
+        ..Config::default()
     }
-    builder
 }
 
 /// As much as all streams together may have: clients that do not read fill their own streams' windows,
@@ -181,10 +146,9 @@ fn connection_window(options: &Http2Options, stream_window: u32) -> u32 {
 /// Opens a stream with a request.
 pub(super) async fn start(
     conn: &Rc<Connection>,
-    request: http::Request<()>,
+    request: &RequestHead,
     ends: bool,
 ) -> Result<Stream, StreamError> {
-    let mut handle = conn.spare.take().unwrap_or_else(|| conn.send.clone());
     if conn.streams.get() == 0
         && conn.ping_after.is_some_and(|limit| conn.idle_since.get().elapsed() >= limit)
     {
@@ -192,31 +156,27 @@ pub(super) async fn start(
     }
     conn.streams.set(conn.streams.get() + 1);
     let counted = Counted(conn.clone());
-    poll_fn(|cx| handle.poll_ready(cx)).await.map_err(StreamError::unsent)?;
-    let (response, send) = handle.send_request(request, ends).map_err(StreamError::unsent)?;
-    // A handle whose stream has to wait holds back the next one.
-    if (conn.streams.get() as usize) < conn.known_limit.get() {
-        conn.spare.set(Some(handle));
-    }
+    poll_fn(|cx| conn.client.poll_ready(cx)).await.map_err(|error| StreamError::unsent(&error))?;
+    let https = request.scheme() == "https";
+    let sent = conn.client.send(request.as_h2(), https, ends);
+    let (receive, send) = sent.map_err(|error| StreamError::unsent(&error))?;
     let served = conn.served.get();
     conn.served.set(served + 1);
-    let outbox = conn.outbox.clone();
-    Ok(Stream { response, send, outbox, counted, reused: served > 0 })
+    Ok(Stream { receive, send, counted, reused: served > 0 })
 }
 
 impl Connection {
     /// Another stream may be opened, and the peer lets it begin at once.
     pub(crate) fn has_room(&self) -> bool {
-        // Asking takes the connection's lock.
-        self.known_limit.set(self.max_streams.min(self.send.current_max_send_streams()));
-        self.is_usable() && (self.streams.get() as usize) < self.known_limit.get()
+        let limit = self.max_streams.min(self.client.max_streams());
+        self.is_usable() && (self.streams.get() as usize) < limit
     }
 
     /// Waits until the endpoint has said that it takes extended CONNECT (RFC 8441, section 3), which
     /// it does first of all, but maybe not yet.
     pub(super) async fn takes_upgrades(&self) -> bool {
         let end = Instant::now() + SETTINGS_TIMEOUT;
-        while !self.send.is_extended_connect_protocol_enabled() {
+        while self.client.extended_connect() != Some(true) {
             if self.settled.get() || !self.is_usable() || Instant::now() >= end {
                 return false;
             }
@@ -234,7 +194,7 @@ impl Connection {
 
     /// A response came: the settings that came before it are in force.
     pub(super) fn settle(&self) -> Option<usize> {
-        (!self.settled.replace(true)).then(|| self.send.current_max_send_streams())
+        (!self.settled.replace(true)).then(|| self.client.max_streams())
     }
 
     /// Draws the conclusions from an error of one of its streams.

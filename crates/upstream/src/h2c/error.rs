@@ -1,6 +1,6 @@
 //! What an error of a stream or a connection means for a request.
 
-use h2::Reason;
+use http2::{Error, Reason};
 
 use crate::{Facts, Failure, SendError};
 
@@ -28,38 +28,30 @@ impl StreamError {
     }
 
     /// The request did not get into the connection.
-    pub(super) fn unsent(error: h2::Error) -> Self {
-        let mut error = StreamError::of(&error);
+    pub(super) fn unsent(error: &Error) -> Self {
         // An error of a stream that does not exist is one of the connection.
-        error.connection_over = true;
-        error.unseen = true;
-        error.started = false;
-        error
+        StreamError { connection_over: true, unseen: true, started: false, ..StreamError::of(error) }
     }
 
     /// What an error of a stream or connection means.
-    pub(super) fn of(error: &h2::Error) -> Self {
-        let reason = error.reason().unwrap_or(Reason::NO_ERROR);
+    pub(super) fn of(error: &Error) -> Self {
         // RFC 9113, section 8.7: what a GOAWAY left out, or what was refused, was not looked at.
-        let unseen =
-            error.is_remote() && (error.is_go_away() || error.is_reset() && reason == Reason::REFUSED_STREAM);
-        let failure = if unseen {
-            Failure::Refused
-        } else if error.is_reset() && error.is_remote() {
-            Failure::Reset(reason.into())
-        } else if error.is_library() {
-            Failure::Protocol
-        } else {
-            Failure::Closed
+        let unseen = matches!(error, Error::GoneAway(_) | Error::Reset(Reason::REFUSED_STREAM));
+        let failure = match error {
+            _ if unseen => Failure::Refused,
+            Error::Reset(reason) => Failure::Reset(reason.0),
+            Error::Refused(_) | Error::Violation(..) => Failure::Protocol,
+            _ => Failure::Closed,
         };
+        let ours = matches!(error, Error::Refused(_) | Error::Violation(..) | Error::Io(_) | Error::Closed);
         StreamError {
             failure,
             unseen,
-            connection_over: error.is_go_away() || error.is_io(),
+            connection_over: error.is_of_connection(),
             started: true,
             // What the TLS library makes of its errors; a socket has none of that kind.
-            by_tls: error.get_io().is_some_and(|io| io.kind() == std::io::ErrorKind::InvalidData),
-            detail: if error.is_io() || error.is_library() { error.to_string() } else { String::new() },
+            by_tls: matches!(error, Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData),
+            detail: if ours { error.to_string() } else { String::new() },
         }
     }
 }

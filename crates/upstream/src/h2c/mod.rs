@@ -36,7 +36,6 @@ pub(crate) async fn send<B: Body>(
     }
     let (mut again, mut refused_by) = (0, None);
     loop {
-        let request = head.to_h2().map_err(|why| SendError::new(Failure::Unsendable(why)))?;
         let conn = match fresh.take() {
             Some(dialed) => Box::pin(connection::open(inner, dialed, call)).await?,
             None => pool::acquire(inner, call, refused_by.as_ref()).await?,
@@ -45,7 +44,7 @@ pub(crate) async fn send<B: Body>(
             return Err(SendError::new(Failure::Unsendable("an upgrade to an endpoint without RFC 8441")));
         }
         let mut reused = false;
-        let error = match connection::start(&conn, request, ends).await {
+        let error = match connection::start(&conn, head, ends).await {
             Ok(stream) => {
                 reused = stream.reused;
                 let mut exchange = Exchange::new(stream, body, ends, upgrade);
@@ -57,11 +56,11 @@ pub(crate) async fn send<B: Body>(
                 )
                 .await
                 {
-                    Ok(parts) => {
+                    Ok(response) => {
                         if let Some(max_streams) = conn.settle() {
                             inner.h2.borrow_mut().learn(&call.key, max_streams);
                         }
-                        return Ok(exchange.respond(parts, &conn, head));
+                        return Ok(exchange.respond(response, &conn, head));
                     }
                     Err(error) => {
                         body = exchange.into_request_body();

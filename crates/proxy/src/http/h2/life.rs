@@ -22,7 +22,7 @@ pub(super) fn others(
     conn: &Rc<HttpConnection>,
     session: &Rc<Session>,
     options: &Http2Options,
-    connection: &mut Served,
+    connection: &Served,
     ending: &Rc<Notify>,
 ) -> FuturesUnordered<LocalBoxFuture<'static, Event>> {
     let others: FuturesUnordered<LocalBoxFuture<'static, Event>> = FuturesUnordered::new();
@@ -42,9 +42,8 @@ pub(super) fn others(
         unused(&now).await;
         Event::Unused
     }));
-    if let Some(settings) = options.keepalive.filter(|settings| settings.interval.is_some())
-        && let Some(pings) = connection.ping_pong()
-    {
+    if let Some(settings) = options.keepalive.filter(|settings| settings.interval.is_some()) {
+        let pings = connection.pings();
         others.push(Box::pin(async move {
             upstream::keepalive(pings, settings, &Notify::new()).await;
             Event::Dead

@@ -1,11 +1,8 @@
 //! What the streams of a connection have in common.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Instant;
-
-use upstream::Outbox;
 
 use super::resets::Resets;
 
@@ -17,19 +14,17 @@ pub(super) struct Session {
     resets: Cell<Resets>,
     /// Too much is enough: the connection is to end.
     pub(super) abused: Cell<bool>,
-    pub(super) outbox: Rc<Outbox>,
     /// Wakes the connection's own task.
     waker: RefCell<Option<Waker>>,
 }
 
 impl Session {
-    pub(super) fn new(outbox: Rc<Outbox>) -> Self {
+    pub(super) fn new() -> Self {
         Session {
             streams: Cell::new(0),
             last: Cell::new(Instant::now()),
             resets: Cell::default(),
             abused: Cell::new(false),
-            outbox,
             waker: RefCell::new(None),
         }
     }

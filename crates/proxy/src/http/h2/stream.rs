@@ -4,15 +4,13 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll, ready};
+use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::FutureExt;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
+use http2::{Incoming, Reason, Receive, Send};
 use stdx::boxed;
-use upstream::{BodyKind, Empty, Frame, H2Tunnel, RequestHead, h2_trailers, poll_capacity};
+use upstream::{BodyKind, Empty, Frame, H2Tunnel, RequestHead};
 
 use super::body::H2Body;
 use super::session::Session;
@@ -49,8 +47,8 @@ enum Sending {
     Stalled,
 }
 
-impl From<h2::Error> for Sending {
-    fn from(_: h2::Error) -> Self {
+impl From<http2::Error> for Sending {
+    fn from(_: http2::Error) -> Self {
         Sending::ClientGone
     }
 }
@@ -63,19 +61,15 @@ impl Stream {
     }
 
     /// Serves it. What can be done without waiting is done before there is a future that needs room for it.
-    pub(super) fn serve(
-        self,
-        request: http::Request<RecvStream>,
-        mut respond: SendResponse<Bytes>,
-    ) -> impl Future<Output = ()> {
-        let (parts, recv) = request.into_parts();
-        let is_head = parts.method == http::Method::HEAD;
-        let too_many_headers = parts.headers.len() > MAX_HEADERS;
-        let head = RequestHead::from_h2(parts);
+    pub(super) fn serve(self, incoming: Incoming) -> impl Future<Output = ()> {
+        let Incoming { head, https, upgrade, receive, send: mut respond } = incoming;
+        let is_head = head.method() == b"HEAD";
+        let head = RequestHead::from_h2(head, https);
+        let too_many_headers = head.field_count() > MAX_HEADERS;
         // What follows an upgrade is none of the request's body.
-        let (source, tunnel): (BoxBody, _) = match head.upgrade() {
-            Some(_) => (Box::new(Empty), Some(recv)),
-            None => (Box::new(H2Body::new(recv, head.content_length())), None),
+        let (source, tunnel): (BoxBody, _) = match upgrade {
+            true => (Box::new(Empty), Some(receive)),
+            false => (Box::new(H2Body::new(receive, head.content_length())), None),
         };
         // Boxed: it is handed on several times.
         let mut ctx = boxed(|| Context::new(self.conn.clone(), head, true));
@@ -95,7 +89,7 @@ impl Stream {
                 return self.client_gone(ctx);
             };
             match tunnel {
-                Some(recv) => self.write_upgrade(ctx, answer, &mut respond, recv).await,
+                Some(receive) => self.write_upgrade(ctx, answer, respond, receive).await,
                 None => self.write(ctx, answer, &mut respond, is_head).await,
             }
         }
@@ -106,103 +100,76 @@ impl Stream {
         ctx.client_gone();
     }
 
-    async fn write(
-        &self,
-        mut ctx: Box<Context>,
-        answer: Answer,
-        respond: &mut SendResponse<Bytes>,
-        is_head: bool,
-    ) {
+    async fn write(&self, mut ctx: Box<Context>, answer: Answer, send: &mut Send, is_head: bool) {
         let Answer { head, mut body, .. } = answer;
         let no_body = is_head || body.kind() == BodyKind::None;
-        let Ok(mut stream) = respond.send_response(head.into_h2(), no_body) else {
+        if send.respond(&head.into_h1(), no_body).is_err() {
             return self.client_gone(ctx);
-        };
+        }
         if no_body {
             return;
         }
-        match self.send_body(&mut stream, &mut body, ctx.stream_idle).await {
+        match self.send_body(send, &mut body, ctx.stream_idle).await {
             Ok(()) => {}
             Err(Sending::ClientGone) => self.client_gone(ctx),
             // The response cannot be completed, and a client must not take it for complete.
-            Err(Sending::Broken) => stream.send_reset(Reason::INTERNAL_ERROR),
+            Err(Sending::Broken) => send.reset(Reason::INTERNAL_ERROR),
             Err(Sending::Stalled) => {
                 ctx.record.flag(Flag::SI);
                 ctx.record.details = "stream_idle_timeout".into();
                 ctx.conn.stats.rq_idle_timeout.inc();
-                stream.send_reset(Reason::CANCEL);
+                send.reset(Reason::CANCEL);
             }
         }
     }
 
     /// The answer to an extended CONNECT (RFC 8441, section 5): 200 stands for HTTP/1's 101, so
     /// that no other success may be told.
-    async fn write_upgrade(
-        &self,
-        mut ctx: Box<Context>,
-        answer: Answer,
-        respond: &mut SendResponse<Bytes>,
-        recv: RecvStream,
-    ) {
+    async fn write_upgrade(&self, mut ctx: Box<Context>, answer: Answer, mut send: Send, receive: Receive) {
         let Answer { mut head, body, upgrade } = answer;
         let Some(upgraded) = upgrade else {
             if (200..300).contains(&head.status()) {
                 ctx.record.details = "upgrade_failed".into();
                 let refused = Stop::Refused { status: 502, details: "upgrade_failed", body: "" };
                 let answer = respond::local(&mut ctx, refused);
-                return self.write(ctx, answer, respond, false).await;
+                return self.write(ctx, answer, &mut send, false).await;
             }
-            return self.write(ctx, Answer { head, body, upgrade: None }, respond, false).await;
+            return self.write(ctx, Answer { head, body, upgrade: None }, &mut send, false).await;
         };
         head.set_status(200);
         head.remove("sec-websocket-accept");
-        match respond.send_response(head.into_h2(), false) {
-            Ok(send) => {
-                let client = H2Tunnel::new(recv, send, self.session.outbox.clone());
-                Box::pin(upgrade::join(*ctx, client, upgraded)).await
-            }
+        match send.respond(&head.into_h1(), false) {
+            Ok(()) => Box::pin(upgrade::join(*ctx, H2Tunnel::new(receive, send), upgraded)).await,
             Err(_) => self.client_gone(ctx),
         }
     }
 
     async fn send_body(
         &self,
-        stream: &mut SendStream<Bytes>,
+        send: &mut Send,
         body: &mut BoxBody,
         idle: Option<Duration>,
     ) -> Result<(), Sending> {
         loop {
             let frame = poll_fn(|cx| {
-                if stream.poll_reset(cx).is_ready() {
+                if send.poll_reset(cx).is_ready() {
                     return Poll::Ready(Err(Sending::ClientGone));
                 }
                 body.poll_frame(cx).map_err(|_| Sending::Broken)
             });
             let mut bytes = match frame.await? {
-                None => return Ok(stream.send_data(Bytes::new(), true)?),
-                Some(Frame::Trailers(trailers)) => return Ok(stream.send_trailers(h2_trailers(&trailers))?),
+                None => return Ok(send.end()?),
+                Some(Frame::Trailers(trailers)) => return Ok(send.trailers(&trailers)?),
                 Some(Frame::Data(bytes)) => bytes,
             };
+            // The end goes with the last bytes, where it is known: another frame costs as much.
+            let last = body.is_end();
             while !bytes.is_empty() {
-                let room = poll_fn(|cx| {
-                    if stream.poll_reset(cx).is_ready() {
-                        return Poll::Ready(None);
-                    }
-                    ready!(self.session.outbox.poll_room(cx));
-                    poll_capacity(stream, bytes.len(), cx)
-                });
-                let room = within(idle, room).await.ok_or(Sending::Stalled)?;
-                let room = room.ok_or(Sending::ClientGone)??;
-                let part = bytes.split_to(room.min(bytes.len()));
-                let len = part.len();
-                // The end goes with the last bytes, where it is known: another frame costs as much.
-                let last = bytes.is_empty() && body.is_end();
-                stream.send_data(part, last)?;
-                self.session.outbox.add(len);
-                body.release(len);
-                if last {
-                    return Ok(());
-                }
+                let sent = within(idle, poll_fn(|cx| send.poll_data(&mut bytes, last, cx))).await;
+                body.release(sent.ok_or(Sending::Stalled)??);
+            }
+            if last {
+                return Ok(());
             }
         }
     }

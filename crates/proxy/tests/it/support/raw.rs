@@ -39,13 +39,16 @@ impl Frame {
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
     }
 
-    /// The status that the head of a response begins with, as HPACK's static table and Huffman code
-    /// have it (RFC 7541, appendices A and B), and 0 for any other than these.
+    /// The status that the head of a response begins with, as HPACK's static table has it or a plain
+    /// literal says it (RFC 7541, appendix A and section 6.2), and 0 for any other.
     pub fn status(&self) -> u16 {
         match self.payload[..] {
             [0x88, ..] => 200,
             [0x8d, ..] => 404,
-            [0x48, 0x83, 0x69, 0x90, 0xff, ..] => 431,
+            // Its name is the table's, and the value has three bytes.
+            [0x08 | 0x48, 3, a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] => {
+                [a, b, c].iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'))
+            }
             _ => 0,
         }
     }

@@ -1,0 +1,347 @@
+//! A connection without its socket: frames in, frames out, and the streams between.
+
+mod receive;
+mod send;
+
+use std::collections::{HashMap, VecDeque};
+use std::task::Waker;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use foldhash::fast::RandomState;
+use http1::RequestHead;
+use slab::Slab;
+
+use crate::credit::Credit;
+use crate::error::{Error, Reason};
+use crate::frame;
+use crate::hpack::{Decoder, Encoder};
+use crate::out::Out;
+use crate::settings::{Config, FIRST_WINDOW, Peer};
+use crate::stream::{Stream, Turn};
+
+pub(crate) use send::OUT_LIMIT;
+
+/// Streams that we reset, and whose peers may not have heard of it.
+const REMEMBERED: usize = 256;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Server,
+    Client,
+}
+
+/// A request that nobody has taken.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) slot: usize,
+    pub(crate) head: RequestHead,
+    pub(crate) https: bool,
+    pub(crate) upgrade: bool,
+}
+
+/// Of a header block that has not come whole.
+struct Block {
+    stream: u32,
+    ends: bool,
+    bytes: BytesMut,
+}
+
+/// How far we are with ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    No,
+    /// The end was announced, with a PING behind it (RFC 9113, section 6.8).
+    Announced,
+    /// No stream above this one is served.
+    After(u32),
+}
+
+/// PINGs of the keepalive.
+#[derive(Debug, Default)]
+pub(crate) struct Pings {
+    pub(crate) waiting: bool,
+    pub(crate) waker: Option<Waker>,
+}
+
+/// All state of a connection.
+pub(crate) struct Core {
+    pub(crate) role: Role,
+    pub(crate) config: Config,
+    pub(crate) peer: Peer,
+    pub(crate) out: Out,
+    encoder: Encoder,
+    decoder: Decoder,
+    block: Option<Block>,
+    pub(crate) streams: Slab<Stream>,
+    ids: HashMap<u32, usize, RandomState>,
+    /// The highest one that the peer opened.
+    last_id: u32,
+    /// The next one that we open.
+    next_id: u32,
+    /// Streams that are not closed.
+    pub(crate) active: usize,
+    send_window: i64,
+    recv_window: i64,
+    unacked: u32,
+    /// Streams with bytes, by slot and id, that wait for the connection's window or the socket.
+    waiting: VecDeque<(usize, u32)>,
+    /// Requests that wait for the peer to allow another stream.
+    openers: VecDeque<Waker>,
+    opened: VecDeque<Opened>,
+    reset: VecDeque<u32>,
+    credit: Credit,
+    ending: Ending,
+    /// The peer takes no more streams.
+    gone_away: Option<Reason>,
+    /// Nobody is left to open streams.
+    abandoned: bool,
+    pub(crate) pings: Pings,
+    /// The connection is over.
+    pub(crate) error: Option<Error>,
+    /// Of the task that reads and writes.
+    pub(crate) driver: Option<Waker>,
+    /// It was woken, and did not run yet.
+    pub(crate) awake: bool,
+    /// How often everything was written.
+    flushes: u32,
+}
+
+impl Core {
+    /// Composes the first frames.
+    pub(crate) fn new(role: Role, config: Config) -> Self {
+        let mut core = Core {
+            role,
+            peer: Peer::new(config.first_max_streams),
+            out: Out::default(),
+            encoder: Encoder::new(),
+            decoder: Decoder::new(config.table()),
+            block: None,
+            streams: Slab::new(),
+            ids: HashMap::default(),
+            last_id: 0,
+            next_id: 1,
+            active: 0,
+            send_window: i64::from(FIRST_WINDOW),
+            recv_window: i64::from(config.connection_window()),
+            unacked: 0,
+            waiting: VecDeque::new(),
+            openers: VecDeque::new(),
+            opened: VecDeque::new(),
+            reset: VecDeque::new(),
+            credit: Credit::new(Instant::now()),
+            ending: Ending::No,
+            gone_away: None,
+            abandoned: false,
+            pings: Pings::default(),
+            error: None,
+            driver: None,
+            awake: false,
+            flushes: 0,
+            config,
+        };
+        let out = core.out.tail();
+        if role == Role::Client {
+            out.extend_from_slice(frame::PREFACE);
+        }
+        frame::settings(&core.config.announced(role == Role::Server), out);
+        let more = core.config.connection_window() - FIRST_WINDOW;
+        if more > 0 {
+            frame::window_update(0, more, out);
+        }
+        core
+    }
+
+    /// The task that reads and writes has something to do.
+    pub(crate) fn wake_driver(&mut self) {
+        if !std::mem::replace(&mut self.awake, true)
+            && let Some(driver) = &self.driver
+        {
+            driver.wake_by_ref();
+        }
+    }
+
+    /// The oldest request that nobody has taken.
+    pub(crate) fn pop_opened(&mut self) -> Option<Opened> {
+        self.opened.pop_front()
+    }
+
+    pub(crate) fn has_opened(&self) -> bool {
+        !self.opened.is_empty()
+    }
+
+    /// Adds a stream, with nobody holding it.
+    fn insert(&mut self, id: u32) -> usize {
+        // Until it has our settings the peer goes by the protocol's.
+        let window = self.config.stream_window().max(FIRST_WINDOW);
+        let slot = self.streams.insert(Stream::new(id, self.peer.stream_window, window));
+        self.ids.insert(id, slot);
+        self.active += 1;
+        slot
+    }
+
+    fn slot_of(&self, id: u32) -> Option<usize> {
+        self.ids.get(&id).copied()
+    }
+
+    /// Closes a stream that has ended both ways, and forgets one that nobody holds any more.
+    fn settle(&mut self, slot: usize) {
+        let Some(stream) = self.streams.get_mut(slot) else { return };
+        if stream.send_ended && stream.recv_ended {
+            self.close(slot);
+        }
+    }
+
+    /// It is over for the protocol.
+    fn close(&mut self, slot: usize) {
+        let stream = &mut self.streams[slot];
+        if !std::mem::replace(&mut stream.closed, true) {
+            let id = stream.id;
+            self.ids.remove(&id);
+            self.active -= 1;
+            if let Some(opener) = self.openers.pop_front() {
+                opener.wake();
+            }
+            if self.active == 0 && self.is_ending() {
+                self.wake_driver();
+            }
+        }
+        self.remove_unheld(slot);
+    }
+
+    /// A closed stream that nobody holds is forgotten.
+    fn remove_unheld(&mut self, slot: usize) {
+        let stream = &self.streams[slot];
+        if stream.closed && stream.handles == 0 {
+            let (held, granted) = (stream.held, stream.turn == Turn::Granted);
+            self.streams.remove(slot);
+            self.release_connection(held);
+            if granted {
+                self.grant();
+            }
+        }
+    }
+
+    /// A handle is dropped. The last one resets what has not ended.
+    pub(crate) fn drop_handle(&mut self, slot: usize, receiver: bool) {
+        let stream = &mut self.streams[slot];
+        stream.handles -= 1;
+        if receiver {
+            stream.deaf = true;
+            stream.inbox.clear();
+            stream.recv_waker = None;
+            let held = std::mem::take(&mut stream.held);
+            self.release_connection(held);
+        }
+        let stream = &self.streams[slot];
+        if stream.handles > 0 {
+            return;
+        }
+        if !stream.closed {
+            // RFC 9113, section 8.1: who has answered whole may ask not to be sent the rest.
+            let done = self.role == Role::Server && stream.send_ended;
+            self.reset_stream(slot, if done { Reason::NO_ERROR } else { Reason::CANCEL });
+        } else {
+            self.remove_unheld(slot);
+        }
+    }
+
+    /// We end a stream.
+    pub(crate) fn reset_stream(&mut self, slot: usize, reason: Reason) {
+        let stream = &mut self.streams[slot];
+        if stream.closed {
+            return;
+        }
+        let id = stream.id;
+        stream.recv_ended = true;
+        stream.send_ended = true;
+        if self.error.is_none() {
+            self.tell_reset(id, reason);
+        }
+        self.close(slot);
+    }
+
+    /// Tells the peer, and remembers that its frames may still come.
+    fn tell_reset(&mut self, id: u32, reason: Reason) {
+        if self.reset.len() >= REMEMBERED {
+            self.reset.pop_front();
+        }
+        self.reset.push_back(id);
+        frame::rst_stream(id, reason, self.out.tail());
+        self.wake_driver();
+    }
+
+    /// The connection is over: everyone learns why.
+    pub(crate) fn fail(&mut self, error: Error) {
+        if self.error.is_some() {
+            return;
+        }
+        let client = self.role == Role::Client;
+        for (_, stream) in &mut self.streams {
+            match (stream.recv_ended, stream.send_ended) {
+                // What has ended stays whole.
+                (true, true) => {}
+                (true, false) if client => stream.send_ended = true,
+                _ => stream.fail(&error),
+            }
+            stream.wake();
+        }
+        self.error = Some(error);
+        self.openers.drain(..).for_each(Waker::wake);
+        if let Some(waker) = self.pings.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// GOAWAY with this reason; nothing else is done for the peer.
+    pub(crate) fn abort(&mut self, error: Error) {
+        if self.error.is_none() {
+            let reason = error.reason().unwrap_or(Reason::INTERNAL_ERROR);
+            frame::goaway(self.last_id, reason, self.out.tail());
+            self.fail(error);
+            self.wake_driver();
+        }
+    }
+
+    /// Announces the end: streams that are on their way are still served.
+    pub(crate) fn announce_end(&mut self) {
+        if self.ending == Ending::No && self.error.is_none() {
+            self.ending = Ending::Announced;
+            let out = self.out.tail();
+            frame::goaway(0x7fff_ffff, Reason::NO_ERROR, out);
+            frame::ping(false, receive::END_PING, out);
+            self.wake_driver();
+        }
+    }
+
+    /// Nobody will open another stream: those that are open come to their end.
+    pub(crate) fn abandon(&mut self) {
+        if !std::mem::replace(&mut self.abandoned, true) && self.error.is_none() {
+            frame::goaway(0, Reason::NO_ERROR, self.out.tail());
+            self.wake_driver();
+        }
+    }
+
+    /// No new streams are to come.
+    fn is_ending(&self) -> bool {
+        self.abandoned || self.gone_away.is_some() || matches!(self.ending, Ending::After(_))
+    }
+
+    /// Nothing is under way, and nothing more will be.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_ending() && self.active == 0 && self.opened.is_empty()
+    }
+
+    /// The peer lets us open another stream.
+    pub(crate) fn has_room(&self) -> bool {
+        self.active < self.peer.max_streams
+    }
+
+    /// Why no stream can be opened, if none can.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        const LAST: u32 = 0x7fff_ffff;
+        let gone = || self.gone_away.map(Error::GoneAway);
+        let used_up = || (self.next_id > LAST).then_some(Error::GoneAway(Reason::NO_ERROR));
+        self.error.clone().or_else(gone).or_else(used_up)
+    }
+}
