@@ -11,6 +11,8 @@ use crate::inbox::Inbox;
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) id: u32,
+    /// A request that nobody has looked at.
+    pub(crate) unseen: bool,
     /// Handles that there are.
     pub(crate) handles: u8,
     /// What we may send (RFC 9113, section 6.9); may be below zero.
@@ -61,6 +63,7 @@ impl Stream {
     pub(crate) fn new(id: u32, send_window: u32, recv_window: u32) -> Self {
         Stream {
             id,
+            unseen: false,
             handles: 0,
             send_window: i64::from(send_window),
             recv_window: i64::from(recv_window),

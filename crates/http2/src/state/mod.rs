@@ -89,6 +89,8 @@ pub(crate) struct Core {
     /// Requests that wait for the peer to allow another stream.
     openers: VecDeque<Waker>,
     opened: VecDeque<Opened>,
+    /// How many of them were reset already.
+    unseen_resets: usize,
     reset: VecDeque<u32>,
     credit: Credit,
     ending: Ending,
@@ -128,6 +130,7 @@ impl Core {
             waiting: VecDeque::new(),
             openers: VecDeque::new(),
             opened: VecDeque::new(),
+            unseen_resets: 0,
             reset: VecDeque::new(),
             credit: Credit::new(Instant::now()),
             ending: Ending::No,
@@ -163,7 +166,11 @@ impl Core {
 
     /// The oldest request that nobody has taken.
     pub(crate) fn pop_opened(&mut self) -> Option<Opened> {
-        self.opened.pop_front()
+        let opened = self.opened.pop_front()?;
+        let stream = &mut self.streams[opened.slot];
+        stream.unseen = false;
+        self.unseen_resets -= usize::from(stream.closed);
+        Some(opened)
     }
 
     pub(crate) fn has_opened(&self) -> bool {
@@ -196,6 +203,7 @@ impl Core {
     fn close(&mut self, slot: usize) {
         let stream = &mut self.streams[slot];
         if !std::mem::replace(&mut stream.closed, true) {
+            self.unseen_resets += usize::from(stream.unseen);
             let id = stream.id;
             self.ids.remove(&id);
             self.active -= 1;

@@ -14,6 +14,10 @@ use crate::stream::Stream;
 pub(super) const END_PING: [u8; 8] = *b"last one";
 pub(crate) const ALIVE_PING: [u8; 8] = *b"are you?";
 
+/// Streams that were over before they were looked at, by the client's reset or by what made us reset them
+/// (CVE-2023-44487, CVE-2025-8671): read at once, a few are no attack.
+const MAX_UNSEEN_RESETS: usize = 100;
+
 impl Core {
     /// Whether a client's first bytes are here, which it takes off. `None`: not all of them.
     pub(crate) fn preface(&mut self, bytes: &mut BytesMut) -> Option<bool> {
@@ -55,6 +59,9 @@ impl Core {
                 Ok(()) => {}
                 Err(Fault::Stream(id, reason)) => self.refuse(id, reason),
                 Err(Fault::Connection(reason, why)) => self.abort(Error::Violation(reason, why)),
+            }
+            if self.unseen_resets > MAX_UNSEEN_RESETS {
+                self.abort(Error::Violation(Reason::ENHANCE_YOUR_CALM, "a flood of resets"));
             }
         }
         bytes.advance(at);
@@ -285,6 +292,7 @@ impl Core {
                 let stream = &mut self.streams[slot];
                 // Of whoever takes it.
                 stream.handles = 2;
+                stream.unseen = true;
                 stream.headed = true;
                 stream.recv_ended = ends;
                 stream.expected = length.filter(|_| !upgrade);

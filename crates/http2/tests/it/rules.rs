@@ -233,6 +233,12 @@ fn more_than_a_window_is_an_error() {
 fn floods_and_heads_without_end_end_the_connection() {
     ends_connection(&vec![frame(PING, 0, 0, &[0; 8]); 3000], Reason::ENHANCE_YOUR_CALM);
     ends_connection(&vec![frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]); 300], Reason::ENHANCE_YOUR_CALM);
+    let opened_and_reset = |n: u32| [get(2 * n + 1), frame(RST_STREAM, 0, 2 * n + 1, &[0, 0, 0, 8])].concat();
+    let resets_at_once: Vec<_> = (0..200).map(opened_and_reset).collect();
+    ends_connection(&resets_at_once, Reason::ENHANCE_YOUR_CALM);
+    let made_us_reset = |n: u32| [post(2 * n + 1, &[]), frame(WINDOW_UPDATE, 0, 2 * n + 1, &[0; 4])].concat();
+    let made_at_once: Vec<_> = (0..200).map(made_us_reset).collect();
+    ends_connection(&made_at_once, Reason::ENHANCE_YOUR_CALM);
     let endless = vec![frame(CONTINUATION, 0, 1, &literal("x", "1").repeat(400)); 20];
     ends_connection(&[&[frame(HEADERS, 0, 1, GET)], &endless[..]].concat(), Reason::ENHANCE_YOUR_CALM);
     // Too large, but it ends: the stream's own affair.
