@@ -150,7 +150,8 @@ impl Headers {
 fn is_fit(value: &[u8]) -> bool {
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
-    !(blank(value.first()) || blank(value.last())) && !(may_have_controls(value) && value.iter().any(control))
+    let padded = blank(value.first()) || blank(value.last());
+    !padded && !(may_have_controls(value) && value.iter().any(control))
 }
 
 fn is_path(path: &[u8]) -> bool {

@@ -28,8 +28,13 @@ pub fn answer(query: &Query) -> Answer {
 
 fn active() -> String {
     let mut out = String::from("active loggers:\n");
+    let mut traced = false;
     for (name, level) in observe::levels::current() {
         let _ = writeln!(out, "  {name}: {level}");
+        traced |= level == observe::levels::Level::Trace;
+    }
+    if traced && tracing::level_filters::STATIC_MAX_LEVEL < tracing::level_filters::LevelFilter::TRACE {
+        out.push_str("this build has no messages of level trace: it says what debug does\n");
     }
     out
 }
