@@ -150,8 +150,10 @@ impl Headers {
 fn is_fit(value: &[u8]) -> bool {
     let blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
-    let padded = blank(value.first()) || blank(value.last());
-    !padded && !(may_have_controls(value) && value.iter().any(control))
+    if blank(value.first()) || blank(value.last()) {
+        return false;
+    }
+    !(may_have_controls(value) && value.iter().any(control))
 }
 
 fn is_path(path: &[u8]) -> bool {

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::{Error, Reason};
 use crate::handle::{Receive, Send, Shared, halves};
+use crate::pings::Pings;
 use crate::settings::Config;
 use crate::state::{Core, OUT_LIMIT, Role};
 
@@ -287,41 +288,5 @@ impl Client {
     /// For whoever asks whether the endpoint is alive.
     pub fn pings(&self) -> Pings {
         Pings(self.0.0.clone())
-    }
-}
-
-/// Asks whether the peer is alive.
-pub struct Pings(Shared);
-
-impl Pings {
-    /// Sends a PING.
-    ///
-    /// # Errors
-    /// The connection is over.
-    pub fn send(&mut self) -> Result<(), Error> {
-        let core = &mut *self.0.borrow_mut();
-        match &core.error {
-            Some(error) => Err(error.clone()),
-            None => {
-                core.send_ping();
-                Ok(())
-            }
-        }
-    }
-
-    /// Waits for its answer.
-    ///
-    /// # Errors
-    /// The connection is over.
-    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let core = &mut *self.0.borrow_mut();
-        if let Some(error) = &core.error {
-            return Poll::Ready(Err(error.clone()));
-        }
-        if !core.pings.waiting {
-            return Poll::Ready(Ok(()));
-        }
-        crate::stream::remember(&mut core.pings.waker, cx);
-        Poll::Pending
     }
 }

@@ -20,11 +20,13 @@ mod hpack;
 mod inbox;
 mod message;
 mod out;
+mod pings;
 mod settings;
 mod state;
 mod stream;
 
-pub use connection::{Client, ClientConnection, Incoming, Pings, Server, client};
+pub use connection::{Client, ClientConnection, Incoming, Server, client};
 pub use error::{Error, Reason};
 pub use handle::{Receive, Send};
+pub use pings::Pings;
 pub use settings::Config;

@@ -1,5 +1,6 @@
 //! A connection without its socket: frames in, frames out, and the streams between.
 
+mod control;
 mod receive;
 mod send;
 
@@ -317,7 +318,7 @@ impl Core {
             self.ending = Ending::Announced;
             let out = self.out.tail();
             frame::goaway(0x7fff_ffff, Reason::NO_ERROR, out);
-            frame::ping(false, receive::END_PING, out);
+            frame::ping(false, control::END_PING, out);
             self.wake_driver();
         }
     }

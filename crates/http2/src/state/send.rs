@@ -237,7 +237,7 @@ impl Core {
     /// Asks whether the peer is alive.
     pub(crate) fn send_ping(&mut self) {
         self.pings.waiting = true;
-        frame::ping(false, super::receive::ALIVE_PING, self.out.tail());
+        frame::ping(false, super::control::ALIVE_PING, self.out.tail());
         self.wake_driver();
     }
 

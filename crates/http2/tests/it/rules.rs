@@ -32,17 +32,24 @@ fn literal(name: &str, value: &str) -> Vec<u8> {
 /// What a server says to these frames: the code of its GOAWAY (`Err`), or the resets of its streams and
 /// the number of requests that it took.
 fn told(frames: &[Vec<u8>]) -> Result<(Vec<(u32, Reason)>, usize), Reason> {
+    told_by(Config { max_streams: 3, max_head: 1000, ..Config::default() }, frames)
+}
+
+/// A body is taken, unless the request has `x-hold`.
+fn told_by(config: Config, frames: &[Vec<u8>]) -> Result<(Vec<(u32, Reason)>, usize), Reason> {
     let outcome = std::rc::Rc::new(std::cell::RefCell::new(Ok((Vec::new(), 0))));
     let (out, bytes) = (outcome.clone(), frames.concat());
     run(async move {
         let (mut near, far) = tokio::io::duplex(1 << 20);
         let taken = std::rc::Rc::new(std::cell::Cell::new(0));
         let counted = taken.clone();
-        let config = Config { max_streams: 3, max_head: 1000, ..Config::default() };
         serve(far, config, move |incoming| {
             counted.set(counted.get() + 1);
             async move {
-                let Incoming { mut receive, mut send, .. } = incoming;
+                let Incoming { head, mut receive, mut send, .. } = incoming;
+                if head.contains("x-hold") {
+                    poll_fn(|cx| send.poll_reset(cx)).await;
+                }
                 if read_all(&mut receive).await.is_ok() {
                     let _ = send.respond(&response(200, &[]), true);
                 }
@@ -222,11 +229,18 @@ fn streams_end_for_what_comes_on_them() {
 
 #[test]
 fn more_than_a_window_is_an_error() {
-    let body = |id| frame(DATA, 0, id, &[0; 16_384]);
-    let config_window = 256 * 1024 / 16_384;
-    // Nobody takes it: the stream was refused, and its bytes count for the connection all the same.
-    let frames: Vec<_> = [post(1, &[])].into_iter().chain((0..config_window).map(|_| body(1))).collect();
-    assert!(told(&frames).is_ok());
+    let body = |id, times| vec![frame(DATA, 0, id, &[0; 16_384]); times];
+    let hold = |id| vec![post(id, &literal("x-hold", "1"))];
+    let config = Config { stream_window: 65_536, connection_window: 131_072, ..Config::default() };
+    let told = |pieces: &[Vec<Vec<u8>>]| told_by(config, &pieces.concat());
+    assert_eq!(told(&[hold(1), body(1, 4)]).unwrap().0, []);
+    assert_eq!(told(&[hold(1), body(1, 5)]).unwrap().0, [(1, Reason::FLOW_CONTROL_ERROR)]);
+    assert_eq!(told(&[hold(1), hold(3), body(1, 4), body(3, 4)]).unwrap().0, []);
+    let too_much = [hold(1), hold(3), hold(5), body(1, 4), body(3, 4), body(5, 1)];
+    assert_eq!(told(&too_much).unwrap_err(), Reason::FLOW_CONTROL_ERROR);
+    // What is taken may come again.
+    let taken = [vec![post(1, &[])], body(1, 1)];
+    assert_eq!(told(&taken).unwrap().0, []);
 }
 
 #[test]
