@@ -17,7 +17,7 @@ const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 fuzz_target!(|bytes: &[u8]| {
     let Some((mode, bytes)) = bytes.split_first() else { return };
     let start = if mode & 1 == 0 { SETTINGS } else { &[] };
-    let wire = wire::Wire::new([start, bytes].concat(), usize::from(mode >> 4) * 7);
+    let wire = wire::Wire::new([start, bytes].concat(), usize::from(mode >> 4) * 67);
     let config =
         Config { stream_window: 20_000, connection_window: 100_000, max_head: 2000, ..Config::default() };
     let (client, connection) = http2::client(wire, config);
@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
         .into_iter()
         .filter_map(|(method, ends)| client.send(&RequestHead::new(method, "a", "/"), false, ends).ok())
         .collect();
-    for _ in 0..1000 {
+    for _ in 0..200 {
         let over = connection.as_mut().poll(&mut cx).is_ready();
         streams.retain_mut(|(receive, send)| {
             let _ = send.poll_data(&mut Bytes::from_static(b"body"), false, &mut cx);

@@ -50,8 +50,12 @@ impl Server {
         let (stop, stopped) = oneshot::channel::<()>();
         std::thread::spawn(move || {
             runtime.block_on(async {
-                let connections = TcpListenerStream::new(listener)
-                    .map(|accepted| accepted.map(|io| Connection { io, peer: PeerInfo::default() }));
+                let connections = TcpListenerStream::new(listener).map(|accepted| {
+                    let io = accepted?;
+                    // As the control plane does: or the end of a large answer waits for a delayed ACK.
+                    io.set_nodelay(true)?;
+                    std::io::Result::Ok(Connection { io, peer: PeerInfo::default() })
+                });
                 let serving = tonic::transport::Server::builder().add_service(service);
                 tokio::select! {
                     _ = serving.serve_with_incoming(connections) => {}

@@ -98,3 +98,22 @@ impl<T: Keep> Kept<T> {
 fn unpack<T: Keep>(bytes: &[u8]) -> Option<Arc<T>> {
     T::unwrap(xds_codec::decode_bytes(T::TYPE, bytes).ok()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_came_are_as_good_as_our_own() {
+        let cluster = Cluster::new("c", ir::ClusterDiscovery::Static(LoadAssignment::default()));
+        // `alt_stat_name`, empty: another writer may say what goes without saying.
+        let bytes =
+            [&xds_codec::encode(&Cluster::wrap(Arc::new(cluster))).value[..], &[0xe2, 0x01, 0]].concat();
+        let value = unpack::<Cluster>(&bytes).expect("a cluster");
+        let (came, made) = (Kept::of(&value, Some(bytes.into())), Kept::new(&value));
+        assert!(came == made && came.value() == value && made.value() == value);
+        assert_eq!(came.to_any().value, made.to_any().value, "shown as we write it");
+        let other = Arc::new(Cluster::new("other", value.discovery.clone()));
+        assert!(Kept::new(&other) != came);
+    }
+}
