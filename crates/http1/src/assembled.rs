@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::tokens::{Known, is_token, may_have_controls};
+use crate::tokens::{Known, is_lower_token, is_token, may_have_controls};
 use crate::{BodyKind, Headers, Refusal, RequestHead, ResponseHead, Version, has_token, target};
 
 /// Why a field cannot be in an HTTP/2 message (RFC 9113, section 8.2): the message is malformed.
@@ -44,7 +44,7 @@ impl Assembly {
     /// # Errors
     /// See [`Unfit`].
     pub fn field(&mut self, name: &[u8], value: &[u8], checked: bool, sensitive: bool) -> Result<(), Unfit> {
-        if !checked && (!is_token(name) || name.iter().any(u8::is_ascii_uppercase)) {
+        if !checked && !is_lower_token(name) {
             return Err(Unfit::Name);
         }
         if !is_fit(value) {

@@ -52,8 +52,11 @@ fn only_chunked<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<(), Refusa
     if seen == 1 { Ok(()) } else { Err(Refusal::TransferEncodingDuplicate) }
 }
 
-/// Digits and nothing else: no sign, no list, no white space inside.
-fn content_length(value: &[u8]) -> Result<u64, Refusal> {
+/// The value of one Content-Length: digits and nothing else, no sign, no list, no white space inside.
+///
+/// # Errors
+/// [`Refusal::ContentLengthInvalid`].
+pub fn content_length(value: &[u8]) -> Result<u64, Refusal> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return Err(Refusal::ContentLengthInvalid);
     }

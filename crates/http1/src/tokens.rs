@@ -36,6 +36,11 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
     }
 }
 
+/// `tchar` without upper case: a name as HTTP/2 has it (RFC 9113, section 8.2.1).
+pub fn is_lower_token(name: &[u8]) -> bool {
+    is_token(name) && !name.iter().any(u8::is_ascii_uppercase)
+}
+
 /// Lower-case letters, digits and hyphens, as in nearly all names. All eight at once: of bytes below
 /// 0x80 none carries into the next one here.
 fn are_plain(bytes: [u8; 8]) -> bool {
@@ -186,6 +191,15 @@ mod tests {
             }
         }
         assert!(!is_token(b""));
+    }
+
+    #[test]
+    fn names_are_lower_case_tokens() {
+        for byte in 0..=255u8 {
+            let tchar = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+            assert_eq!(is_lower_token(&[b'x', byte]), tchar && !byte.is_ascii_uppercase(), "{byte}");
+        }
+        assert!(!is_lower_token(b"") && !is_lower_token(b":path"));
     }
 
     #[test]

@@ -69,8 +69,8 @@ impl Reading {
     fn length(&mut self) -> Option<u64> {
         let headers = self.assembly.headers();
         let mut values = headers.get_all("content-length");
-        let length = number(values.next()?);
-        self.bad |= length.is_none() || values.any(|value| number(value) != length);
+        let length = http1::content_length(values.next()?).ok();
+        self.bad |= length.is_none() || values.any(|value| http1::content_length(value).ok() != length);
         length
     }
 
@@ -228,11 +228,6 @@ fn code(value: &[u8]) -> Option<u16> {
     let [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] = value else { return None };
     let digit = |digit: &u8| u16::from(digit - b'0');
     Some(digit(a) * 100 + digit(b) * 10 + digit(c))
-}
-
-fn number(value: &[u8]) -> Option<u64> {
-    let plain = !value.is_empty() && value.len() <= 19 && value.iter().all(u8::is_ascii_digit);
-    plain.then(|| value.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
 }
 
 /// Writes a request's block. An upgrade becomes extended CONNECT (RFC 8441, section 4).

@@ -1,4 +1,4 @@
-//! A socket that has its bytes already, and throws away what is written.
+//! A socket that has its bytes already, closes after them, and throws away what is written.
 
 use std::io;
 use std::pin::Pin;
@@ -13,17 +13,13 @@ pub struct Wire {
     piece: usize,
     /// The next read finds nothing.
     pause: bool,
+    /// Behind the last byte: reads that find nothing before one finds the end.
+    silence: u8,
 }
 
 impl Wire {
     pub fn new(bytes: Vec<u8>, piece: usize) -> Self {
-        Wire { bytes, at: 0, piece, pause: false }
-    }
-
-    /// Everything was read.
-    #[allow(dead_code)]
-    pub fn is_over(&self) -> bool {
-        self.at == self.bytes.len()
+        Wire { bytes, at: 0, piece, pause: false, silence: 4 }
     }
 }
 
@@ -34,7 +30,11 @@ impl AsyncRead for Wire {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.pause = !self.pause;
-        if self.is_over() || (self.pause && self.piece > 0) {
+        if self.at == self.bytes.len() && self.silence > 0 {
+            self.silence -= 1;
+            return Poll::Pending;
+        }
+        if self.pause && self.piece > 0 {
             return Poll::Pending;
         }
         let most = if self.piece == 0 { usize::MAX } else { self.piece };

@@ -1,7 +1,7 @@
 //! Header blocks to fields.
 
 use super::table::Table;
-use super::{DecodeError, Field, INITIAL_SIZE, huffman, integer, is_lower_token, statics};
+use super::{DecodeError, Field, INITIAL_SIZE, huffman, integer, statics};
 
 /// Room for decoded strings that is kept between blocks.
 const SPARE: usize = 16 * 1024;
@@ -88,7 +88,7 @@ impl Decoder {
         if let Some(raw) = raw_name {
             let name = raw.text(for_name)?;
             // Once for all the times that the table gives it out.
-            let checked = is_kept && is_lower_token(name);
+            let checked = is_kept && http1::is_lower_token(name);
             field(Field { name, value, sensitive, checked });
             if is_kept {
                 self.table.insert(name, value, u8::from(checked));

@@ -65,26 +65,6 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     one.iter().zip(other).all(|(a, b)| a == b)
 }
 
-/// `tchar` of RFC 9110, section 5.6.2, without upper case (RFC 9113, section 8.2.1).
-pub(crate) fn is_lower_token(name: &[u8]) -> bool {
-    const TCHAR: [bool; 256] = lower_tchars();
-    !name.is_empty() && name.iter().all(|b| TCHAR[usize::from(*b)])
-}
-
-const fn lower_tchars() -> [bool; 256] {
-    let (mut table, mut byte, others) = ([false; 256], 0, b"!#$%&'*+-.^_`|~");
-    while byte < 128 {
-        table[byte] = (byte as u8).is_ascii_lowercase() || (byte as u8).is_ascii_digit();
-        byte += 1;
-    }
-    let mut at = 0;
-    while at < others.len() {
-        table[others[at] as usize] = true;
-        at += 1;
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,14 +80,5 @@ mod tests {
                 assert!(!same(&one, &other), "{len} {at}");
             }
         }
-    }
-
-    #[test]
-    fn names_are_lower_case_tokens() {
-        for byte in 0..=255u8 {
-            let tchar = byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-            assert_eq!(is_lower_token(&[b'x', byte]), tchar && !byte.is_ascii_uppercase(), "{byte}");
-        }
-        assert!(!is_lower_token(b"") && !is_lower_token(b":path"));
     }
 }

@@ -67,7 +67,7 @@ pub(crate) struct Pings {
 
 /// All state of a connection.
 pub(crate) struct Core {
-    pub(crate) role: Role,
+    role: Role,
     pub(crate) config: Config,
     pub(crate) peer: Peer,
     pub(crate) out: Out,
@@ -106,7 +106,7 @@ pub(crate) struct Core {
     pub(crate) driver: Option<Waker>,
     /// It was woken, and did not run yet.
     pub(crate) awake: bool,
-    /// How often everything was written.
+    /// How often something of it was written.
     flushes: u32,
 }
 

@@ -1,6 +1,6 @@
 //! What goes out: heads, bodies as windows and the socket allow, windows for the peer.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http1::{RequestHead, ResponseHead, Trailers};
@@ -94,11 +94,7 @@ impl Core {
         last: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, Error>> {
-        let (id, room) = match self.poll_sendable(slot, cx) {
-            Poll::Ready(Ok(it)) => it,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => return Poll::Pending,
-        };
+        let (id, room) = ready!(self.poll_sendable(slot, cx))?;
         let len = room.min(bytes.len());
         let piece = bytes.split_to(len);
         let ends = last && bytes.is_empty();
@@ -117,11 +113,7 @@ impl Core {
         bytes: &[u8],
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, Error>> {
-        let (id, room) = match self.poll_sendable(slot, cx) {
-            Poll::Ready(Ok(it)) => it,
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-            Poll::Pending => return Poll::Pending,
-        };
+        let (id, room) = ready!(self.poll_sendable(slot, cx))?;
         let len = room.min(bytes.len());
         let out = self.out.tail();
         Head { len, kind: kind::DATA, flags: 0, stream: id }.write(out);
@@ -131,10 +123,8 @@ impl Core {
     }
 
     fn poll_sendable(&mut self, slot: usize, cx: &mut Context<'_>) -> Poll<Result<(u32, usize), Error>> {
-        match self.sendable(slot) {
-            Ok(id) => self.poll_room(slot, cx).map(|room| Ok((id, room))),
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        let id = self.sendable(slot)?;
+        self.poll_room(slot, cx).map(|room| Ok((id, room)))
     }
 
     fn count_sent(&mut self, slot: usize, len: usize) {

@@ -8,8 +8,3 @@ mod websocket;
 pub use request::RequestHead;
 pub use response::ResponseHead;
 pub(crate) use websocket::switched;
-
-fn number(value: &[u8]) -> Option<u64> {
-    let plain = !value.is_empty() && value.len() <= 19 && value.iter().all(u8::is_ascii_digit);
-    plain.then(|| value.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0')))
-}

@@ -142,7 +142,7 @@ impl RequestHead {
 
     /// What the client announced.
     pub fn content_length(&self) -> Option<u64> {
-        super::number(self.get("content-length")?)
+        http1::content_length(self.get("content-length")?).ok()
     }
 
     /// As HTTP/1 sends it.

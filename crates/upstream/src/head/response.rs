@@ -71,6 +71,6 @@ impl ResponseHead {
     }
 
     pub fn content_length(&self) -> Option<u64> {
-        super::number(self.get("content-length")?)
+        http1::content_length(self.get("content-length")?).ok()
     }
 }
