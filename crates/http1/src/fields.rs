@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::BytesMut;
 
 use crate::spare;
-use crate::tokens::{Known, elements, is_token, known, known_by, may_have_controls, tag};
+use crate::tokens::{Known, elements, is_token, known_by, may_have_controls, tag};
 
 /// The fields of a head. Names keep their case and compare without it.
 #[derive(Debug, Default)]
@@ -68,17 +68,17 @@ impl Headers {
         headers
     }
 
-    /// Indexes a line that is in the arena already. `line` ends behind its CRLF.
-    pub(crate) fn index(&mut self, line: Range<usize>, name_end: usize, value: Range<usize>) -> Known {
+    /// Indexes a line of the arena, where it begins with `name` and ends behind its CRLF.
+    #[inline]
+    pub(crate) fn index(&mut self, name: &[u8], line: Range<usize>, value: Range<usize>) -> Known {
         // Heads are far below 4 GiB: limits are in KiB and checked before.
-        let name = &self.arena[line.start..name_end];
         let tag = tag(name);
         let known = known_by(tag, name);
         self.seen |= 1 << known as u16;
         self.present |= bit(tag);
         self.lines.push(Line {
             start: line.start as u32,
-            name_end: name_end as u32,
+            name_end: (line.start + name.len()) as u32,
             value_start: value.start as u32,
             value_end: value.end as u32,
             end: line.end as u32,
@@ -175,13 +175,12 @@ impl Headers {
         let start = self.arena.len();
         self.arena.reserve(name.len() + value.len() + 4);
         self.arena.extend_from_slice(name);
-        let name_end = self.arena.len();
         self.arena.extend_from_slice(b": ");
         let value_start = self.arena.len();
         self.arena.extend_from_slice(value);
         let value_end = self.arena.len();
         self.arena.extend_from_slice(b"\r\n");
-        self.index(start..self.arena.len(), name_end, value_start..value_end)
+        self.index(name, start..value_end + 2, value_start..value_end)
     }
 
     /// Removes all values; whether there were any.
@@ -193,15 +192,17 @@ impl Headers {
 
     /// Removes what Connection names, but fields without which the message would mean something else.
     pub(crate) fn remove_named_by_connection(&mut self) {
-        let Headers { arena, lines, .. } = self;
+        let Headers { arena, lines, present, .. } = self;
         for at in 0..lines.len() {
             if !lines[at].alive || lines[at].known != Known::Connection {
                 continue;
             }
             for name in elements(&arena[lines[at].value_start as usize..lines[at].value_end as usize]) {
-                // Connection itself stays until all its lines were read.
-                if !matches!(known(name), Known::Host | Known::ContentLength | Known::Connection) {
-                    remove_lines(arena, lines, tag(name), name);
+                // What else is known goes anyway, or has to stay: Connection itself until all its lines
+                // were read.
+                let tag = tag(name);
+                if *present & bit(tag) != 0 && matches!(known_by(tag, name), Known::Other | Known::Expect) {
+                    remove_lines(arena, lines, tag, name);
                 }
             }
         }

@@ -67,6 +67,7 @@ pub mod pool;
 mod reader;
 mod request;
 mod response;
+mod scan;
 mod server;
 mod spare;
 mod status;

@@ -39,7 +39,7 @@ pub(crate) fn index(head: &[u8], parsed: &[Header<'_>]) -> Result<Headers, Refus
         }
         let value_start = header.value.as_ptr() as usize - base;
         let value = value_start..value_start + header.value.len();
-        headers.index(start..end, start + header.name.len(), value);
+        headers.index(header.name.as_bytes(), start..end, value);
         start = end;
     }
     Ok(headers)

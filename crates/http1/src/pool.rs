@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 /// What a head and most bodies fit into.
 pub const SMALL: usize = 16 * 1024;
@@ -54,6 +54,14 @@ pub fn give(mut buffer: BytesMut) {
                 stack.push(buffer);
             }
         });
+    }
+}
+
+/// Drops the first `len` bytes. A buffer that nothing is left in has all its room again, at no cost.
+pub(crate) fn consume(buffer: &mut BytesMut, len: usize) {
+    match len == buffer.len() {
+        true => buffer.clear(),
+        false => buffer.advance(len),
     }
 }
 

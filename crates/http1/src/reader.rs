@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::chunked::{Decoder, Step};
@@ -113,7 +113,7 @@ impl Reader {
                 && (self.patience.worth_parsing(&self.buffer) || too_long)
                 && let Some((head, len)) = parse(&self.buffer)?
             {
-                self.buffer.advance(len);
+                pool::consume(&mut self.buffer, len);
                 self.quiet = true;
                 self.patience = Patience::default();
                 self.give_back();

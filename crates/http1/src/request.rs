@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use httparse::Status;
 
 use crate::parse;
+use crate::scan;
 use crate::target::{self, Target};
 use crate::tokens::{Known, is_token, strip};
 use crate::writer::announce;
@@ -54,6 +55,16 @@ impl RequestHead {
         if matches!(bytes.first(), Some(b'\n')) || bytes.starts_with(b"\r\n") {
             return Err(Refusal::StartLine);
         }
+        let parsed = match scan::request(bytes, limits) {
+            Some((found, len)) => Some((Self::from_found(found)?, len)),
+            None => Self::parse_slowly(bytes, limits)?,
+        };
+        Ok(parsed.map(|(head, len)| (head, len + skipped)))
+    }
+
+    /// Whatever [`scan`] does not take.
+    #[cold]
+    pub(crate) fn parse_slowly(bytes: &[u8], limits: &Limits) -> Result<Option<(Self, usize)>, Refusal> {
         let parsed = parse::with_room(limits, |room| {
             let mut request = httparse::Request::new(&mut []);
             match request.parse_with_uninit_headers(bytes, room) {
@@ -66,7 +77,7 @@ impl RequestHead {
         if parsed.is_none() && bytes.len() > limits.max_head_bytes() {
             return Err(Refusal::HeadTooLarge);
         }
-        Ok(parsed.map(|(head, len)| (head, len + skipped)))
+        Ok(parsed)
     }
 
     fn from_parsed(bytes: &[u8], request: &httparse::Request<'_, '_>) -> Result<(Self, usize), Refusal> {
@@ -77,21 +88,27 @@ impl RequestHead {
             return Err(Refusal::Method);
         }
         let target = target::parse(path.as_bytes(), method == "CONNECT").ok_or(Refusal::Target)?;
-        let path_start = path.as_ptr() as usize - bytes.as_ptr() as usize;
-        let mut head = RequestHead {
-            headers: parse::index(bytes, request.headers)?,
-            method: 0..method.len(),
-            path: path_start..path_start + path.len(),
-            scheme: None,
-            version,
-            body: BodyKind::None,
-            keep_alive: false,
-            expects_continue: false,
-        };
+        let start = path.as_ptr() as usize - bytes.as_ptr() as usize;
+        let headers = parse::index(bytes, request.headers)?;
+        let path = start..start + path.len();
+        let mut head = Self::of(scan::Request { headers, method: 0..method.len(), path, version });
         head.check_host()?;
-        head.apply(&target, path_start);
+        head.apply(&target, start);
         head.decide()?;
         Ok((head, bytes.len()))
+    }
+
+    fn from_found(found: scan::Request) -> Result<Self, Refusal> {
+        let mut head = Self::of(found);
+        head.check_host()?;
+        head.decide()?;
+        Ok(head)
+    }
+
+    fn of(found: scan::Request) -> Self {
+        let scan::Request { headers, method, path, version } = found;
+        let (scheme, body, keep_alive, expects_continue) = (None, BodyKind::None, false, false);
+        RequestHead { headers, method, path, scheme, version, body, keep_alive, expects_continue }
     }
 
     /// Exactly one valid Host, or none in HTTP/1.0.

@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use httparse::Status;
 
 use crate::parse;
+use crate::scan;
 use crate::status::reason;
 use crate::tokens::{Known, strip};
 use crate::writer::announce;
@@ -32,6 +33,19 @@ impl ResponseHead {
         if matches!(bytes.first(), Some(b'\r' | b'\n')) {
             return Err(Refusal::StartLine);
         }
+        match scan::response(bytes, limits) {
+            Some((found, len)) => Self::of(found, method).map(|head| Some((head, len))),
+            None => Self::parse_slowly(bytes, method, limits),
+        }
+    }
+
+    /// Whatever [`scan`] does not take.
+    #[cold]
+    pub(crate) fn parse_slowly(
+        bytes: &[u8],
+        method: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<(Self, usize)>, Refusal> {
         let parsed = parse::with_room(limits, |room| {
             let mut response = httparse::Response::new(&mut []);
             let config = httparse::ParserConfig::default();
@@ -60,9 +74,15 @@ impl ResponseHead {
         let start = (reason.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
         let reason = if reason.is_empty() { 0..0 } else { start..start + reason.len() };
         let headers = parse::index(bytes, response.headers)?;
+        let found = scan::Response { headers, status, reason, version };
+        Ok((Self::of(found, method)?, bytes.len()))
+    }
+
+    fn of(found: scan::Response, method: &[u8]) -> Result<Self, Refusal> {
+        let scan::Response { headers, status, reason, version } = found;
         let body = body_kind(&headers, version, status, method)?;
         let keep_alive = framing::keep_alive(&headers, version) && body != BodyKind::UntilClose;
-        Ok((ResponseHead { headers, status, reason, version, body, keep_alive }, bytes.len()))
+        Ok(ResponseHead { headers, status, reason, version, body, keep_alive })
     }
 
     /// An HTTP/1.1 head with the usual reason.

@@ -21,14 +21,20 @@ pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
 }
 
 /// A one in each byte of a word, and each byte's highest bit.
-const ONES: u64 = u64::MAX / 255;
-const HIGH: u64 = ONES * 0x80;
+pub(crate) const ONES: u64 = u64::MAX / 255;
+pub(crate) const HIGH: u64 = ONES * 0x80;
 
 /// `tchar` of RFC 9110, section 5.6.2.
+#[inline]
+pub(crate) fn is_tchar(byte: u8) -> bool {
+    const TCHAR: [bool; 256] = alphanumeric_and(b"!#$%&'*+-.^_`|~");
+    TCHAR[usize::from(byte)]
+}
+
+/// One `tchar` or more.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    const TCHAR: [bool; 256] = tchars();
-    let all = |bytes: &[u8]| bytes.iter().all(|b| TCHAR[usize::from(*b)]);
-    let word = |word: &[u8; 8]| are_plain(*word) || all(word);
+    let all = |bytes: &[u8]| bytes.iter().all(|b| is_tchar(*b));
+    let word = |word: &[u8; 8]| not_plain(u64::from_ne_bytes(*word)) == 0 || all(word);
     match bytes.last_chunk::<8>() {
         // The last word begins within the one before.
         Some(last) => bytes.as_chunks::<8>().0.iter().all(word) && word(last),
@@ -41,19 +47,29 @@ pub fn is_lower_token(name: &[u8]) -> bool {
     is_token(name) && !name.iter().any(u8::is_ascii_uppercase)
 }
 
-/// Lower-case letters, digits and hyphens, as in nearly all names. All eight at once: of bytes below
-/// 0x80 none carries into the next one here.
-fn are_plain(bytes: [u8; 8]) -> bool {
-    let word = u64::from_ne_bytes(bytes);
-    let at_least = |least: u8| word.wrapping_add(ONES * u64::from(0x80 - least));
+/// The highest bit of each byte that is no letter, digit or hyphen, as nearly all bytes of names are; of all
+/// bytes, if one is beyond ASCII. All eight at once: of bytes below 0x80 none carries into the next one here.
+#[inline]
+pub(crate) fn not_plain(word: u64) -> u64 {
+    // Upper case becomes lower case, and what is below `@` stays.
+    let lower = word | (word & (ONES * 0x40)) >> 1;
+    let at_least = |least: u8| lower.wrapping_add(ONES * u64::from(0x80 - least));
     let letters = at_least(b'a') & !at_least(b'z' + 1);
     let digits = at_least(b'0') & !at_least(b'9' + 1);
     let hyphens = at_least(b'-') & !at_least(b'-' + 1);
-    word & HIGH == 0 && (letters | digits | hyphens) & HIGH == HIGH
+    if word & HIGH == 0 { !(letters | digits | hyphens) & HIGH } else { HIGH }
 }
 
-const fn tchars() -> [bool; 256] {
-    let (mut table, mut byte, others) = ([false; 256], 0, b"!#$%&'*+-.^_`|~");
+/// The highest bit of the first byte that is below `n`, and perhaps of some behind it; of none beyond ASCII.
+#[inline]
+pub(crate) fn below(word: u64, n: u64) -> u64 {
+    // Such bytes borrow from their highest bit.
+    word.wrapping_sub(ONES * n) & !word & HIGH
+}
+
+/// Letters, digits, and these others of ASCII: what of all bytes may be somewhere.
+pub(crate) const fn alphanumeric_and(others: &[u8]) -> [bool; 256] {
+    let (mut table, mut byte) = ([false; 256], 0);
     while byte < 128 {
         table[byte] = (byte as u8).is_ascii_alphanumeric();
         byte += 1;
@@ -64,6 +80,12 @@ const fn tchars() -> [bool; 256] {
         at += 1;
     }
     table
+}
+
+/// The highest bit of the first control character, and perhaps of some bytes behind it. A tab is one.
+#[inline]
+pub(crate) fn controls(word: u64) -> u64 {
+    below(word, 0x20) | below(word ^ (ONES * 0x7f), 1)
 }
 
 /// Fields that this crate gives a meaning.
@@ -124,11 +146,12 @@ pub(crate) fn known_by(of: u32, name: &[u8]) -> Known {
 
 /// Whether there may be control characters: looks at eight bytes at a time, and takes a tab for one.
 pub(crate) fn may_have_controls(bytes: &[u8]) -> bool {
-    // Bytes below `n` borrow from their high bit.
-    let below = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word & HIGH != 0;
-    let bad = |word: u64| below(word, 0x20) || below(word ^ (ONES * 0x7f), 1);
-    let (words, rest) = bytes.as_chunks::<8>();
-    words.iter().any(|word| bad(u64::from_le_bytes(*word))) || rest.iter().any(u8::is_ascii_control)
+    let bad = |word: &[u8; 8]| controls(u64::from_le_bytes(*word)) != 0;
+    match bytes.last_chunk() {
+        // The last word begins within the one before.
+        Some(last) => bytes.as_chunks().0.iter().any(bad) || bad(last),
+        None => bytes.iter().any(u8::is_ascii_control),
+    }
 }
 
 /// Whether a field concerns one connection only (RFC 9110, section 7.6.1). Fields that

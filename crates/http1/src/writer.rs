@@ -231,7 +231,7 @@ impl Writer {
     fn advance(&mut self, written: usize) {
         self.sent += written as u64;
         let of_out = written.min(self.out.len());
-        self.out.advance(of_out);
+        pool::consume(&mut self.out, of_out);
         let of_large = (written - of_out).min(self.large.len());
         self.large.advance(of_large);
         let of_tail = (written - of_out - of_large).min(self.tail.len());
