@@ -17,7 +17,7 @@ mod id {
 pub(crate) const FIRST_WINDOW: u32 = 65_535;
 pub(crate) const MAX_WINDOW: u32 = (1 << 31) - 1;
 /// What the protocol begins with (section 6.5.2).
-const FIRST_TABLE: u32 = 4096;
+pub(crate) const FIRST_TABLE: u32 = 4096;
 /// Nobody has more of them at a time.
 const NO_LIMIT: usize = 1 << 30;
 
@@ -34,7 +34,8 @@ pub struct Config {
     pub first_max_streams: usize,
     /// Of a head, as section 6.5.2 counts it, in bytes.
     pub max_head: usize,
-    /// Of the table that its heads are compressed with, in bytes.
+    /// Of the table that its heads are compressed with, and at most of the one for ours, in bytes. 0: what
+    /// has been sent before is sent again (Envoy's `hpack_table_size`).
     pub table_size: Option<u32>,
     /// Extended CONNECT is allowed (RFC 8441). Of a server.
     pub extended_connect: bool,
@@ -56,8 +57,8 @@ impl Default for Config {
 }
 
 impl Config {
-    pub(crate) fn table(&self) -> usize {
-        self.table_size.unwrap_or(FIRST_TABLE) as usize
+    pub(crate) fn table(&self) -> u32 {
+        self.table_size.unwrap_or(FIRST_TABLE)
     }
 
     pub(crate) fn connection_window(&self) -> u32 {

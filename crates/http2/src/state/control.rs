@@ -91,7 +91,7 @@ impl Core {
             }
         }
         if self.peer.table_size != before.table_size {
-            self.encoder.set_max_size(self.peer.table_size as usize);
+            self.encoder.set_max_size(self.peer.table_size.min(self.config.table()) as usize);
         }
         for _ in self.active..self.peer.max_streams {
             let Some(opener) = self.openers.pop_front() else { break };

@@ -18,7 +18,7 @@ use crate::error::{Error, Reason};
 use crate::frame;
 use crate::hpack::{Decoder, Encoder};
 use crate::out::Out;
-use crate::settings::{Config, FIRST_WINDOW, Peer};
+use crate::settings::{Config, FIRST_TABLE, FIRST_WINDOW, Peer};
 use crate::stream::{Stream, Turn};
 
 pub(crate) use send::OUT_LIMIT;
@@ -118,7 +118,7 @@ impl Core {
             peer: Peer::new(config.first_max_streams),
             out: Out::default(),
             encoder: Encoder::new(),
-            decoder: Decoder::new(config.table()),
+            decoder: Decoder::new(config.table() as usize),
             block: None,
             streams: Slab::new(),
             ids: HashMap::default(),
@@ -144,6 +144,9 @@ impl Core {
             flushes: 0,
             config,
         };
+        if core.config.table() < FIRST_TABLE {
+            core.encoder.set_max_size(core.config.table() as usize);
+        }
         let out = core.out.tail();
         if role == Role::Client {
             out.extend_from_slice(frame::PREFACE);

@@ -3,6 +3,7 @@
 mod beside_h2;
 mod ourselves;
 mod rules;
+mod table;
 
 use std::future::poll_fn;
 
