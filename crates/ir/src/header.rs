@@ -13,8 +13,13 @@ pub struct HeaderEdits {
 }
 
 impl HeaderEdits {
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        *self == HeaderEdits::default()
+        let HeaderEdits { request_add, request_remove, response_add, response_remove } = self;
+        request_add.is_empty()
+            && request_remove.is_empty()
+            && response_add.is_empty()
+            && response_remove.is_empty()
     }
 }
 

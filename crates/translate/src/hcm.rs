@@ -14,7 +14,9 @@ use crate::names::strs;
 use crate::settings::Settings;
 use crate::{connection_settings, proxy_headers};
 
-const SERVER_NAME: &str = "istio-envoy";
+/// Where traffic comes in. What leaves an application comes back with Envoy's own name, `envoy`, as in Istio
+/// (`GetProxyHeadersFromProxyConfig`, which calls that a mistake that is kept).
+const SERVER_NAME: Option<&str> = Some("istio-envoy");
 
 /// ALPN for clusters whose HTTP version follows the client, where only stock filters may be used:
 /// names that lead to an HTTP chain but promise no version, so that the server looks at the bytes.
@@ -44,8 +46,10 @@ pub fn outbound(
     }
     filters.extend([HttpFilter::Fault(Box::default()), HttpFilter::Cors]);
     filters.extend(stats(data_plane, Reporter::Source));
-    let mut manager =
-        HttpConnectionManager { routes: RouteSource::Rds(routes), ..base(settings, stat_prefix, filters) };
+    let mut manager = HttpConnectionManager {
+        routes: RouteSource::Rds(routes),
+        ..base(settings, None, stat_prefix, filters)
+    };
     connection_settings::sidecar(settings, &mut manager);
     manager
 }
@@ -72,7 +76,7 @@ pub fn inbound(
             dns: true,
             uri: true,
         },
-        ..base(settings, stat_prefix, filters)
+        ..base(settings, SERVER_NAME, stat_prefix, filters)
     };
     proxy_headers::inbound(settings, &mut manager);
     connection_settings::sidecar(settings, &mut manager);
@@ -107,21 +111,26 @@ pub fn gateway(
             dns: true,
             uri: true,
         },
-        ..base(settings, stat_prefix, filters)
+        ..base(settings, SERVER_NAME, stat_prefix, filters)
     };
     proxy_headers::gateway(settings, &mut manager);
     connection_settings::gateway(settings, &mut manager);
     manager
 }
 
-fn base(settings: &Settings, stat_prefix: Str, http_filters: Vec<HttpFilter>) -> HttpConnectionManager {
+fn base(
+    settings: &Settings,
+    server_name: Option<&str>,
+    stat_prefix: Str,
+    http_filters: Vec<HttpFilter>,
+) -> HttpConnectionManager {
     let mut manager = HttpConnectionManager {
         stat_prefix,
         codec: CodecType::Auto,
         http_filters,
         access_log: settings.access_log(),
         upgrades: strs(&["websocket"]),
-        server_name: Some(SERVER_NAME.into()),
+        server_name: server_name.map(Str::from),
         generate_request_id: true,
         proxy_100_continue: settings.features.proxy_100_continue,
         accept_http_10: settings.features.http10,

@@ -110,7 +110,7 @@ fn of_two_services_that_want_all_bytes_the_older_wins() {
 fn the_connection_manager_is_istios() {
     let proxy = Proxy::in_shop(&service("a", "10.0.0.1", "{port: 80, name: http}"));
     let Terminal::Http(manager) = &proxy.listener("0.0.0.0_80").filter_chains[0].terminal else { panic!() };
-    assert_eq!(manager.server_name.as_deref(), Some("istio-envoy"));
+    assert_eq!(manager.server_name, None, "which is Envoy's name");
     assert_eq!(manager.upgrades, ["websocket"]);
     assert!(manager.normalize_path && !manager.use_remote_address && manager.generate_request_id);
     assert_eq!(manager.stream_idle_timeout, Some(std::time::Duration::ZERO));
