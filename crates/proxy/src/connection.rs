@@ -58,13 +58,15 @@ async fn begin(
 ) -> Option<(Serving, Closing)> {
     let bound = worker.snapshot().by_address.get(&address).cloned()?;
     let local = io.local_addr()?;
-    let local = if bound.inspect.original_dst { original(&io).unwrap_or(local) } else { local };
+    let original = if bound.inspect.original_dst { original(&io) } else { None };
     let peer = remote;
     let mut io = io;
-    let (mut remote, mut local) = (remote, local);
+    let (mut remote, mut local) = (remote, original.unwrap_or(local));
+    let mut restored = original.is_some();
     if bound.inspect.proxy_protocol.is_some() {
         match protocol::proxy_protocol(&bound.inspect, &mut io).await {
-            Ok(addresses) => (remote, local) = addresses.unwrap_or((remote, local)),
+            Ok(Some(addresses)) => ((remote, local), restored) = (addresses, true),
+            Ok(None) => {}
             Err(error) => {
                 let stats = worker.stats.listener(&bound.stat_prefix);
                 stats.cx_total.inc();
@@ -83,7 +85,7 @@ async fn begin(
     stats.cx_total.inc();
     stats.cx_active.inc();
     let count = Closing(stats.clone());
-    let open = open(&worker, listener, &stats, io, Addresses { remote, relay, local }).await?;
+    let open = open(&worker, listener, &stats, io, Addresses { remote, relay, local, restored }).await?;
     Some((owned(worker, open), count))
 }
 
@@ -92,6 +94,7 @@ struct Addresses {
     remote: SocketAddr,
     relay: Option<Box<SocketAddr>>,
     local: SocketAddr,
+    restored: bool,
 }
 
 /// A connection that its chain takes.
@@ -141,12 +144,13 @@ async fn open(
     mut io: Io,
     addresses: Addresses,
 ) -> Option<Open> {
-    let Addresses { remote, relay, local } = addresses;
+    let Addresses { remote, relay, local, restored } = addresses;
     let mut record = Record::new();
     let sniffed = sniff(&listener, &mut io, local, stats).await;
     let mut info = ConnInfo {
         id: worker.next_connection_id(),
         local,
+        restored,
         remote,
         relay,
         listener: listener.config.name.clone(),

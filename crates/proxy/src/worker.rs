@@ -109,6 +109,8 @@ pub struct Worker {
     connections: Cell<u64>,
     draining: Cell<Drained>,
     drain_begun: Notify,
+    /// How often that was told.
+    drains: Cell<u32>,
     log_written: Notify,
     /// Connections that came or went.
     churn: Cell<u64>,
@@ -158,6 +160,7 @@ impl Worker {
             connections: Cell::new(0),
             draining: Cell::default(),
             drain_begun: Notify::new(),
+            drains: Cell::new(0),
             log_written: Notify::new(),
             churn: Cell::new(0),
             churned: Notify::new(),
@@ -186,6 +189,7 @@ impl Worker {
                 Some(Command::Probe(cluster, probes)) => prober.watch(&cluster, probes),
                 Some(Command::Drain(what)) => {
                     self.draining.set(what.max(self.draining.get()));
+                    self.drains.set(self.drains.get() + 1);
                     self.drain_begun.notify_waiters();
                 }
                 Some(Command::Shrink) => net::memory::collect(),
@@ -277,6 +281,11 @@ impl Worker {
     /// Resolves when a drain begins, of whatever direction.
     pub fn drain_begun(&self) -> Notified<'_> {
         self.drain_begun.notified()
+    }
+
+    /// How many drains have begun: while it is the same, who waits for the next one still does.
+    pub fn drains(&self) -> u32 {
+        self.drains.get()
     }
 
     /// A connection came or went.

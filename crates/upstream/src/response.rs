@@ -13,7 +13,7 @@ use crate::tunnel::Tunnel;
 use crate::{Body, BodyError, BodyKind, Frame, ResponseHead, h1, h2c};
 use crate::{InFlight, InFlightAt};
 
-/// A response whose head is here and whose body may still be on its way.
+/// A response whose head is here and whose body may still be on its way. It goes through many hands: in a box.
 pub struct Response<B> {
     pub head: ResponseHead,
     pub body: ResponseBody<B>,
@@ -53,9 +53,8 @@ impl<B: Body> ResponseBody<B> {
         ResponseBody { kind, inside, in_flight: None }
     }
 
-    pub(crate) fn counted(mut self, in_flight: (InFlight, InFlightAt)) -> Self {
+    pub(crate) fn count(&mut self, in_flight: (InFlight, InFlightAt)) {
         self.in_flight = Some(in_flight);
-        self
     }
 
     /// After a 101 over HTTP/1: the stream and the bytes behind the head. The request counts as

@@ -163,14 +163,14 @@ impl Upstream {
         head: &RequestHead,
         body: B,
         options: &SendOptions,
-    ) -> Result<Response<B>, SendError> {
+    ) -> Result<Box<Response<B>>, Box<SendError>> {
         let limits = Limits::of(&to.config, options.priority);
         let overflow = || SendError::new(Failure::Overflow(Breaker::Requests));
         let counted = to.cluster.start_request(&limits).ok_or_else(overflow)?;
         let in_flight = (counted, to.endpoint.start());
         let inner = &self.0;
         let call = Call { to, key: inner.key(to, options), options, protocol: protocol(to, options) };
-        let response = match call.protocol {
+        let mut response = match call.protocol {
             Protocol::Http1 => h1::send(inner, &call, head, body, None).await,
             // In boxes, or every request over HTTP/1 has room for them.
             Protocol::Http2 => stdx::pinned(|| h2c::send(inner, &call, head, body, None)).await,
@@ -179,9 +179,11 @@ impl Upstream {
         // HTTP/1 refuses them while it reads.
         let http2 = response.facts.protocol == "HTTP/2";
         if http2 && response.head.field_count() > call.limits().max_headers_count as usize {
-            return Err(SendError { request_started: true, ..SendError::new(Failure::Protocol) });
+            let error = SendError::new(Failure::Protocol);
+            return Err(Box::new(SendError { request_started: true, ..error }));
         }
-        Ok(Response { body: response.body.counted(in_flight), ..response })
+        response.body.count(in_flight);
+        Ok(response)
     }
 
     /// A connection of its own, for TCP: TLS included where the transport has it. It counts
@@ -228,7 +230,7 @@ async fn send_auto<B: Body>(
     call: &Call<'_>,
     head: &RequestHead,
     body: B,
-) -> Result<Response<B>, SendError> {
+) -> Result<Box<Response<B>>, SendError> {
     if inner.h2.borrow().with_room(&call.key).is_some() {
         return h2c::send(inner, call, head, body, None).await;
     }

@@ -15,7 +15,6 @@ use upstream::Facts;
 /// What happened to a request (or to a connection that carries no requests).
 #[derive(Debug)]
 pub struct Record {
-    pub started_at: SystemTime,
     pub started: Instant,
     pub protocol: Option<&'static str>,
     /// 0 if there was no response.
@@ -52,9 +51,9 @@ pub struct Record {
 }
 
 impl Record {
+    #[inline]
     pub fn new() -> Self {
         Record {
-            started_at: SystemTime::now(),
             started: Instant::now(),
             protocol: None,
             status: 0,
@@ -80,6 +79,12 @@ impl Record {
             response_begin: None,
             grpc_status: None,
         }
+    }
+
+    /// When it began. Only logs and policies ask, so only for them the other clock is read.
+    pub fn started_at(&self) -> SystemTime {
+        let now = SystemTime::now();
+        now.checked_sub(self.started.elapsed()).unwrap_or(now)
     }
 
     /// A UUID of its own, the same whenever it is asked for.

@@ -12,6 +12,8 @@ pub struct ConnInfo {
     pub id: u64,
     /// Where the client was going (the original destination).
     pub local: SocketAddr,
+    /// A filter of the listener found that out; else it is the address that the client connected to.
+    pub restored: bool,
     /// The client: the TCP peer, or who that said it is (PROXY protocol).
     pub remote: SocketAddr,
     /// The TCP peer, where it said that it speaks for another.
@@ -25,6 +27,11 @@ pub struct ConnInfo {
 }
 
 impl ConnInfo {
+    /// Where the client was going before somebody led it here, as ORIGINAL_DST clusters ask for it.
+    pub fn original(&self) -> Option<SocketAddr> {
+        self.restored.then_some(self.local)
+    }
+
     /// The TCP peer.
     pub fn direct_remote(&self) -> SocketAddr {
         self.relay.as_deref().copied().unwrap_or(self.remote)
@@ -66,6 +73,7 @@ impl ConnInfo {
             id: 1,
             local: local.parse().unwrap(),
             remote: remote.parse().unwrap(),
+            restored: false,
             relay: None,
             listener: "l".into(),
             chain: "c".into(),

@@ -21,7 +21,7 @@ use crate::access_log::Record;
 
 /// How an attempt ended, other than by a response.
 pub(super) enum Ended {
-    Failed(SendError),
+    Failed(Box<SendError>),
     /// `idle`: nothing came for too long.
     PerTryTimeout {
         idle: bool,
@@ -30,12 +30,10 @@ pub(super) enum Ended {
     Final(Stop),
 }
 
+pub(super) type Sent = Result<Box<Response<Attempt>>, Ended>;
+
 /// Sends the request once.
-pub(super) async fn attempt(
-    ctx: &mut Context,
-    plan: &Plan,
-    to: &Destination,
-) -> Result<Response<Attempt>, Ended> {
+pub(super) async fn attempt(ctx: &mut Context, plan: &Plan, to: &Destination) -> Sent {
     ctx.record.upstream_host = Some(to.address());
     if ctx.route.as_ref().is_some_and(|chosen| chosen.vhost().include_request_attempt_count) {
         ctx.head.set("x-envoy-attempt-count", itoa::Buffer::new().format(ctx.record.attempts));
@@ -100,7 +98,7 @@ fn auto_host(ctx: &mut Context, to: &Destination) {
     }
 }
 
-fn count(plan: &Plan, at: &Traffic, result: &Result<Response<Attempt>, Ended>) {
+fn count(plan: &Plan, at: &Traffic, result: &Sent) {
     let stats = &plan.stats;
     match result {
         Ok(response) => {
@@ -157,7 +155,7 @@ fn count(plan: &Plan, at: &Traffic, result: &Result<Response<Attempt>, Ended>) {
 }
 
 /// As Envoy counts it: requests that there was a connection for.
-fn count_for_route(ctx: &Context, result: &Result<Response<Attempt>, Ended>) {
+fn count_for_route(ctx: &Context, result: &Sent) {
     match result {
         Err(Ended::Failed(error))
             if matches!(error.failure, Failure::Connect { .. } | Failure::Overflow(_)) => {}
@@ -174,7 +172,7 @@ fn bump(counter: &AtomicU64) {
 }
 
 /// What the attempt says about its endpoint; `None`: nothing, the fault is elsewhere.
-fn outlier_outcome(is_grpc: bool, result: &Result<Response<Attempt>, Ended>) -> Option<outlier::Outcome> {
+fn outlier_outcome(is_grpc: bool, result: &Sent) -> Option<outlier::Outcome> {
     match result {
         Ok(response) => {
             let grpc = is_grpc.then(|| response.head.get("grpc-status").and_then(number)).flatten();

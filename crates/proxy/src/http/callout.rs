@@ -59,7 +59,7 @@ pub async fn ask(
     limit: Duration,
 ) -> Result<Reply, Unanswered> {
     let worker = ctx.conn.worker.clone();
-    let original = ctx.conn.info.local;
+    let original = ctx.conn.info.original();
     // As Envoy marks its own requests.
     head.set("x-envoy-internal", "true");
     if !limit.is_zero() {

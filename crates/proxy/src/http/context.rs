@@ -100,9 +100,9 @@ impl ChosenRoute {
 }
 
 impl Context {
-    /// Opens the record.
-    pub fn new(conn: Rc<HttpConnection>, head: RequestHead, is_http2: bool) -> Self {
-        let hcm = conn.hcm();
+    /// Opens the record. Inlined, so that it is made where it is to be.
+    #[inline(always)]
+    pub fn new(conn: Rc<HttpConnection>, hcm: Arc<Hcm>, head: RequestHead, is_http2: bool) -> Self {
         let snapshot = conn.worker.snapshot();
         let stream_idle = super::stream_idle_timeout(&hcm);
         let mut record = Record::new();

@@ -12,11 +12,12 @@ use engine::timeouts::{self, Timeouts};
 use engine::tls_names::TlsNames;
 use ir::route::{Forward, RouteClusters, RoutingPriority};
 use ir::{Address, HttpProtocol};
+use stdx::boxed;
 use upstream::{
     Body as _, BodyKind, Interim, Left, Limits as BreakerLimits, RequestHead, Response, SendOptions,
 };
 
-use super::attempt::{Ended, attempt, outcome_of};
+use super::attempt::{Ended, Sent, attempt, outcome_of};
 use super::body::{Attempt, RequestBody, number};
 use super::context::Context;
 use super::limits::Limits;
@@ -34,7 +35,7 @@ const REPLAYS: u32 = 2;
 
 /// What became of a request.
 pub enum Outcome {
-    Answer(Answer),
+    Answer(Box<Answer>),
     /// The upstream sent it elsewhere, and we go there.
     Redirected,
 }
@@ -175,10 +176,7 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
 }
 
 /// How long the response that is thrown away asks us to stay away.
-fn asked_to_wait(
-    policy: Option<&ir::RetryPolicy>,
-    sent: &Result<Response<Attempt>, Ended>,
-) -> Option<Duration> {
+fn asked_to_wait(policy: Option<&ir::RetryPolicy>, sent: &Sent) -> Option<Duration> {
     let (limited, Ok(response)) = (policy?.rate_limited.as_ref()?, sent) else { return None };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let header = |name: &str| response.head.get(name).and_then(number).map(u64::from);
@@ -324,7 +322,7 @@ fn tell_time(ctx: &mut Context, plan: &Plan) {
 fn settle(
     ctx: &mut Context,
     plan: &Plan,
-    sent: Result<Response<Attempt>, Ended>,
+    sent: Sent,
     retries: &Retries<'_>,
     last: Last,
 ) -> Result<Outcome, Stop> {
@@ -351,8 +349,8 @@ fn settle(
 }
 
 /// The upstream's response as the client gets it.
-fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer {
-    let Response { mut head, body, facts } = response;
+fn answer(ctx: &mut Context, plan: &Plan, response: Box<Response<Attempt>>) -> Box<Answer> {
+    let Response { mut head, body, facts } = *response;
     ctx.record.details = "via_upstream".into();
     ctx.upstream_stats = Some(plan.stats.clone());
     ctx.record.set_upstream(Some(&facts));
@@ -388,5 +386,5 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Response<Attempt>) -> Answer
     }
     let outgoing = Outgoing::new(body, ctx.progress.clone(), &plan.limits);
     let body = filters::encode_body(ctx, Box::new(outgoing));
-    Answer { head, body, upgrade: None }
+    boxed(|| Answer { head, body, upgrade: None })
 }

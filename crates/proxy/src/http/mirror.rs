@@ -27,8 +27,14 @@ pub(super) fn send(ctx: &Context, forward: &Forward, body: &RequestBody) {
             let tls_names = tls_names(&cluster.config, &head);
             let options = SendOptions { downstream_http2: ctx.is_http2, tls_names, ..SendOptions::default() };
             let limit = forward.timeout.filter(|limit| !limit.is_zero());
-            let sending =
-                exchange(ctx.conn.worker.clone(), cluster, ctx.conn.info.local, head, body.tap(), options);
+            let sending = exchange(
+                ctx.conn.worker.clone(),
+                cluster,
+                ctx.conn.info.original(),
+                head,
+                body.tap(),
+                options,
+            );
             tokio::task::spawn_local(async move {
                 let _ = tokio::time::timeout(limit.unwrap_or(MAX_TIME), sending).await;
             });
@@ -70,7 +76,7 @@ fn copy(head: &RequestHead, mirror: &Mirror) -> RequestHead {
 async fn exchange(
     worker: Rc<Worker>,
     cluster: Arc<Cluster>,
-    original: std::net::SocketAddr,
+    original: Option<std::net::SocketAddr>,
     head: RequestHead,
     body: super::body::Tap,
     options: SendOptions,

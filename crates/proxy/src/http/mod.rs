@@ -119,6 +119,11 @@ impl HttpConnection {
     /// The connection manager for the next request: the newest of this listener's chain of this
     /// name; if that is gone, the one we have.
     pub fn hcm(&self) -> Arc<Hcm> {
+        self.with_hcm(Arc::clone)
+    }
+
+    /// A look at it, without a holder more: all workers count those together.
+    fn with_hcm<T>(&self, f: impl FnOnce(&Arc<Hcm>) -> T) -> T {
         let mut held = self.hcm.borrow_mut();
         let snapshot = self.worker.snapshot();
         if held.0 != snapshot.version {
@@ -129,7 +134,7 @@ impl HttpConnection {
                 held.1 = hcm.clone();
             }
         }
-        held.1.clone()
+        f(&held.1)
     }
 
     /// This connection's own buckets for a limit.

@@ -88,8 +88,8 @@ impl<B: Body> Body for Outgoing<B> {
         match &frame {
             Ok(Some(Frame::Data(bytes))) => {
                 self.progress.response_bytes.set(self.progress.response_bytes.get() + bytes.len() as u64);
-                // Only where somebody looks at it: reading the clock is not free.
-                if self.idle.is_some() || self.try_idle.is_some() {
+                // Only where somebody is going to look at it: reading the clock is not free.
+                if (self.idle.is_some() || self.try_idle.is_some()) && !self.source.is_end() {
                     self.progress.touch();
                 }
             }

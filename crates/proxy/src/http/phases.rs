@@ -17,14 +17,14 @@ use super::{filters, forward, headers};
 use crate::config::routes::Routes;
 
 /// Serves a request. Always answers.
-pub async fn serve_request(ctx: &mut Context, body: RequestBody) -> Answer {
+pub async fn serve_request(ctx: &mut Context, body: RequestBody) -> Box<Answer> {
     match run(ctx, body).await {
         Ok(answer) => answer,
         Err(stop) => respond::local(ctx, stop),
     }
 }
 
-async fn run(ctx: &mut Context, body: RequestBody) -> Result<Answer, Stop> {
+async fn run(ctx: &mut Context, body: RequestBody) -> Result<Box<Answer>, Stop> {
     check(ctx)?;
     underscores(ctx)?;
     normalize(ctx)?;

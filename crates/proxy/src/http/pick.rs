@@ -76,17 +76,17 @@ pub(super) async fn of_name(ctx: &Context, plan: &Plan) -> Result<Picked, Stop> 
 }
 
 /// Where the client wanted to go: `use_http_header` says it in place of the connection.
-fn original(ctx: &Context, cluster: &Cluster) -> SocketAddr {
+fn original(ctx: &Context, cluster: &Cluster) -> Option<SocketAddr> {
     let header = cluster.config.original_dst.header.as_ref();
     let said = header.and_then(|name| ctx.head.get(name));
     let said = said.and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
-    said.unwrap_or(ctx.conn.info.local)
+    said.or(ctx.conn.info.original())
 }
 
 /// A destination in a cluster, for requests that are nobody's (mirrors, questions of filters).
 pub(super) fn destination(
     worker: &Rc<Worker>,
-    original: SocketAddr,
+    original: Option<SocketAddr>,
     cluster: &Cluster,
 ) -> Option<Destination> {
     match find(worker, original, cluster, Asked::default(), &[])? {
@@ -102,13 +102,14 @@ enum Found {
 
 fn find(
     worker: &Rc<Worker>,
-    original: SocketAddr,
+    original: Option<SocketAddr>,
     cluster: &Cluster,
     asked: Asked<'_>,
     tried: &[Address],
 ) -> Option<Found> {
     if matches!(cluster.config.discovery, ClusterDiscovery::OriginalDst) {
-        return Some(Found::Original(worker.original(cluster, original)));
+        // Nowhere, if nobody was led here: not back to ourselves.
+        return original.map(|to| Found::Original(worker.original(cluster, to)));
     }
     cluster.pick(worker, asked, tried).map(Found::Endpoint)
 }

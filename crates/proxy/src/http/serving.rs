@@ -15,7 +15,7 @@ pub async fn answer(
     ctx: &mut Context,
     body: RequestBody,
     mut gone: impl FnMut(&mut TaskContext<'_>) -> Poll<()>,
-) -> Option<Answer> {
+) -> Option<Box<Answer>> {
     let progress = ctx.progress.clone();
     let limit = ctx.hcm.config.request_timeout;
     let served = {

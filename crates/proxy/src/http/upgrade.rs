@@ -24,14 +24,14 @@ pub fn allowed(upgrades: &[Str], wanted: &[u8]) -> bool {
 }
 
 /// The answer to a request whose upstream has switched protocols.
-pub fn answer(head: ResponseHead, body: ResponseBody<Attempt>) -> Answer {
-    match body.into_tunnel() {
+pub fn answer(head: ResponseHead, body: ResponseBody<Attempt>) -> Box<Answer> {
+    Box::new(match body.into_tunnel() {
         Ok(tunnel) => Answer { head, body: full(Bytes::new()), upgrade: Some(Upgraded(tunnel)) },
         Err(error) => {
             tracing::debug!(%error, "upstream switched protocols, but its stream is gone");
             Answer { head: ResponseHead::new(502), body: full(Bytes::new()), upgrade: None }
         }
-    }
+    })
 }
 
 /// Joins both sides until one has had enough. A push or a drain does not end it.

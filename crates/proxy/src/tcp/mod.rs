@@ -2,7 +2,6 @@
 
 mod tunnel;
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -272,8 +271,7 @@ impl TcpSession {
         tried: &[Address],
     ) -> Option<(Rc<Destination>, Option<ir::endpoint::WorkloadRef>)> {
         if matches!(cluster.config.discovery, ClusterDiscovery::OriginalDst) {
-            let to: SocketAddr = self.info.local;
-            return Some((self.worker.original(cluster, to), None));
+            return self.info.original().map(|to| (self.worker.original(cluster, to), None));
         }
         let hash =
             self.tcp.config.hash_source_ip.then(|| cluster.hash_of_client(self.info.remote.ip())).flatten();

@@ -169,7 +169,7 @@ impl<B: Body> Exchange<B> {
     }
 
     /// The head is there; the body is to come.
-    pub(super) fn respond(mut self, head: http1::ResponseHead, reused: bool) -> Response<B> {
+    pub(super) fn respond(mut self, head: http1::ResponseHead, reused: bool) -> Box<Response<B>> {
         let facts = match &self.conn {
             Some(conn) => Facts { reused, ..conn.facts.clone() },
             None => Facts { protocol: "HTTP/1.1", local: None, tls: None, reused, connect_ms: 0 },
@@ -181,7 +181,10 @@ impl<B: Body> Exchange<B> {
         if !upgraded {
             self.finish_if_over();
         }
-        Response { head: ResponseHead::from_h1(head), body: ResponseBody::new(kind, Inside::H1(self)), facts }
+        stdx::boxed(|| {
+            let body = ResponseBody::new(kind, Inside::H1(self));
+            Response { head: ResponseHead::from_h1(head), body, facts }
+        })
     }
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {

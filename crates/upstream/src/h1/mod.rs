@@ -24,7 +24,7 @@ pub(crate) async fn send<B: Body>(
     head: &RequestHead,
     mut body: B,
     mut fresh: Option<Dialed>,
-) -> Result<Response<B>, SendError> {
+) -> Result<Box<Response<B>>, SendError> {
     let head = head.to_h1();
     let mut may_reuse = fresh.is_none() && !call.options.fresh;
     let mut again = false;

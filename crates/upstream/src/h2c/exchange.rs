@@ -124,13 +124,13 @@ impl<B: Body> Exchange<B> {
         head: http1::ResponseHead,
         conn: &Connection,
         request: &RequestHead,
-    ) -> Response<B> {
+    ) -> Box<Response<B>> {
         let head = ResponseHead::from_h1(head);
         let granted = self.upgrade && (200..300).contains(&head.status());
         let facts = Facts { reused: self.reused, ..conn.facts.clone() };
         if granted {
             let body = ResponseBody::new(BodyKind::None, Inside::H2(self));
-            return Response { head: switched(request, head), body, facts };
+            return Box::new(Response { head: switched(request, head), body, facts });
         }
         self.refuse_upgrade();
         let is_head = request.method() == b"HEAD";
@@ -143,7 +143,7 @@ impl<B: Body> Exchange<B> {
         if over {
             self.finish();
         }
-        Response { head, body: ResponseBody::new(kind, Inside::H2(self)), facts }
+        stdx::boxed(|| Response { head, body: ResponseBody::new(kind, Inside::H2(self)), facts })
     }
 
     /// The endpoint answers an upgrade like any request: there is nothing more to send.

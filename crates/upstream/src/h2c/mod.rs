@@ -27,7 +27,7 @@ pub(crate) async fn send<B: Body>(
     head: &RequestHead,
     mut body: B,
     mut fresh: Option<Dialed>,
-) -> Result<Response<B>, SendError> {
+) -> Result<Box<Response<B>>, SendError> {
     let upgrade = head.upgrade().is_some();
     let bodiless = matches!(body.kind(), BodyKind::None | BodyKind::Length(0));
     let ends = bodiless && !upgrade;

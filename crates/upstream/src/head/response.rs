@@ -18,8 +18,8 @@ impl ResponseHead {
     }
 
     /// For a client.
-    pub fn into_h1(self) -> http1::ResponseHead {
-        self.0
+    pub fn as_h1(&self) -> &http1::ResponseHead {
+        &self.0
     }
 
     pub fn status(&self) -> u16 {

@@ -140,7 +140,7 @@ impl Operator {
     /// As [`Operator::write`], of those that are missing where there is nothing to write.
     fn write_text(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
         match self {
-            Operator::StartTime(format) => format.write(entry.record.started_at, out),
+            Operator::StartTime(format) => format.write(entry.record.started_at(), out),
             Operator::EmitTime(format) => format.write(std::time::SystemTime::now(), out),
             Operator::Header { .. } | Operator::Query { .. } | Operator::LocalReplyBody => {}
             Operator::Value(write) => write(entry, out),

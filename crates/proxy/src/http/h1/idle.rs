@@ -21,12 +21,14 @@ enum Event {
     Draining,
 }
 
-/// Waits for the first byte of the next request. `false`: the connection is over.
+/// Waits for the first byte of the next request. `false`: the connection is over. `heard`: of how many
+/// drains `draining`, which is of this task all the time, has been told.
 pub(super) async fn next_request(
     conn: &HttpConnection,
     h1: &mut ServerConn<Io>,
     timer: Pin<&mut Option<Sleep>>,
     mut draining: Pin<&mut impl Future<Output = ()>>,
+    heard: &mut Option<u32>,
 ) -> bool {
     let Patience { limit, idle, stall } = patience(conn);
     // The last response may still be on its way out.
@@ -43,10 +45,15 @@ pub(super) async fn next_request(
         if out_of_patience.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Event::OutOfPatience);
         }
-        match conn.is_draining() {
-            true => Poll::Ready(Event::Draining),
-            false => draining.as_mut().poll(cx).map(|()| Event::Draining),
+        if conn.is_draining() {
+            return Poll::Ready(Event::Draining);
         }
+        // Since the last drain it waits for the next one: there is no need to say so for each request.
+        let drains = Some(conn.worker.drains());
+        if std::mem::replace(heard, drains) == drains {
+            return Poll::Pending;
+        }
+        draining.as_mut().poll(cx).map(|()| Event::Draining)
     });
     match event.await {
         Event::Readable(readable) => return readable,
@@ -74,23 +81,32 @@ struct Patience {
 
 /// How long a request is waited for.
 fn patience(conn: &HttpConnection) -> Patience {
-    let hcm = conn.hcm();
-    let (idle, life) = (conn.idle_timeout(), rest_of_life(conn, &hcm));
+    let (life, stall) = conn.with_hcm(|hcm| (rest_of_life(conn, hcm), stream_idle_timeout(hcm)));
+    let idle = conn.idle_timeout();
     let by_idle = life.is_none_or(|life| idle.is_some_and(|idle| idle <= life));
     let limit = match (idle, life) {
         (Some(idle), Some(life)) => Some(idle.min(life)),
         (one, other) => one.or(other),
     };
-    Patience { limit, idle: by_idle, stall: stream_idle_timeout(&hcm) }
+    Patience { limit, idle: by_idle, stall }
 }
 
 /// Resolves after `limit`. The timer stays armed from one request to the next, and is put off when it
 /// fires too early: that is once an hour, where arming and disarming would be twice per request.
 async fn out_of_patience(limit: Option<Duration>, mut timer: Pin<&mut Option<Sleep>>) {
     let Some(limit) = limit else { return std::future::pending().await };
-    let end = Instant::now() + limit;
-    if timer.as_ref().as_pin_ref().is_none_or(|timer| timer.deadline() > end) {
-        timer.set(Some(sleep_until(end)));
+    // In a block: what is held while it waits, every idle connection has room for.
+    let (end, knows) = {
+        let now = Instant::now();
+        let (end, armed) = (now + limit, timer.as_ref().as_pin_ref().map(|timer| timer.deadline()));
+        if armed.is_none_or(|armed| armed > end) {
+            timer.set(Some(sleep_until(end)));
+        }
+        (end, armed.is_some_and(|armed| now < armed && armed <= end))
+    };
+    // It knows this task from the time before: to be asked again it has to have woken it.
+    if knows {
+        next_poll().await;
     }
     while let Some(mut timer) = timer.as_mut().as_pin_mut() {
         timer.as_mut().await;
@@ -99,6 +115,12 @@ async fn out_of_patience(limit: Option<Duration>, mut timer: Pin<&mut Option<Sle
         }
         timer.reset(end);
     }
+}
+
+/// Resolves when it is polled again. Somebody else sees to that.
+async fn next_poll() {
+    let mut again = false;
+    poll_fn(|_| if std::mem::replace(&mut again, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// `None`: the connection does not end while it is idle.

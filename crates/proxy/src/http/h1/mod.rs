@@ -6,6 +6,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use net::Io;
 use stdx::{boxed, pinned};
 use upstream::{Body, BodyError, Empty, RequestHead};
 
-use super::body::{Progress, RequestBody};
+use super::body::{BoxBody, Progress, RequestBody};
 use super::context::Context;
 use super::respond::{self, Answer, Stop};
 use super::stall::Stall;
@@ -39,8 +40,8 @@ pub fn connection(conn: &HttpConnection, io: Io) -> ServerConn<Io> {
 #[allow(clippy::manual_async_fn)]
 pub fn serve(conn: Rc<HttpConnection>, mut h1: ServerConn<Io>, count: Closing) -> impl Future<Output = ()> {
     async move {
-        let (mut timer, mut draining) = (pin!(None), pin!(conn.draining()));
-        while idle::next_request(&conn, &mut h1, timer.as_mut(), draining.as_mut()).await {
+        let (mut timer, mut draining, mut heard) = (pin!(None), pin!(conn.draining()), None);
+        while idle::next_request(&conn, &mut h1, timer.as_mut(), draining.as_mut(), &mut heard).await {
             // Boxed, so that an idle connection does not keep room for a request's future.
             h1 = match pinned(|| serve_one(&conn, h1)).await {
                 After::Next(h1) => h1,
@@ -60,7 +61,7 @@ async fn serve_one(conn: &Rc<HttpConnection>, mut h1: ServerConn<Io>) -> After {
     // In blocks: what a function holds until its end, its future has room for.
     let (mut ctx, body) = {
         match read_head(&mut h1, hcm.config.request_headers_timeout).await {
-            Ok(head) => open(conn, &hcm, &h1, head),
+            Ok(head) => open(conn, hcm, &h1, head),
             Err(Unread::Gone) => return After::Gone,
             Err(Unread::Refused { status, details }) => {
                 return Box::pin(refuse(conn, h1, status, details)).await;
@@ -104,16 +105,20 @@ async fn read_head(h1: &mut ServerConn<Io>, limit: Option<Duration>) -> Result<h
 /// Everything about a request, in a box, as it goes from hand to hand; and its body.
 fn open(
     conn: &Rc<HttpConnection>,
-    hcm: &Hcm,
+    hcm: Arc<Hcm>,
     h1: &ServerConn<Io>,
     head: http1::RequestHead,
 ) -> (Box<Context>, RequestBody) {
-    let source = h1.body();
+    let source: BoxBody = match head.body_kind() {
+        // Which takes no memory.
+        BodyKind::None => Box::new(Empty),
+        _ => Box::new(h1.body()),
+    };
     let expectation = (hcm.config.proxy_100_continue && head.expects_continue()).then(|| h1.body());
     let head = RequestHead::from_h1(head, conn.is_tls());
-    let mut ctx = boxed(|| Context::new(conn.clone(), head, false));
+    let mut ctx = boxed(|| Context::new(conn.clone(), hcm, head, false));
     ctx.expectation = expectation;
-    let body = RequestBody::new(Box::new(source), ctx.progress.clone(), ctx.record.started);
+    let body = RequestBody::new(source, ctx.progress.clone(), ctx.record.started);
     (ctx, body)
 }
 
@@ -130,7 +135,7 @@ fn queue_interim(h1: &ServerConn<Io>, progress: &Progress) -> bool {
     let mut interim = progress.interim.borrow_mut();
     let any = !interim.is_empty();
     for head in interim.drain(..) {
-        h1.queue_interim(&head.into_h1());
+        h1.queue_interim(head.as_h1());
     }
     any
 }
@@ -139,12 +144,12 @@ async fn write(
     conn: &HttpConnection,
     mut ctx: Box<Context>,
     mut h1: ServerConn<Io>,
-    answer: Answer,
+    answer: Box<Answer>,
 ) -> After {
-    let Answer { head, mut body, upgrade } = answer;
+    let Answer { head, mut body, upgrade } = *answer;
     queue_interim(&h1, &ctx.progress);
     if let Some(upgraded) = upgrade {
-        h1.start(&head.into_h1(), BodyKind::None, false);
+        h1.start(head.as_h1(), BodyKind::None, false);
         let mut written = deliver(&mut h1, &mut Empty, ctx.stream_idle).await;
         if written.is_ok() {
             written = h1.flush().await.map(Ok);
@@ -157,7 +162,8 @@ async fn write(
         return After::Gone;
     }
     let last = conn.is_last(&ctx.hcm);
-    h1.start(&head.into_h1(), body.kind(), last);
+    h1.start(head.as_h1(), body.kind(), last);
+    drop(head);
     let written = deliver(&mut h1, &mut body, ctx.stream_idle).await;
     drop(body);
     match written {
@@ -207,12 +213,12 @@ async fn refuse(
     details: &'static str,
 ) -> After {
     let head = RequestHead::new("", "http", "", "");
-    let mut ctx = Context::new(conn.clone(), head, false);
+    let mut ctx = Context::new(conn.clone(), conn.hcm(), head, false);
     ctx.record.protocol = Some("HTTP/1.1");
     ctx.unread = true;
     let answer = respond::local(&mut ctx, Stop::Malformed { status, details });
     let mut body = answer.body;
-    h1.start(&answer.head.into_h1(), body.kind(), true);
+    h1.start(answer.head.as_h1(), body.kind(), true);
     match deliver(&mut h1, &mut body, super::stream_idle_timeout(&ctx.hcm)).await {
         Ok(_) => After::Close(h1),
         Err(_) => After::Gone,

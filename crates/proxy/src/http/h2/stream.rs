@@ -72,7 +72,7 @@ impl Stream {
             false => (Box::new(H2Body::new(receive, head.content_length())), None),
         };
         // Boxed: it is handed on several times.
-        let mut ctx = boxed(|| Context::new(self.conn.clone(), head, true));
+        let mut ctx = boxed(|| Context::new(self.conn.clone(), self.conn.hcm(), head, true));
         async move {
             // Before anything is done for it: a flood of resets is to cost no upstream anything.
             if poll_fn(|cx| respond.poll_reset(cx)).now_or_never().is_some() {
@@ -100,15 +100,16 @@ impl Stream {
         ctx.client_gone();
     }
 
-    async fn write(&self, mut ctx: Box<Context>, answer: Answer, send: &mut Send, is_head: bool) {
-        let Answer { head, mut body, .. } = answer;
+    async fn write(&self, mut ctx: Box<Context>, answer: Box<Answer>, send: &mut Send, is_head: bool) {
+        let Answer { head, mut body, .. } = *answer;
         let no_body = is_head || body.kind() == BodyKind::None;
-        if send.respond(&head.into_h1(), no_body).is_err() {
+        if send.respond(head.as_h1(), no_body).is_err() {
             return self.client_gone(ctx);
         }
         if no_body {
             return;
         }
+        drop(head);
         match self.send_body(send, &mut body, ctx.stream_idle).await {
             Ok(()) => {}
             Err(Sending::ClientGone) => self.client_gone(ctx),
@@ -125,20 +126,26 @@ impl Stream {
 
     /// The answer to an extended CONNECT (RFC 8441, section 5): 200 stands for HTTP/1's 101, so
     /// that no other success may be told.
-    async fn write_upgrade(&self, mut ctx: Box<Context>, answer: Answer, mut send: Send, receive: Receive) {
-        let Answer { mut head, body, upgrade } = answer;
-        let Some(upgraded) = upgrade else {
-            if (200..300).contains(&head.status()) {
+    async fn write_upgrade(
+        &self,
+        mut ctx: Box<Context>,
+        mut answer: Box<Answer>,
+        mut send: Send,
+        receive: Receive,
+    ) {
+        let Some(upgraded) = answer.upgrade.take() else {
+            if (200..300).contains(&answer.head.status()) {
                 ctx.record.details = "upgrade_failed".into();
                 let refused = Stop::Refused { status: 502, details: "upgrade_failed", body: "" };
                 let answer = respond::local(&mut ctx, refused);
                 return self.write(ctx, answer, &mut send, false).await;
             }
-            return self.write(ctx, Answer { head, body, upgrade: None }, &mut send, false).await;
+            return self.write(ctx, answer, &mut send, false).await;
         };
+        let head = &mut answer.head;
         head.set_status(200);
         head.remove("sec-websocket-accept");
-        match send.respond(&head.into_h1(), false) {
+        match send.respond(head.as_h1(), false) {
             Ok(()) => Box::pin(upgrade::join(*ctx, H2Tunnel::new(receive, send), upgraded)).await,
             Err(_) => self.client_gone(ctx),
         }

@@ -15,14 +15,14 @@ use super::edits::{self, Level};
 use super::local_reply::Answering;
 use super::{filters, headers};
 
-/// What a client gets.
+/// What a client gets. Many hands take it to its connection: in a box.
 pub struct Answer {
     pub head: ResponseHead,
     pub body: BoxBody,
     pub upgrade: Option<super::upgrade::Upgraded>,
 }
 /// Turns a stop into a response, and notes it.
-pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
+pub fn local(ctx: &mut Context, stop: Stop) -> Box<Answer> {
     let of_router = stop.is_of_router();
     let reply = Reply::of(ctx, stop);
     if let Some(flag) = reply.flag {
@@ -85,7 +85,7 @@ pub fn local(ctx: &mut Context, stop: Stop) -> Answer {
         ctx.progress.response_bytes.set(content.len() as u64);
     }
     let body = filters::encode_body(ctx, body::full(content));
-    Answer { head, body, upgrade: None }
+    Box::new(Answer { head, body, upgrade: None })
 }
 
 fn forwards(ctx: &Context) -> bool {

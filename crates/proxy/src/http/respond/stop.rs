@@ -42,7 +42,7 @@ pub enum Stop {
     },
     /// The last attempt yielded no response.
     Upstream {
-        error: SendError,
+        error: Box<SendError>,
         retried: bool,
     },
     Timeout,

@@ -68,8 +68,8 @@ pub async fn read<B: Body>(body: &mut B) -> Result<(Vec<u8>, Option<Trailers>), 
     Ok((data, trailers))
 }
 
-pub async fn text<B: Body>(response: Response<B>) -> String {
-    let Response { mut body, .. } = response;
+pub async fn text<B: Body>(response: Box<Response<B>>) -> String {
+    let Response { mut body, .. } = *response;
     String::from_utf8(read(&mut body).await.unwrap().0).unwrap()
 }
 

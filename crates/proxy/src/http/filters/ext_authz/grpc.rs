@@ -67,7 +67,7 @@ fn message(question: &Question<'_>) -> Vec<u8> {
     authz::question(Check {
         source: Peer { address: ctx.record.remote.unwrap_or(info.remote), principal: &principal },
         destination: Peer { address: info.local, principal: &local },
-        time: ctx.record.started_at,
+        time: ctx.record.started_at(),
         id: &id,
         method: &text(head.method()),
         scheme: head.scheme(),
