@@ -4,7 +4,7 @@
 //! There is no count of tasks, and none is needed: a task that stays behind holds its connection's
 //! descriptor or its own memory, and every connection would leave one.
 //!
-//! `LATEEN_CHURN=500 cargo test --test alone churn` goes on for 500 windows instead of six.
+//! `LATEEN_CHURN=500 cargo test --test alone churn` begins with 500 windows instead of six.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -323,11 +323,23 @@ fn connections_leave_nothing_behind() {
     std::thread::sleep(IDLE * 5);
     let open = descriptors();
     let mut held = Vec::new();
-    for _ in 0..windows {
-        local.block_on(&runtime, window(&proxies));
-        held.push(settled(&proxies, open));
-        println!("{open} descriptors, {:?}", held.last());
+    // What a table or a pool takes at some time is noise, and as much in many windows as in few: a leak is
+    // more in more of them.
+    for windows in [windows, windows * 2, windows * 4] {
+        while held.len() < windows {
+            local.block_on(&runtime, window(&proxies));
+            held.push(settled(&proxies, open));
+            println!("{open} descriptors, {:?}", held.last());
+        }
+        if is_level(&held) {
+            return;
+        }
     }
+    panic!("more and more is held: {held:#?}");
+}
+
+/// Whether the second half of the windows held no more than the first.
+fn is_level(held: &[Held]) -> bool {
     // What is let go of late only adds: the least of a half is what stays.
     let half = (held.len() / 2).max(1);
     let least = |of: &[Held], what: fn(&Held) -> isize| of.iter().map(what).min().unwrap_or_default();
@@ -335,6 +347,5 @@ fn connections_leave_nothing_behind() {
     let connections = (half * CONNECTIONS) as isize;
     let (bytes, resident) = (grown(|it| it.bytes), grown(|it| it.resident));
     println!("{bytes} bytes and {resident} KiB more, {connections} connections later");
-    assert!(bytes <= 16 * 1024 + connections * 4, "{bytes} bytes more: {held:#?}");
-    assert!(resident <= 4096, "{resident} KiB more: {held:#?}");
+    bytes <= 16 * 1024 + connections * 4 && resident <= 4096
 }
