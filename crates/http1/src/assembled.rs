@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::tokens::{Known, is_lower_token, is_token, may_have_controls};
+use crate::tokens::{Known, has_controls, is_lower_token, is_token};
 use crate::{BodyKind, Headers, Refusal, RequestHead, ResponseHead, Version, has_token, target};
 
 /// Why a field cannot be in an HTTP/2 message (RFC 9113, section 8.2): the message is malformed.
@@ -153,7 +153,7 @@ fn is_fit(value: &[u8]) -> bool {
     if blank(value.first()) || blank(value.last()) {
         return false;
     }
-    !(may_have_controls(value) && value.iter().any(control))
+    !(has_controls(value) && value.iter().any(control))
 }
 
 fn is_path(path: &[u8]) -> bool {

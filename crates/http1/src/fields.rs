@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use bytes::BytesMut;
 
-use crate::spare;
-use crate::tokens::{Known, elements, is_token, known_by, may_have_controls, tag};
+use crate::tokens::{Known, elements, has_controls, is_token, known_by, tag};
+use crate::{block, spare};
 
 /// The fields of a head. Names keep their case and compare without it.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ const fn bit(tag: u32) -> u32 {
 impl Line {
     #[inline]
     fn is(&self, tag: u32, arena: &[u8], name: &[u8]) -> bool {
-        self.tag == tag && arena[self.start as usize..self.name_end as usize].eq_ignore_ascii_case(name)
+        self.tag == tag && block::same(&arena[self.start as usize..self.name_end as usize], name)
     }
 }
 
@@ -161,7 +161,7 @@ impl Headers {
         if !is_token(name) {
             return;
         }
-        if may_have_controls(value) {
+        if has_controls(value) {
             let harmless = |byte: &u8| if byte.is_ascii_control() && *byte != b'\t' { b' ' } else { *byte };
             let value: Vec<u8> = value.iter().map(harmless).collect();
             self.push_line(name, &value);
@@ -219,7 +219,7 @@ impl Headers {
                 continue;
             }
             let start = name.get(..prefix.len());
-            if start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes())) && unwanted(name) {
+            if start.is_some_and(|start| block::same(start, prefix.as_bytes())) && unwanted(name) {
                 line.alive = false;
             }
         }

@@ -53,6 +53,7 @@
 //! back as soon as they are consumed.
 
 mod assembled;
+mod block;
 mod body;
 mod burst;
 mod chunked;
@@ -76,6 +77,7 @@ mod tokens;
 mod writer;
 
 pub use assembled::{Assembly, Span, Unfit};
+pub use block::same as same_name;
 pub use body::{Body, Empty, Fields as Trailers, Frame, Full};
 pub use burst::write_bursts;
 pub use client::ClientConn;

@@ -69,8 +69,9 @@ fn names_a_version(bytes: &[u8]) -> bool {
 /// has doubled (so that a bad beginning is refused early).
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
-    scanned: usize,
-    attempted: usize,
+    // Sections are far below 4 GiB, and every idle connection has room for these.
+    scanned: u32,
+    attempted: u32,
 }
 
 impl Patience {
@@ -78,18 +79,18 @@ impl Patience {
     pub(crate) fn worth_parsing(&mut self, section: &[u8]) -> bool {
         // Nearly always it is complete when its first bytes arrive.
         if self.attempted == 0 {
-            self.attempted = section.len().max(1);
+            self.attempted = section.len().max(1) as u32;
             return true;
         }
-        let new = section.get(self.scanned.saturating_sub(3)..).unwrap_or(section);
+        let new = section.get(self.scanned.saturating_sub(3) as usize..).unwrap_or(section);
         let may_be_complete = new.windows(2).any(|w| w == b"\n\n")
             || new.windows(3).any(|w| w == b"\n\r\n")
             || section.starts_with(b"\r\n")
             || section.starts_with(b"\n");
-        self.scanned = section.len();
-        let worth = may_be_complete || section.len() >= self.attempted * 2;
+        self.scanned = section.len() as u32;
+        let worth = may_be_complete || section.len() >= self.attempted as usize * 2;
         if worth {
-            self.attempted = section.len().max(1);
+            self.attempted = section.len().max(1) as u32;
         }
         worth
     }

@@ -1,12 +1,13 @@
 //! Heads as nearly all of them are, read in one pass: complete, in origin-form, every line ended by CRLF.
 //!
-//! It looks at eight bytes at a time and writes the index as it goes. What it does not take (a head that
+//! It looks at sixteen bytes at a time and writes the index as it goes. What it does not take (a head that
 //! is not all there, an odd one, a wrong one) is for httparse, which says what is the matter with it; what
 //! it takes, it reads as httparse does.
 
 use std::ops::Range;
 
-use crate::tokens::{HIGH, ONES, below, controls, is_tchar, not_plain};
+use crate::block::{self, Found, controls, ends_target, not_plain};
+use crate::tokens::is_tchar;
 use crate::{Headers, Limits, Version};
 
 /// A request's first line and its fields.
@@ -36,7 +37,7 @@ pub(crate) fn request(bytes: &[u8], limits: &Limits) -> Option<(Request, usize)>
         return None;
     }
     let not_in_target = |byte: u8| !byte.is_ascii_graphic() || byte == b'#';
-    let end = find(bytes, start, may_end_target, not_in_target)?;
+    let end = find(bytes, start, ends_target, not_in_target)?;
     let version = match bytes.get(end..end + 11)? {
         b" HTTP/1.1\r\n" => Version::Http11,
         b" HTTP/1.0\r\n" => Version::Http10,
@@ -58,7 +59,7 @@ pub(crate) fn response(bytes: &[u8], limits: &Limits) -> Option<(Response, usize
     };
     let digit = |byte: u8| u16::from(byte - b'0');
     let status = digit(*first) * 100 + digit(*second) * 10 + digit(*third);
-    let end = find(bytes, 13, |word| controls(word) | word & HIGH, |byte| !(b' '..0x7f).contains(&byte))?;
+    let end = find(bytes, 13, ends_target, |byte| !(b' '..0x7f).contains(&byte))?;
     if bytes.get(end..end + 2)? != b"\r\n" {
         return None;
     }
@@ -102,36 +103,28 @@ fn fields(bytes: &[u8], mut at: usize, limits: &Limits) -> Option<(Headers, usiz
     Some((headers, len))
 }
 
-/// Where the first byte from `at` on is that `stops`. `may_stop` has the highest bit of every such byte
-/// of a word, little end first; what else it has costs time only.
+/// Where the first byte from `at` on is that `stops`. `look` finds every such byte of a block; what else it
+/// finds costs time only.
 #[inline(always)]
 fn find(
     bytes: &[u8],
     mut at: usize,
-    may_stop: impl Fn(u64) -> u64,
+    look: impl Fn(&[u8; block::LEN]) -> Found,
     stops: impl Fn(u8) -> bool,
 ) -> Option<usize> {
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let candidates = may_stop(u64::from_le_bytes(*word)) & HIGH;
-        if candidates == 0 {
-            at += 8;
-            continue;
+    let Some(last) = bytes.len().checked_sub(block::LEN) else {
+        return bytes.get(at..)?.iter().position(|byte| stops(*byte)).map(|more| at + more);
+    };
+    while at < bytes.len() {
+        // The last block begins within the one before.
+        let start = at.min(last);
+        match look(bytes[start..].first_chunk()?).from(at - start).first() {
+            None => at = start + block::LEN,
+            Some(found) if stops(bytes[start + found]) => return Some(start + found),
+            Some(found) => at = start + found + 1,
         }
-        at += candidates.trailing_zeros() as usize / 8;
-        if stops(bytes[at]) {
-            return Some(at);
-        }
-        at += 1;
     }
-    bytes.get(at..)?.iter().position(|byte| stops(*byte)).map(|more| at + more)
-}
-
-/// What no target has: controls, spaces, `#`, and bytes beyond ASCII.
-fn may_end_target(word: u64) -> u64 {
-    below(word, 0x21)
-        | below(word ^ (ONES * 0x7f), 1)
-        | below(word ^ (ONES * u64::from(b'#')), 1)
-        | word & HIGH
+    None
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Lists of tokens, as in Connection, and the fields that concern one connection only.
 
-use crate::Headers;
+use crate::{Headers, block};
 
 /// Whether a comma-separated list has this token, whatever its case.
 pub fn has_token(list: &[u8], token: &str) -> bool {
-    elements(list).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+    elements(list).any(|element| block::same(element, token.as_bytes()))
 }
 
 /// The elements of a comma-separated list, without white space around them and without empty ones.
@@ -20,10 +20,6 @@ pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
     &bytes[start..end]
 }
 
-/// A one in each byte of a word, and each byte's highest bit.
-pub(crate) const ONES: u64 = u64::MAX / 255;
-pub(crate) const HIGH: u64 = ONES * 0x80;
-
 /// `tchar` of RFC 9110, section 5.6.2.
 #[inline]
 pub(crate) fn is_tchar(byte: u8) -> bool {
@@ -33,38 +29,12 @@ pub(crate) fn is_tchar(byte: u8) -> bool {
 
 /// One `tchar` or more.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    let all = |bytes: &[u8]| bytes.iter().all(|b| is_tchar(*b));
-    let word = |word: &[u8; 8]| not_plain(u64::from_ne_bytes(*word)) == 0 || all(word);
-    match bytes.last_chunk::<8>() {
-        // The last word begins within the one before.
-        Some(last) => bytes.as_chunks::<8>().0.iter().all(word) && word(last),
-        None => !bytes.is_empty() && all(bytes),
-    }
+    !bytes.is_empty() && (!block::any(bytes, block::not_plain) || bytes.iter().all(|byte| is_tchar(*byte)))
 }
 
 /// `tchar` without upper case: a name as HTTP/2 has it (RFC 9113, section 8.2.1).
 pub fn is_lower_token(name: &[u8]) -> bool {
     is_token(name) && !name.iter().any(u8::is_ascii_uppercase)
-}
-
-/// The highest bit of each byte that is no letter, digit or hyphen, as nearly all bytes of names are; of all
-/// bytes, if one is beyond ASCII. All eight at once: of bytes below 0x80 none carries into the next one here.
-#[inline]
-pub(crate) fn not_plain(word: u64) -> u64 {
-    // Upper case becomes lower case, and what is below `@` stays.
-    let lower = word | (word & (ONES * 0x40)) >> 1;
-    let at_least = |least: u8| lower.wrapping_add(ONES * u64::from(0x80 - least));
-    let letters = at_least(b'a') & !at_least(b'z' + 1);
-    let digits = at_least(b'0') & !at_least(b'9' + 1);
-    let hyphens = at_least(b'-') & !at_least(b'-' + 1);
-    if word & HIGH == 0 { !(letters | digits | hyphens) & HIGH } else { HIGH }
-}
-
-/// The highest bit of the first byte that is below `n`, and perhaps of some behind it; of none beyond ASCII.
-#[inline]
-pub(crate) fn below(word: u64, n: u64) -> u64 {
-    // Such bytes borrow from their highest bit.
-    word.wrapping_sub(ONES * n) & !word & HIGH
 }
 
 /// Letters, digits, and these others of ASCII: what of all bytes may be somewhere.
@@ -80,12 +50,6 @@ pub(crate) const fn alphanumeric_and(others: &[u8]) -> [bool; 256] {
         at += 1;
     }
     table
-}
-
-/// The highest bit of the first control character, and perhaps of some bytes behind it. A tab is one.
-#[inline]
-pub(crate) fn controls(word: u64) -> u64 {
-    below(word, 0x20) | below(word ^ (ONES * 0x7f), 1)
 }
 
 /// Fields that this crate gives a meaning.
@@ -126,7 +90,7 @@ pub(crate) fn known_by(of: u32, name: &[u8]) -> Known {
     macro_rules! among {
         ($($text:literal $known:ident)*) => {
             match of {
-                $(of if of == const { tag($text) } && name.eq_ignore_ascii_case($text) => Known::$known,)*
+                $(of if of == const { tag($text) } && block::same(name, $text) => Known::$known,)*
                 _ => Known::Other,
             }
         };
@@ -144,14 +108,9 @@ pub(crate) fn known_by(of: u32, name: &[u8]) -> Known {
     }
 }
 
-/// Whether there may be control characters: looks at eight bytes at a time, and takes a tab for one.
-pub(crate) fn may_have_controls(bytes: &[u8]) -> bool {
-    let bad = |word: &[u8; 8]| controls(u64::from_le_bytes(*word)) != 0;
-    match bytes.last_chunk() {
-        // The last word begins within the one before.
-        Some(last) => bytes.as_chunks().0.iter().any(bad) || bad(last),
-        None => bytes.iter().any(u8::is_ascii_control),
-    }
+/// Whether there are control characters. A tab is one.
+pub(crate) fn has_controls(bytes: &[u8]) -> bool {
+    block::any(bytes, block::controls)
 }
 
 /// Whether a field concerns one connection only (RFC 9110, section 7.6.1). Fields that
@@ -229,11 +188,11 @@ mod tests {
     fn finds_control_characters_wherever_they_are() {
         for len in 0..40 {
             let plain = vec![b' '; len];
-            assert!(!may_have_controls(&plain), "{len}");
+            assert!(!has_controls(&plain), "{len}");
             for (at, byte) in (0..len).flat_map(|at| (0..=255u8).map(move |byte| (at, byte))) {
                 let mut bytes = plain.clone();
                 bytes[at] = byte;
-                assert_eq!(may_have_controls(&bytes), byte.is_ascii_control(), "{len} {at} {byte}");
+                assert_eq!(has_controls(&bytes), byte.is_ascii_control(), "{len} {at} {byte}");
             }
         }
     }

@@ -17,13 +17,15 @@ use crate::{BodyError, BodyKind, Frame};
 /// in a vectored write.
 const COPIED: usize = 4 * 1024;
 
+const CRLF: &[u8] = b"\r\n";
+
 /// What waits to be written.
 pub(crate) struct Writer {
     /// Without capacity it holds no memory.
     out: BytesMut,
-    /// Written after `out`, and then `tail`.
+    /// Written after `out`, and then so many bytes of the end of a line.
     large: Bytes,
-    tail: &'static [u8],
+    tail: u8,
     body: BodyState,
     /// Data of the body that was taken and not written yet.
     unreleased: usize,
@@ -75,7 +77,7 @@ impl Writer {
         Writer {
             out: BytesMut::new(),
             large: Bytes::new(),
-            tail: b"",
+            tail: 0,
             body: BodyState::Done,
             unreleased: 0,
             sent: 0,
@@ -102,12 +104,12 @@ impl Writer {
     }
 
     pub(crate) fn is_flushed(&self) -> bool {
-        self.out.is_empty() && self.large.is_empty() && self.tail.is_empty()
+        self.out.is_empty() && self.large.is_empty() && self.tail == 0
     }
 
     /// All that waits is in one buffer, which has room.
     pub(crate) fn is_small(&self) -> bool {
-        self.large.is_empty() && self.tail.is_empty() && self.out.len() < SMALL - COPIED
+        self.large.is_empty() && self.tail == 0 && self.out.len() < SMALL - COPIED
     }
 
     /// Nothing more may be queued.
@@ -169,7 +171,7 @@ impl Writer {
         if self.large.is_empty() {
             self.out().extend_from_slice(b"\r\n");
         } else {
-            self.tail = b"\r\n";
+            self.tail = CRLF.len() as u8;
         }
     }
 
@@ -212,10 +214,10 @@ impl Writer {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while !self.is_flushed() {
-            let written = if self.large.is_empty() && self.tail.is_empty() {
+            let written = if self.large.is_empty() && self.tail == 0 {
                 ready!(Pin::new(&mut *io).poll_write(cx, &self.out))?
             } else {
-                let parts = [IoSlice::new(&self.out), IoSlice::new(&self.large), IoSlice::new(self.tail)];
+                let parts = [IoSlice::new(&self.out), IoSlice::new(&self.large), IoSlice::new(self.tail())];
                 ready!(Pin::new(&mut *io).poll_write_vectored(cx, &parts))?
             };
             if written == 0 {
@@ -234,8 +236,12 @@ impl Writer {
         pool::consume(&mut self.out, of_out);
         let of_large = (written - of_out).min(self.large.len());
         self.large.advance(of_large);
-        let of_tail = (written - of_out - of_large).min(self.tail.len());
-        self.tail = &self.tail[of_tail..];
+        let of_tail = (written - of_out - of_large).min(self.tail().len());
+        self.tail -= of_tail as u8;
+    }
+
+    fn tail(&self) -> &'static [u8] {
+        &CRLF[CRLF.len() - usize::from(self.tail)..]
     }
 
     fn give_back(&mut self) {

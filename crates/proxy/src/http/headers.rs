@@ -46,7 +46,7 @@ pub fn of_client(ctx: &mut Context) {
     let head = &mut ctx.head;
     let sanitised = [&INTERNAL[..], if edge { &EDGE[..] } else { &[] }];
     head.remove_where("x-envoy-", |name| {
-        sanitised.iter().flat_map(|list| list.iter()).any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+        sanitised.iter().flat_map(|list| list.iter()).any(|known| http1::same_name(name, known.as_bytes()))
     });
     let peer = ctx.conn.info.remote;
     let client = client_address(head, peer, edge, config.xff_num_trusted_hops);
