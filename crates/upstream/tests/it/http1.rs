@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http1::{ResponseHead, ServerConn};
 use net::Io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 use upstream::{Body, BodyError, BodyKind, Empty, Failure, Full, SendOptions, Upstream};
 
 /// Answers every request with its path and body.
@@ -72,11 +73,16 @@ fn parallel_requests_have_connections_of_their_own() {
 #[test]
 fn lets_go_of_what_the_endpoint_closed() {
     worker(async {
-        let served = |_, mut conn: ServerConn<Io>| async move {
-            conn.read_head().await.unwrap().unwrap();
-            conn.start(&ResponseHead::new(200), BodyKind::None, false);
-            conn.flush().await.unwrap();
-            tokio::time::sleep(Duration::from_millis(30)).await;
+        let close = Rc::new(Notify::new());
+        let told = close.clone();
+        let served = move |_, mut conn: ServerConn<Io>| {
+            let told = told.clone();
+            async move {
+                conn.read_head().await.unwrap().unwrap();
+                conn.start(&ResponseHead::new(200), BodyKind::None, false);
+                conn.flush().await.unwrap();
+                told.notified().await;
+            }
         };
         let (address, connections) = http1_server(served).await;
         let (upstream, to) = (Upstream::new(), destination(address, |_| ()));
@@ -84,12 +90,16 @@ fn lets_go_of_what_the_endpoint_closed() {
             let response = upstream.send(&to, &get("/"), Empty, &SendOptions::default()).await.unwrap();
             text(response).await;
             assert_eq!((upstream.kept().0, connections.get()), (1, n));
-            tokio::time::sleep(Duration::from_millis(60)).await;
-            assert_eq!(
-                (upstream.kept().0, to.cluster.connections()),
-                (0, 0),
-                "closed as soon as the endpoint did"
-            );
+            close.notify_one();
+            let closed = async {
+                while (upstream.kept().0, to.cluster.connections()) != (0, 0) {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            // It is told at once; until it looks by itself would be longer.
+            tokio::time::timeout(Duration::from_millis(500), closed)
+                .await
+                .expect("closed as the endpoint did");
         }
     });
 }
