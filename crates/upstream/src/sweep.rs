@@ -48,6 +48,11 @@ impl Inner {
             tokio::task::spawn_local(run(Rc::downgrade(self)));
             return;
         }
+        self.look_sooner(expires);
+    }
+
+    /// Makes sure that the task, if it runs, looks by then.
+    pub(crate) fn look_sooner(&self, expires: Option<Instant>) {
         let sooner = expires.is_some_and(|end| self.sweeper.next.get().is_some_and(|next| end < next));
         if let Some(waker) = self.sweeper.waker.borrow().as_ref().filter(|_| sooner) {
             waker.wake_by_ref();

@@ -46,6 +46,7 @@ pub(crate) struct Connection {
     idle_since: Cell<Instant>,
     endpoint: Weak<EndpointState>,
     orphaned: Cell<bool>,
+    pool: std::rc::Weak<Inner>,
     _counted: InFlight,
 }
 
@@ -63,8 +64,15 @@ pub(super) struct Counted(Rc<Connection>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.streams.set(self.0.streams.get().saturating_sub(1));
-        self.0.idle_since.set(Instant::now());
+        let conn = &self.0;
+        conn.streams.set(conn.streams.get().saturating_sub(1));
+        conn.idle_since.set(Instant::now());
+        // While it had streams nobody could tell when it is to be looked at.
+        if conn.streams.get() == 0
+            && let Some(inner) = conn.pool.upgrade()
+        {
+            inner.look_sooner(conn.expires());
+        }
     }
 }
 
@@ -96,6 +104,7 @@ pub(crate) async fn open(
         idle_since: Cell::new(Instant::now()),
         endpoint: Arc::downgrade(&call.to.endpoint),
         orphaned: Cell::new(false),
+        pool: Rc::downgrade(inner),
         _counted: counted,
     });
     let (weak, key, pool) = (Rc::downgrade(&conn), call.key.clone(), Rc::downgrade(inner));

@@ -48,6 +48,32 @@ async fn echo(request: http::Request<RecvStream>, mut respond: SendResponse<Byte
     }
 }
 
+/// Longer than its connection may be idle.
+async fn slowly(_request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    respond.send_response(http::Response::new(()), true).unwrap();
+}
+
+#[test]
+fn closes_what_is_idle_after_having_been_busy_for_longer() {
+    worker(async {
+        let (address, _) = http2_server(|_, conn| streams(conn, slowly)).await;
+        let to = destination(address, |cluster| {
+            http2(cluster);
+            cluster.idle_timeout = Some(Duration::from_millis(40));
+        });
+        let upstream = Upstream::new();
+        text(upstream.send(&to, &get("/"), Empty, &SendOptions::default()).await.unwrap()).await;
+        assert_eq!(to.cluster.connections(), 1);
+        let closed = async {
+            while to.cluster.connections() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(2), closed).await.expect("closed once it was idle for long");
+    });
+}
+
 #[test]
 fn many_requests_share_a_connection() {
     worker(async {
