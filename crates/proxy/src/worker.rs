@@ -65,6 +65,30 @@ impl Drained {
     }
 }
 
+/// The drains that have begun, of whatever direction.
+#[derive(Default)]
+pub struct Drains {
+    begun: Notify,
+    count: Cell<u32>,
+}
+
+impl Drains {
+    fn begin(&self) {
+        self.count.set(self.count.get() + 1);
+        self.begun.notify_waiters();
+    }
+
+    /// How many there were: while it is the same, who waits for the next one still does.
+    pub fn count(&self) -> u32 {
+        self.count.get()
+    }
+
+    /// Resolves when the next one begins.
+    pub fn next(&self) -> Notified<'_> {
+        self.begun.notified()
+    }
+}
+
 /// What all workers and the admin thread have in common.
 pub struct Shared {
     pub published: Arc<Published>,
@@ -108,9 +132,7 @@ pub struct Worker {
     named: RefCell<HashMap<(u64, usize), Rc<Destination>, foldhash::fast::RandomState>>,
     connections: Cell<u64>,
     draining: Cell<Drained>,
-    drain_begun: Notify,
-    /// How often that was told.
-    drains: Cell<u32>,
+    pub drains: Drains,
     log_written: Notify,
     /// Connections that came or went.
     churn: Cell<u64>,
@@ -159,8 +181,7 @@ impl Worker {
             named: RefCell::default(),
             connections: Cell::new(0),
             draining: Cell::default(),
-            drain_begun: Notify::new(),
-            drains: Cell::new(0),
+            drains: Drains::default(),
             log_written: Notify::new(),
             churn: Cell::new(0),
             churned: Notify::new(),
@@ -189,8 +210,7 @@ impl Worker {
                 Some(Command::Probe(cluster, probes)) => prober.watch(&cluster, probes),
                 Some(Command::Drain(what)) => {
                     self.draining.set(what.max(self.draining.get()));
-                    self.drains.set(self.drains.get() + 1);
-                    self.drain_begun.notify_waiters();
+                    self.drains.begin();
                 }
                 Some(Command::Shrink) => net::memory::collect(),
                 Some(Command::Undrain) => self.draining.set(Drained::None),
@@ -276,16 +296,6 @@ impl Worker {
     /// Whether connections of listeners of this direction are to end.
     pub fn is_draining(&self, direction: Direction) -> bool {
         self.draining.get().includes(direction)
-    }
-
-    /// Resolves when a drain begins, of whatever direction.
-    pub fn drain_begun(&self) -> Notified<'_> {
-        self.drain_begun.notified()
-    }
-
-    /// How many drains have begun: while it is the same, who waits for the next one still does.
-    pub fn drains(&self) -> u32 {
-        self.drains.get()
     }
 
     /// A connection came or went.

@@ -192,7 +192,7 @@ impl HttpConnection {
     /// Resolves when it is. Every idle connection holds one: nothing is kept but the wait.
     pub async fn draining(&self) {
         while !self.is_draining() {
-            self.worker.drain_begun().await;
+            self.worker.drains.next().await;
         }
     }
 

@@ -49,7 +49,7 @@ pub(super) async fn next_request(
             return Poll::Ready(Event::Draining);
         }
         // Since the last drain it waits for the next one: there is no need to say so for each request.
-        let drains = Some(conn.worker.drains());
+        let drains = Some(conn.worker.drains.count());
         if std::mem::replace(heard, drains) == drains {
             return Poll::Pending;
         }
