@@ -41,6 +41,7 @@ fn the_port_is_the_pods_behind_the_service() {
     let Terminal::Http(manager) = &listener.filter_chains[0].terminal else { panic!() };
     assert!(manager.use_remote_address);
     assert_eq!(manager.forward_client_cert, ForwardClientCert::SanitizeSet);
+    assert_eq!(manager.server_name.as_deref(), Some("istio-envoy"));
     assert_eq!(manager.routes.name(), "http.8080");
     let host = &proxy.routes("http.8080").virtual_hosts[0];
     assert_eq!((host.name.as_str(), host.domains[0].as_str()), ("*:80", "*"));

@@ -95,6 +95,7 @@ fn requests_go_to_the_application() {
     assert_eq!(chain.name, "0.0.0.0_8080");
     let Terminal::Http(manager) = &chain.terminal else { panic!() };
     assert_eq!(manager.forward_client_cert, ForwardClientCert::AppendForward);
+    assert_eq!(manager.server_name.as_deref(), Some("istio-envoy"));
     let details = manager.client_cert_details;
     assert!(details.subject && details.dns && details.uri && !details.cert);
     let RouteSource::Inline(config) = &manager.routes else { panic!() };
