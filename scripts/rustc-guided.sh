@@ -18,6 +18,9 @@ off) exec "$@" ;;
 esac
 # (An older compiler cannot read the file at all.)
 if [ -f "$profile" ] && [ "$("$1" -V)" = "$(cat "$profile.rustc")" ]; then
-    exec "$@" "-Cprofile-use=$profile" -Cllvm-args=-no-pgo-warn-mismatch
+    # Blocks of a function are laid out by how often one follows another, for the instruction cache's sake:
+    # the linker's step is where that takes effect.
+    exec "$@" "-Cprofile-use=$profile" -Cllvm-args=-no-pgo-warn-mismatch \
+        -Cllvm-args=-enable-ext-tsp-block-placement
 fi
 exec "$@"
