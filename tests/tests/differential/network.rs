@@ -28,9 +28,9 @@ fn filters_on_connections_agree() {
 }
 
 /// Listeners: at most two connections to an echo, at most one with the runtime saying no, a response from
-/// the file and an empty one.
-fn bootstrap(ports: &[SocketAddr; 7], folder: &Path, tag: &str) -> String {
-    let [admin, echo, limited, off, said, nothing, requests] = ports.map(socket);
+/// the file and an empty one, requests, and a way to wherever nobody knows.
+fn bootstrap(ports: &[SocketAddr; 8], folder: &Path, tag: &str) -> String {
+    let [admin, echo, limited, off, said, nothing, requests, lost] = ports.map(socket);
     let log = |mark: &str, format: &str| {
         format!(
             "[{{name: f, typed_config: {{'@type': type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, \
@@ -55,11 +55,13 @@ fn bootstrap(ports: &[SocketAddr; 7], folder: &Path, tag: &str) -> String {
             "      - {{name: limit, typed_config: {{'@type': {FILTERS}.connection_limit.v3.ConnectionLimit, {settings}}}}}\n"
         )
     };
-    let echo_proxy = format!(
-        "      - {{name: tcp, typed_config: {{'@type': {FILTERS}.tcp_proxy.v3.TcpProxy, stat_prefix: t, cluster: echo, \
-         access_log: {}}}}}\n",
-        log("tcp", &format!("{line} {wire}"))
-    );
+    let tcp_proxy = |prefix: &str, cluster: &str, log: &str| {
+        format!(
+            "      - {{name: tcp, typed_config: {{'@type': {FILTERS}.tcp_proxy.v3.TcpProxy, stat_prefix: {prefix}, \
+             cluster: {cluster}, access_log: {log}}}}}\n"
+        )
+    };
+    let echo_proxy = tcp_proxy("t", "echo", &log("tcp", &format!("{line} {wire}")));
     let direct = |settings: &str| {
         format!(
             "      - {{name: direct, typed_config: {{'@type': {FILTERS}.direct_response.v3.Config{settings}}}}}\n"
@@ -68,7 +70,8 @@ fn bootstrap(ports: &[SocketAddr; 7], folder: &Path, tag: &str) -> String {
     let file = format!(", response: {{filename: {}/said}}", folder.display());
     format!(
         "admin: {{address: {admin}}}\nstatic_resources:\n  clusters:\n  - {{name: echo, load_assignment: {{cluster_name: echo, \
-         endpoints: [{{lb_endpoints: [{{endpoint: {{address: {echo}}}}}]}}]}}}}\n  listeners:\n{}{}{}{}{}",
+         endpoints: [{{lb_endpoints: [{{endpoint: {{address: {echo}}}}}]}}]}}}}\n  - {{name: original, type: ORIGINAL_DST, \
+         lb_policy: CLUSTER_PROVIDED}}\n  listeners:\n{}{}{}{}{}{}",
         listener(
             "limited",
             &limited,
@@ -91,6 +94,7 @@ fn bootstrap(ports: &[SocketAddr; 7], folder: &Path, tag: &str) -> String {
             &(limit("stat_prefix: one, max_connections: 1") + &direct(""))
         ),
         listener("requests", &requests, &log("requests", &of_listener), &manager()),
+        listener("lost", &lost, "[]", &tcp_proxy("lost", "original", &log("lost", line))),
     )
 }
 
@@ -109,8 +113,8 @@ fn manager() -> String {
 fn told(tag: &str, binary: &Path, args: &[&str]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("said"), "x".repeat(200_000)).expect("a file");
-    let ports @ [admin, _, limited, off, said, nothing, requests] =
-        [free_port(), echo(), free_port(), free_port(), free_port(), free_port(), free_port()];
+    let ports @ [admin, _, limited, off, said, nothing, requests, lost] =
+        [free_port(), echo(), free_port(), free_port(), free_port(), free_port(), free_port(), free_port()];
     let config = folder.path().join("config.yaml");
     std::fs::write(&config, bootstrap(&ports, folder.path(), tag)).expect("writing a bootstrap");
     let output = std::fs::File::create(folder.path().join("out")).expect("a file");
@@ -120,7 +124,7 @@ fn told(tag: &str, binary: &Path, args: &[&str]) -> Vec<String> {
     eventually(&format!("{tag} listens"), SOON, || {
         let said = || std::fs::read_to_string(folder.path().join("out")).unwrap_or_default();
         match TcpStream::connect(admin) {
-            Ok(_) if stat(admin, "listener_manager.total_listeners_active") == 5 => Ok(()),
+            Ok(_) if stat(admin, "listener_manager.total_listeners_active") == 6 => Ok(()),
             other => Err(format!("{other:?}: {}", said())),
         }
     });
@@ -156,7 +160,9 @@ fn told(tag: &str, binary: &Path, args: &[&str]) -> Vec<String> {
     ] {
         all.push(format!("{name}: {}", ask(requests, bytes)));
     }
-    for (mark, expected) in [("tcp", 7), ("limited", 5), ("said", 2), ("nothing", 1), ("requests", 3)] {
+    all.push(format!("led here by nobody: {}", hold(lost).1));
+    let marks = [("tcp", 7), ("limited", 5), ("said", 2), ("nothing", 1), ("requests", 3), ("lost", 1)];
+    for (mark, expected) in marks {
         let lines =
             || std::fs::read_to_string(folder.path().join(format!("{tag}.{mark}"))).unwrap_or_default();
         eventually(&format!("{tag}: lines of {mark}"), SOON, || {
