@@ -46,6 +46,7 @@ pub(crate) struct Connection {
     idle_since: Cell<Instant>,
     endpoint: Weak<EndpointState>,
     orphaned: Cell<bool>,
+    /// Whose sweeper is told when the last stream has ended.
     pool: std::rc::Weak<Inner>,
     _counted: InFlight,
 }

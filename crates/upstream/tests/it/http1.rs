@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::common::{Pieces, destination, get, http1_server, post, read, text, worker};
+use crate::common::{Pieces, destination, get, http1_server, post, read, soon, text, worker};
 use bytes::Bytes;
 use http1::{ResponseHead, ServerConn};
 use net::Io;
@@ -91,15 +91,10 @@ fn lets_go_of_what_the_endpoint_closed() {
             text(response).await;
             assert_eq!((upstream.kept().0, connections.get()), (1, n));
             close.notify_one();
-            let closed = async {
-                while (upstream.kept().0, to.cluster.connections()) != (0, 0) {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            };
-            // It is told at once; until it looks by itself would be longer.
-            tokio::time::timeout(Duration::from_millis(500), closed)
-                .await
-                .expect("closed as the endpoint did");
+            soon("closed as soon as the endpoint did", || {
+                (upstream.kept().0, to.cluster.connections()) == (0, 0)
+            })
+            .await;
         }
     });
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::common::{
-    Pieces, destination, drain, get, http2, http2_server, http2_server_with, post, text, worker,
+    Pieces, destination, drain, get, http2, http2_server, http2_server_with, post, soon, text, worker,
 };
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -65,12 +65,7 @@ fn closes_what_is_idle_after_having_been_busy_for_longer() {
         let upstream = Upstream::new();
         text(upstream.send(&to, &get("/"), Empty, &SendOptions::default()).await.unwrap()).await;
         assert_eq!(to.cluster.connections(), 1);
-        let closed = async {
-            while to.cluster.connections() > 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(2), closed).await.expect("closed once it was idle for long");
+        soon("closed once it was idle for long", || to.cluster.connections() == 0).await;
     });
 }
 

@@ -68,6 +68,16 @@ pub async fn read<B: Body>(body: &mut B) -> Result<(Vec<u8>, Option<Trailers>), 
     Ok((data, trailers))
 }
 
+/// Waits for what is to happen at once, and not only when somebody looks after 15 s.
+pub async fn soon(what: &str, happened: impl Fn() -> bool) {
+    let waiting = async {
+        while !happened() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(2), waiting).await.expect(what);
+}
+
 pub async fn text<B: Body>(response: Box<Response<B>>) -> String {
     let Response { mut body, .. } = *response;
     String::from_utf8(read(&mut body).await.unwrap().0).unwrap()
