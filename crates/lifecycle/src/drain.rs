@@ -1,7 +1,7 @@
 //! Draining by ownership.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -16,6 +16,8 @@ enum Phase {
 
 struct Shared {
     phase: watch::Sender<Phase>,
+    /// The same, for those who ask with every request: the channel has a lock.
+    now: AtomicU8,
     /// Guards alive. An atomic, not a lock: guards come and go with connections.
     guards: AtomicUsize,
     last_guard_gone: Notify,
@@ -56,6 +58,7 @@ impl Drain {
     pub fn new() -> Self {
         let shared = Shared {
             phase: watch::Sender::new(Phase::Running),
+            now: AtomicU8::new(Phase::Running as u8),
             guards: AtomicUsize::new(0),
             last_guard_gone: Notify::new(),
         };
@@ -104,9 +107,14 @@ impl Shared {
             let forward = *phase < to;
             if forward {
                 *phase = to;
+                self.now.store(to as u8, Ordering::Release);
             }
             forward
         });
+    }
+
+    fn has_reached(&self, phase: Phase) -> bool {
+        self.now.load(Ordering::Acquire) >= phase as u8
     }
 
     async fn reached(&self, phase: Phase) {
@@ -145,12 +153,12 @@ impl DrainWatch {
 
     /// Whether the drain has begun.
     pub fn is_draining(&self) -> bool {
-        *self.shared.phase.borrow() >= Phase::Draining
+        self.shared.has_reached(Phase::Draining)
     }
 
     /// Whether the drain is over: its deadline has passed, or nothing is in progress any more.
     pub fn is_forced(&self) -> bool {
-        *self.shared.phase.borrow() >= Phase::Over
+        self.shared.has_reached(Phase::Over)
     }
 
     /// Resolves when the drain begins (at once if it has).
