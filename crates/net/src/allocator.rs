@@ -5,6 +5,8 @@ use std::ffi::c_void;
 
 use mimalloc::MiMalloc;
 
+use crate::shelves::{self, Class};
+
 #[allow(unsafe_code)]
 unsafe extern "C" {
     fn mi_malloc(size: usize) -> *mut c_void;
@@ -17,6 +19,8 @@ const GUARANTEED: usize = 16;
 
 /// mimalloc, asked for aligned memory only where it would not be aligned anyway. [`MiMalloc`] always asks,
 /// and whatever is larger than 1 KiB then takes a path of some hundred instructions, into a larger block.
+///
+/// Threads that keep blocks ([`crate::memory::keep_blocks`]) use what they freed last before they ask at all.
 #[derive(Debug, Default)]
 pub struct Allocator;
 
@@ -26,13 +30,25 @@ const fn is_plain(layout: &Layout) -> bool {
     layout.align() <= GUARANTEED && layout.align() <= layout.size()
 }
 
-// SAFETY: blocks of both ways come from the same heaps: `mi_free` and `mi_realloc` take either. `mi_malloc`
+/// Whether blocks of this layout are asked for in the size of a class, so that any of it will do.
+#[inline]
+const fn class(align: usize, size: usize) -> Option<Class> {
+    if align <= GUARANTEED { Class::of(size) } else { None }
+}
+
+// SAFETY: blocks of all ways come from the same heaps: `mi_free` and `mi_realloc` take either. `mi_malloc`
 // and its like give blocks of the size asked for, or null, aligned to `max_align_t` where they are as large
-// as that, else to the next smaller power of two: which `is_plain` makes sure is enough. Nothing here panics.
+// as that, else to the next smaller power of two: which `is_plain` makes sure is enough. A block whose layout has a class was last asked for in that class's
+// size, by `alloc`, `alloc_zeroed` or `realloc`, so that it may take the place of any other of its class; and
+// that size is a multiple of 16, as is its alignment. Nothing here panics.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if let Some(class) = class(layout.align(), layout.size()) {
+            // SAFETY: callable with any size.
+            return shelves::take(class).unwrap_or_else(|| unsafe { mi_malloc(class.size()).cast() });
+        }
         match is_plain(&layout) {
             // SAFETY: callable with any size.
             true => unsafe { mi_malloc(layout.size()).cast() },
@@ -43,6 +59,11 @@ unsafe impl GlobalAlloc for Allocator {
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // mimalloc knows of memory that is zero already.
+        if let Some(class) = class(layout.align(), layout.size()) {
+            // SAFETY: callable with any size.
+            return unsafe { mi_zalloc(class.size()).cast() };
+        }
         match is_plain(&layout) {
             // SAFETY: callable with any size.
             true => unsafe { mi_zalloc(layout.size()).cast() },
@@ -53,12 +74,23 @@ unsafe impl GlobalAlloc for Allocator {
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: nobody uses the block any more, by the caller's promise, and it is of its layout's class.
+        if class(layout.align(), layout.size()).is_some_and(|class| unsafe { shelves::put(class, block) }) {
+            return;
+        }
         // SAFETY: the caller's promises are the same.
         unsafe { MiMalloc.dealloc(block, layout) }
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        if let Some(new) = class(layout.align(), size) {
+            return match class(layout.align(), layout.size()) == Some(new) {
+                true => block,
+                // SAFETY: `block` is one of mimalloc's, by the caller's promise.
+                false => unsafe { mi_realloc(block.cast(), new.size()).cast() },
+            };
+        }
         match layout.align() <= GUARANTEED && layout.align() <= size {
             // SAFETY: `block` is one of mimalloc's, by the caller's promise.
             true => unsafe { mi_realloc(block.cast(), size).cast() },
@@ -72,10 +104,39 @@ unsafe impl GlobalAlloc for Allocator {
 mod tests {
     use super::*;
 
+    /// What was freed last comes first, for whoever is of its class, on threads that keep blocks.
+    #[test]
+    #[allow(unsafe_code)]
+    fn blocks_are_kept_where_that_was_asked_for() {
+        let layout = |size| Layout::from_size_align(size, 8).unwrap();
+        // SAFETY: sizes are not 0, and every block is freed once, with its own layout or another of its class.
+        unsafe {
+            let (one, other) = (Allocator.alloc(layout(1000)), Allocator.alloc(layout(1000)));
+            Allocator.dealloc(one, layout(1000));
+            let keeping = crate::memory::keep_blocks();
+            Allocator.dealloc(other, layout(1000));
+            assert_eq!(Allocator.alloc(layout(950)), other);
+            let grown = Allocator.realloc(other, layout(950), 1024);
+            assert_eq!(grown, other, "it has been as large before");
+            let grown = Allocator.realloc(grown, layout(1024), 1500);
+            Allocator.dealloc(grown, layout(1500));
+            assert_eq!(Allocator.alloc(layout(1536)), grown);
+            let many: Vec<*mut u8> = (0..100).map(|_| Allocator.alloc(layout(2000))).collect();
+            many.iter().for_each(|block| Allocator.dealloc(*block, layout(2000)));
+            assert_eq!(Allocator.alloc(layout(2000)), many[63], "as many as there is room for");
+            crate::memory::collect();
+            Allocator.dealloc(many[63], layout(2000));
+            Allocator.dealloc(grown, layout(1536));
+            drop(keeping);
+            assert!(shelves::take(Class::of(1536).unwrap()).is_none());
+        }
+    }
+
     /// Whatever is asked for is aligned, also after it has grown or shrunk, and keeps its bytes.
     #[test]
     #[allow(unsafe_code)]
     fn blocks_are_aligned() {
+        let _keeping = crate::memory::keep_blocks();
         let aligns = [1, 2, 4, 8, 16, 32, 64, 128, 4096];
         let sizes = [1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 40, 100, 1000, 1024, 1032, 2049, 5000, 70_000];
         for (align, size) in aligns.iter().flat_map(|align| sizes.iter().map(|size| (*align, *size))) {

@@ -16,6 +16,7 @@ pub mod memory;
 mod meter;
 pub mod original_dst;
 mod resolv_conf;
+mod shelves;
 pub mod stream;
 
 pub use alive::Alive;

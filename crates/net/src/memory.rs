@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+pub use crate::shelves::{Keeping, keep_blocks};
+
 /// Drops the clean, read-only file pages that this process has mapped, and gives their number of
 /// bytes. Nothing is lost: the page cache still has them, and what is needed again is mapped again
 /// at its first use, for about a microsecond each. Call it when configuration has settled.
@@ -25,12 +27,13 @@ pub fn release_clean_pages() -> std::io::Result<usize> {
 
 /// Gives back what this thread's heap holds free: mimalloc does it by itself only along with other
 /// work, and a thread that has become idle has none. Takes some milliseconds after a large burst.
-/// Every thread has to call it for itself. Without effect if mimalloc is not the allocator.
+/// Every thread has to call it for itself, and gives back the blocks that it keeps, too. Without effect if mimalloc is not the allocator.
 #[allow(unsafe_code)]
 pub fn collect() {
     unsafe extern "C" {
         fn mi_collect(force: bool);
     }
+    crate::shelves::clear();
     // SAFETY: declared as in `mimalloc.h`. It may be called by any thread at any time, and touches
     // free memory only.
     unsafe { mi_collect(true) }

@@ -152,6 +152,7 @@ pub fn run(
     logs: LogBuffers,
     commands: mpsc::UnboundedReceiver<Command>,
 ) -> std::io::Result<()> {
+    let _keeping = net::memory::keep_blocks();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     local.block_on(&runtime, async move {
