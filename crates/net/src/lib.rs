@@ -18,6 +18,7 @@ pub mod original_dst;
 mod resolv_conf;
 mod shelves;
 pub mod stream;
+mod tcp;
 
 pub use alive::Alive;
 pub use allocator::Allocator;

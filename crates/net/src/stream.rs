@@ -16,12 +16,13 @@ use tokio_rustls::rustls;
 use tokio_rustls::{client, server};
 
 use crate::meter::Meter;
+use crate::tcp::Tcp;
 
 /// One stream of the data path.
 #[derive(Debug)]
 pub struct Io {
     /// Read before anything of the stream.
-    prefix: Bytes,
+    prefix: Option<Box<Bytes>>,
     kind: Kind,
     /// Dropped with the stream.
     attached: Option<Box<dyn Any + Send + Sync>>,
@@ -29,7 +30,7 @@ pub struct Io {
 
 #[derive(Debug)]
 enum Kind {
-    Tcp(TcpStream),
+    Tcp(Tcp),
     Unix(UnixStream),
     Server(Box<server::TlsStream<Io>>),
     Client(Box<client::TlsStream<Io>>),
@@ -41,7 +42,7 @@ impl From<TcpStream> for Io {
     fn from(stream: TcpStream) -> Self {
         // Fails on a socket that is gone, and then so does everything else.
         let _ = stream.set_nodelay(true);
-        Io::new(Kind::Tcp(stream))
+        Io::new(Kind::Tcp(Tcp::new(stream)))
     }
 }
 
@@ -65,7 +66,7 @@ impl From<client::TlsStream<Io>> for Io {
 
 impl Io {
     fn new(kind: Kind) -> Self {
-        Io { prefix: Bytes::new(), kind, attached: None }
+        Io { prefix: None, kind, attached: None }
     }
 
     /// Keeps something, such as a guard that counts, for as long as the stream lives.
@@ -84,15 +85,16 @@ impl Io {
 
     /// Bytes that were put back and not read again yet.
     pub fn prefix(&self) -> &[u8] {
-        &self.prefix
+        self.prefix.as_deref().map_or(b"", |bytes| bytes)
     }
 
     /// Puts bytes back, to be read before all others.
     pub fn unread(&mut self, bytes: Bytes) {
-        self.prefix = match self.prefix.is_empty() {
-            true => bytes,
-            false => [&bytes[..], &self.prefix[..]].concat().into(),
+        let all = match &self.prefix {
+            None => bytes,
+            Some(after) => [&bytes[..], &after[..]].concat().into(),
         };
+        self.prefix = (!all.is_empty()).then(|| Box::new(all));
     }
 
     /// Reads more bytes of the stream behind those that were put back, where
@@ -104,15 +106,15 @@ impl Io {
         std::task::ready!(self.poll_read_kind(cx, &mut buf))?;
         let new = buf.filled();
         if !new.is_empty() {
-            self.prefix = [&self.prefix[..], new].concat().into();
+            self.prefix = Some(Box::new([self.prefix(), new].concat().into()));
         }
         Poll::Ready(Ok(new.len()))
     }
 
-    /// The TCP socket under it all.
+    /// The TCP socket under it all, for its addresses and options: what is read past us is not noticed.
     pub fn tcp(&self) -> Option<&TcpStream> {
         match &self.kind {
-            Kind::Tcp(stream) => Some(stream),
+            Kind::Tcp(tcp) => Some(&tcp.stream),
             Kind::Unix(_) => None,
             Kind::Server(stream) => stream.get_ref().0.tcp(),
             Kind::Client(stream) => stream.get_ref().0.tcp(),
@@ -180,9 +182,9 @@ impl Io {
     /// no system call, and whoever is to be woken when something comes still is.
     pub fn is_quiet(&self) -> bool {
         let nothing = |looked: io::Result<()>| looked.is_err();
-        self.prefix.is_empty()
+        self.prefix.is_none()
             && match &self.kind {
-                Kind::Tcp(stream) => nothing(stream.try_io(Interest::READABLE, || Ok(()))),
+                Kind::Tcp(tcp) => tcp.is_quiet(),
                 Kind::Unix(stream) => nothing(stream.try_io(Interest::READABLE, || Ok(()))),
                 Kind::Server(stream) => stream.get_ref().0.is_quiet(),
                 Kind::Client(stream) => stream.get_ref().0.is_quiet(),
@@ -199,7 +201,7 @@ impl Io {
 
     fn poll_read_kind(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Kind::Tcp(tcp) => tcp.poll_read(cx, buf),
             Kind::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Kind::Server(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
             Kind::Client(stream) => Pin::new(&mut **stream).poll_read(cx, buf),
@@ -219,14 +221,12 @@ impl AsyncRead for Io {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.prefix.is_empty() {
-            return self.poll_read_kind(cx, buf);
-        }
-        let len = self.prefix.len().min(buf.remaining());
-        buf.put_slice(&self.prefix[..len]);
-        self.prefix.advance(len);
-        if self.prefix.is_empty() {
-            self.prefix = Bytes::new();
+        let Some(prefix) = &mut self.prefix else { return self.poll_read_kind(cx, buf) };
+        let len = prefix.len().min(buf.remaining());
+        buf.put_slice(&prefix[..len]);
+        prefix.advance(len);
+        if prefix.is_empty() {
+            self.prefix = None;
         }
         Poll::Ready(Ok(()))
     }
@@ -235,7 +235,7 @@ impl AsyncRead for Io {
 impl AsyncWrite for Io {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Kind::Tcp(tcp) => tcp.poll_write(cx, buf),
             Kind::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
             Kind::Server(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
             Kind::Client(stream) => Pin::new(&mut **stream).poll_write(cx, buf),
@@ -255,7 +255,7 @@ impl AsyncWrite for Io {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut self.kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Kind::Tcp(tcp) => Pin::new(&mut tcp.stream).poll_write_vectored(cx, bufs),
             Kind::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Kind::Server(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, bufs),
             Kind::Client(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, bufs),
@@ -275,7 +275,7 @@ impl AsyncWrite for Io {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Kind::Tcp(tcp) => Pin::new(&mut tcp.stream).poll_flush(cx),
             Kind::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Kind::Server(stream) => Pin::new(&mut **stream).poll_flush(cx),
             Kind::Client(stream) => Pin::new(&mut **stream).poll_flush(cx),
@@ -285,7 +285,7 @@ impl AsyncWrite for Io {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Kind::Tcp(tcp) => Pin::new(&mut tcp.stream).poll_shutdown(cx),
             Kind::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Kind::Server(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
             Kind::Client(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
