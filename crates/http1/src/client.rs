@@ -25,7 +25,7 @@ pub struct ClientConn<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ClientConn<S> {
     pub fn new(io: S, limits: Limits) -> Self {
         ClientConn {
-            shared: Shared::new(io, limits),
+            shared: Shared::new(io, limits, false),
             method: Vec::new(),
             body: BodyKind::None,
             keep_alive: true,

@@ -28,6 +28,8 @@ pub(crate) struct Core<S> {
     later: Later,
     /// Of the owner, to be woken if the burst could not write all.
     owner: Option<Waker>,
+    /// Which is the same task all the time, so that its waker may stay.
+    one_owner: bool,
 }
 
 /// Whether somebody else writes what waits.
@@ -44,7 +46,7 @@ impl<S: AsyncWrite + Unpin> Waiting for RefCell<Core<S>> {
     fn write_now(&self, cx: &mut Context<'_>) {
         let mut core = self.borrow_mut();
         let core = &mut *core;
-        let owner = core.owner.take();
+        let owner = if core.one_owner { None } else { core.owner.take() };
         // It may have had to write since then.
         let Some(io) =
             core.io.as_mut().filter(|_| std::mem::replace(&mut core.later, Later::No) == Later::Burst)
@@ -54,7 +56,7 @@ impl<S: AsyncWrite + Unpin> Waiting for RefCell<Core<S>> {
         if !matches!(core.writer.poll_flush(io, cx), Poll::Ready(Ok(()))) {
             // An error comes again when the owner writes.
             core.later = Later::Stuck;
-            owner.into_iter().for_each(Waker::wake);
+            owner.iter().chain(&core.owner).for_each(Waker::wake_by_ref);
         }
     }
 }
@@ -90,7 +92,7 @@ fn gone() -> io::Error {
 }
 
 impl<S> Shared<S> {
-    pub(crate) fn new(io: S, limits: Limits) -> Self {
+    pub(crate) fn new(io: S, limits: Limits, one_owner: bool) -> Self {
         Shared(Rc::new(RefCell::new(Core {
             io: Some(io),
             reader: Reader::new(),
@@ -100,6 +102,7 @@ impl<S> Shared<S> {
             continuing: false,
             later: Later::No,
             owner: None,
+            one_owner,
         })))
     }
 
@@ -168,7 +171,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Shared<S> {
         }
         if burst::join(|| self.0.clone()) {
             core.later = Later::Burst;
-            core.owner = Some(cx.waker().clone());
+            if !core.owner.as_ref().is_some_and(|owner| owner.will_wake(cx.waker())) {
+                core.owner = Some(cx.waker().clone());
+            }
         }
         core.later == Later::Burst
     }

@@ -33,7 +33,7 @@ pub struct ServerConn<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ServerConn<S> {
     pub fn new(io: S, limits: Limits) -> Self {
         ServerConn {
-            shared: Shared::new(io, limits),
+            shared: Shared::new(io, limits, true),
             head_request: false,
             connect: false,
             version: Version::Http11,
