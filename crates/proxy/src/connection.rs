@@ -18,6 +18,7 @@ use identity::{TlsError, TlsInfo};
 use ir::listener::TransportProtocol;
 use net::Io;
 use stdx::Str;
+use stdx::turn::Timed;
 
 use crate::access_log::{self, AccessLog, Flag, Record};
 use crate::config::snapshot::{Chain, Listener, NetworkFilter, Terminal};
@@ -41,7 +42,7 @@ pub fn serve(
     let beginning = Box::pin(begin(worker, io, remote, address));
     async move {
         let Some((serving, count)) = beginning.await else { return };
-        serving.await;
+        Timed(serving).await;
         drop(count);
     }
 }

@@ -4,6 +4,7 @@ mod boxed;
 pub mod digest;
 pub mod duration;
 pub mod text;
+pub mod turn;
 
 pub use boxed::{boxed, pinned};
 pub use digest::{Digest, digest};

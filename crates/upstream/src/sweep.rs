@@ -15,15 +15,22 @@ use crate::send::Inner;
 
 /// How often endpoints are looked for that no configuration names. Two looks end a connection.
 const LOOK: Duration = Duration::from_secs(15);
+/// How long a connection may be kept until the task is told of its end. Under load it is in use again long
+/// before, so that nobody has to wait for what happens to it in between.
+const UNWATCHED: Duration = Duration::from_millis(250);
 
 /// The sweeping task of a worker: there while something is kept.
 #[derive(Default)]
 pub(crate) struct Sweeper {
-    /// Woken when an endpoint closes an idle connection.
+    /// Woken when an endpoint closes an idle connection that was there at the last sweep.
     waker: RefCell<Option<Waker>>,
+    /// Connections were kept since then.
+    unwatched: Cell<bool>,
     running: Cell<bool>,
     /// When the task looks next by itself.
     next: Cell<Option<Instant>>,
+    /// It was woken to look by then, and not at once.
+    sooner: Cell<Option<Instant>>,
 }
 
 impl Inner {
@@ -34,12 +41,11 @@ impl Inner {
         }
         let Some(idle) = self.queue.borrow_mut().hand_over(idle) else { return };
         let expires = idle.expires();
-        {
-            let waker = self.sweeper.waker.borrow();
-            let mut cx = Context::from_waker(waker.as_ref().unwrap_or(Waker::noop()));
-            self.h1.borrow_mut().put(idle, &mut cx);
-        }
+        self.h1.borrow_mut().put(idle);
         self.look_at(expires);
+        if !self.sweeper.unwatched.replace(true) {
+            self.look_sooner(Instant::now().checked_add(UNWATCHED));
+        }
     }
 
     /// Makes sure that the task runs, and looks by then.
@@ -55,6 +61,8 @@ impl Inner {
     pub(crate) fn look_sooner(&self, expires: Option<Instant>) {
         let sooner = expires.is_some_and(|end| self.sweeper.next.get().is_some_and(|next| end < next));
         if let Some(waker) = self.sweeper.waker.borrow().as_ref().filter(|_| sooner) {
+            self.sweeper.next.set(expires);
+            self.sweeper.sooner.set(expires);
             waker.wake_by_ref();
         }
     }
@@ -79,11 +87,18 @@ async fn run(inner: Weak<Inner>) {
     poll_fn(|cx| {
         loop {
             let Some(inner) = inner.upgrade() else { return Poll::Ready(()) };
+            if let Some(end) = inner.sweeper.sooner.take() {
+                timer.as_mut().reset(end.into());
+                if timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
             *inner.sweeper.waker.borrow_mut() = Some(cx.waker().clone());
             let look = last_look.elapsed() >= LOOK;
             if look {
                 last_look = Instant::now();
             }
+            inner.sweeper.unwatched.set(false);
             let next = inner.sweep(look, cx);
             inner.sweeper.next.set(next);
             let Some(next) = next else {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use identity::TlsInfo;
 use ir::access_log::LogType;
-use stdx::Str;
+use stdx::{Str, turn};
 use upstream::Facts;
 
 /// What happened to a request (or to a connection that carries no requests).
@@ -51,10 +51,10 @@ pub struct Record {
 }
 
 impl Record {
-    #[inline]
+    #[inline(always)]
     pub fn new() -> Self {
         Record {
-            started: Instant::now(),
+            started: turn::now(),
             protocol: None,
             status: 0,
             flags: Flags::default(),
@@ -79,6 +79,11 @@ impl Record {
             response_begin: None,
             grpc_status: None,
         }
+    }
+
+    #[inline(always)]
+    pub fn of_request(protocol: &'static str) -> Self {
+        Record { protocol: Some(protocol), kind: LogType::DownstreamEnd, ..Record::new() }
     }
 
     /// When it began. Only logs and policies ask, so only for them the other clock is read.

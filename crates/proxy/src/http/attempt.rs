@@ -91,9 +91,10 @@ fn note_connection(record: &mut Record, plan: &Plan, ended: &Ended) {
 
 /// `auto_host_rewrite`: the host is the endpoint's name, where it has one.
 fn auto_host(ctx: &mut Context, to: &Destination) {
+    let Some(named) = &to.named else { return };
     let Some(chosen) = ctx.route.clone() else { return };
     let ir::RouteAction::Forward(forward) = &chosen.route().action else { return };
-    if let (Some(HostRewrite::Auto), Some(named)) = (&forward.host_rewrite, &to.named) {
+    if forward.host_rewrite == Some(HostRewrite::Auto) {
         super::headers::rewrite_host(ctx, forward, named.hostname.as_bytes());
     }
 }

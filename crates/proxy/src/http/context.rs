@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::Request as _;
-use ir::access_log::LogType;
-use stdx::Str;
+use stdx::{Str, turn};
 use upstream::{RequestHead, ResponseHead};
 
 use super::HttpConnection;
@@ -105,9 +104,7 @@ impl Context {
     pub fn new(conn: Rc<HttpConnection>, hcm: Arc<Hcm>, head: RequestHead, is_http2: bool) -> Self {
         let snapshot = conn.worker.snapshot();
         let stream_idle = super::stream_idle_timeout(&hcm);
-        let mut record = Record::new();
-        record.protocol = Some(head.protocol());
-        record.kind = LogType::DownstreamEnd;
+        let (progress, is_grpc, protocol) = (Rc::default(), head.is_grpc(), head.protocol());
         conn.requests.set(conn.requests.get() + 1);
         let stats = &conn.stats;
         stats.rq_total.inc();
@@ -116,14 +113,16 @@ impl Context {
             true => stats.rq_http2_total.inc(),
             false => stats.rq_http1_total.inc(),
         }
+        // Nothing that may panic in between: what has to be dropped then is made elsewhere and moved.
+        let record = Record::of_request(protocol);
         Context {
-            is_grpc: head.is_grpc(),
+            is_grpc,
             conn,
             hcm,
             snapshot,
             head,
             record,
-            progress: Rc::default(),
+            progress,
             route: None,
             cluster: None,
             upstream_stats: None,
@@ -264,7 +263,7 @@ impl Context {
         self.note_ending();
         self.measure();
         let record = &self.record;
-        let elapsed = record.started.elapsed();
+        let elapsed = turn::now().saturating_duration_since(record.started);
         self.conn.stats.rq_time.add_time(elapsed);
         if let Some(of_cluster) = &self.upstream_stats {
             // From the end of the request on, as Envoy counts it.

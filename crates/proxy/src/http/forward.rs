@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use engine::balance::Criteria;
 use engine::grpc;
@@ -12,14 +12,14 @@ use engine::timeouts::{self, Timeouts};
 use engine::tls_names::TlsNames;
 use ir::route::{Forward, RouteClusters, RoutingPriority};
 use ir::{Address, HttpProtocol};
-use stdx::boxed;
+use stdx::{boxed, turn};
 use upstream::{
     Body as _, BodyKind, Interim, Left, Limits as BreakerLimits, RequestHead, Response, SendOptions,
 };
 
 use super::attempt::{Ended, Sent, attempt, outcome_of};
 use super::body::{Attempt, RequestBody, number};
-use super::context::Context;
+use super::context::{ChosenRoute, Context};
 use super::limits::Limits;
 use super::outgoing::Outgoing;
 use super::pick::{self, pick};
@@ -58,21 +58,22 @@ pub(super) struct Plan {
 }
 
 /// Sends a request to the cluster that its route names.
-pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Outcome, Stop> {
+pub async fn forward(
+    ctx: &mut Context,
+    chosen: &ChosenRoute,
+    forward: &Forward,
+    body: RequestBody,
+) -> Result<Outcome, Stop> {
     let mut plan = plan(ctx, forward, body)?;
-    let chosen = ctx.route.clone();
-    let of_vhost = chosen.as_ref().and_then(|chosen| chosen.vhost().retry.as_ref());
-    let policy = forward.retry.as_ref().or(of_vhost);
-    let conditions = chosen.as_ref().and_then(|it| it.table.retry(it.vhost, it.route));
+    let policy = forward.retry.as_ref().or(chosen.vhost().retry.as_ref());
+    let conditions = chosen.table.retry(chosen.vhost, chosen.route);
     let policy = policy.filter(|_| conditions.is_none_or(|conditions| conditions.allow(&ctx.head)));
-    let cluster = plan.cluster.clone();
-    let limits = BreakerLimits::of(&cluster.config, plan.priority);
+    let limits = BreakerLimits::of(&plan.cluster.config, plan.priority);
     let mut retries = Retries::new(policy, limits.have_retry_budget());
     let safe = upstream::is_idempotent(ctx.head.method());
     if retries.possible() || plan.may_be_refused || safe || forward.internal_redirect.is_some() {
-        let route = chosen.as_ref().and_then(|chosen| chosen.route().request_body_buffer_limit);
-        let vhost = chosen.as_ref().and_then(|chosen| chosen.vhost().request_body_buffer_limit);
-        plan.body.keep(&ctx.conn.kept, route.or(vhost));
+        let limit = chosen.route().request_body_buffer_limit.or(chosen.vhost().request_body_buffer_limit);
+        plan.body.keep(&ctx.conn.kept, limit);
     }
     mirror::send(ctx, forward, &plan.body);
     let (mut replays, mut retrying) = (0, None);
@@ -85,7 +86,7 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
         let picked = match plan.cluster.forward_proxy.is_some() {
             false => {
                 let left = previous.as_mut().zip(every);
-                let left = left.map(|(it, every)| it.avoid(every, |these| cluster.has_others(these)));
+                let left = left.map(|(it, every)| it.avoid(every, |these| plan.cluster.has_others(these)));
                 pick(ctx, &plan, &tried, left.unwrap_or_default())
             }
             // In a box: few clusters are such, and no request to others shall have room for it.
@@ -126,7 +127,7 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
         if let Decision::Retry { after } = decision {
             // Until the next decision: the one before has ended.
             drop(retrying.take());
-            retrying = cluster.state.start_retry(&limits);
+            retrying = plan.cluster.state.start_retry(&limits);
             if retrying.is_none() {
                 plan.stats.rq_retry_overflow.inc();
                 of_route(ctx, |route| &route.rq_retry_overflow);
@@ -145,7 +146,7 @@ pub async fn forward(ctx: &mut Context, forward: &Forward, body: RequestBody) ->
                 tried.push(to.endpoint.address.clone());
             }
             if let (Some(_), Some(picked)) = (every, &picked) {
-                previous.get_or_insert_default().note(picked.priority(&cluster));
+                previous.get_or_insert_default().note(picked.priority(&plan.cluster));
             }
             drop(sent);
             if let Err(stop) = wait(&plan, asked.unwrap_or(after)).await {
@@ -354,7 +355,7 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Box<Response<Attempt>>) -> B
     ctx.record.details = "via_upstream".into();
     ctx.upstream_stats = Some(plan.stats.clone());
     ctx.record.set_upstream(Some(&facts));
-    let now = Instant::now();
+    let now = turn::now();
     ctx.record.response_begin = Some(now.saturating_duration_since(ctx.record.started));
     let principal = facts.tls.as_ref().and_then(|tls| tls.peer.as_ref());
     ctx.upstream_principal = principal.and_then(|peer| peer.uri_sans.first().cloned());

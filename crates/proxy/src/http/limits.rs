@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use stdx::turn;
 use tokio::time::Sleep;
 
 use super::body::Progress;
@@ -73,7 +74,7 @@ pub struct Clock<'a> {
 impl<'a> Clock<'a> {
     /// The attempt begins now.
     pub fn new(limits: &'a Limits, progress: &'a Progress, timers: &'a Timers) -> Self {
-        Clock { limits, progress, begin: Instant::now(), timers, timer: None }
+        Clock { limits, progress, begin: turn::now(), timers, timer: None }
     }
 
     /// Ready when a limit is over; never without any. To be polled after what it limits, in the same

@@ -44,7 +44,7 @@ async fn run(ctx: &mut Context, body: RequestBody) -> Result<Box<Answer>, Stop> 
             RouteAction::Redirect(redirect) => return Err(redirected(ctx, redirect, &chosen)),
             RouteAction::Forward(forward) => forward,
         };
-        match forward::forward(ctx, forward, body.clone()).await? {
+        match forward::forward(ctx, &chosen, forward, body.clone()).await? {
             Outcome::Answer(answer) => return Ok(answer),
             Outcome::Redirected => {}
         }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use http1::ClientConn;
 use net::Io;
+use stdx::turn;
 
 use super::queue::Counted;
 use crate::Facts;
@@ -105,7 +106,7 @@ impl Pool {
     pub(crate) fn take(&mut self, key: &Key) -> Option<Box<Idle>> {
         let stack = self.idle.get_mut(key)?;
         let mut cx = Context::from_waker(Waker::noop());
-        let now = Instant::now();
+        let now = turn::now();
         while let Some(mut idle) = stack.pop() {
             // It was read to its last byte when it was put here.
             let quiet = idle.conn.with_io(Io::is_quiet) == Some(true);
@@ -116,16 +117,17 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection. `cx` is woken when the endpoint closes it.
-    pub(crate) fn put(&mut self, mut idle: Box<Idle>, cx: &mut Context<'_>) {
-        idle.since = Instant::now();
-        if idle.is_good(idle.since, cx) {
+    /// Keeps a connection. Nobody is told when the endpoint closes it, before the next sweep.
+    pub(crate) fn put(&mut self, mut idle: Box<Idle>) {
+        idle.since = turn::now();
+        if idle.has_time(idle.since) {
             self.idle.entry(idle.key().clone()).or_default().push(idle);
         }
     }
 
     /// Drops what was closed, is too old, or leads where no configuration does any more.
-    /// `look_for_orphans`: two such looks apart from each other end a connection.
+    /// `look_for_orphans`: two such looks apart from each other end a connection. `cx` is woken when
+    /// the endpoint closes one of those that are left.
     pub(crate) fn sweep(&mut self, now: Instant, look_for_orphans: bool, cx: &mut Context<'_>) {
         self.idle.retain(|_, stack| {
             stack.retain_mut(|idle| {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use http2::{Client, Config, Receive, Send};
 use ir::http::Http2Options;
+use stdx::turn;
 use tokio::sync::Notify;
 
 use super::error::StreamError;
@@ -67,7 +68,7 @@ impl Drop for Counted {
     fn drop(&mut self) {
         let conn = &self.0;
         conn.streams.set(conn.streams.get().saturating_sub(1));
-        conn.idle_since.set(Instant::now());
+        conn.idle_since.set(turn::now());
         // While it had streams nobody could tell when it is to be looked at.
         if conn.streams.get() == 0
             && let Some(inner) = conn.pool.upgrade()

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
 use bytes::Bytes;
+use stdx::turn;
 use upstream::{Body, Facts, Interim, ResponseHead, Trailers};
 
 pub use self::collect::{Part, Whole};
@@ -54,7 +55,7 @@ impl Interim for Progress {
 
 impl Progress {
     pub(super) fn touch(&self) {
-        self.last_moved.set(Some(Instant::now()));
+        self.last_moved.set(Some(turn::now()));
     }
 }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use stdx::turn;
 use upstream::{Body, BodyError, BodyKind, Frame};
 
 use super::tap::Tapped;
@@ -199,7 +200,7 @@ impl Inner {
     fn end(&mut self) {
         self.ended = true;
         if self.progress.request_end.get().is_none() {
-            self.progress.request_end.set(Some(Instant::now()));
+            self.progress.request_end.set(Some(turn::now()));
         }
     }
 
@@ -213,7 +214,7 @@ impl Inner {
                     self.progress.request_bytes.set(total);
                     // Who knows the length does not ask again, and the upstream's time begins now.
                     if self.kind == BodyKind::Length(total) {
-                        self.progress.request_end.set(Some(Instant::now()));
+                        self.progress.request_end.set(Some(turn::now()));
                     }
                     self.keep(bytes.len());
                 }

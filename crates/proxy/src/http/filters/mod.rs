@@ -50,6 +50,9 @@ pub struct State {
 /// # Errors
 /// One of them answers in the upstream's place.
 pub async fn decode(ctx: &mut Context, body: &RequestBody) -> Result<(), Stop> {
+    if ctx.hcm.filters.is_empty() {
+        return Ok(());
+    }
     let hcm = ctx.hcm.clone();
     let switched = is_switched(ctx, &hcm);
     for (i, filter) in hcm.filters.iter().enumerate() {

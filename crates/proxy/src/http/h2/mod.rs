@@ -15,6 +15,7 @@ use futures_util::StreamExt;
 use http2::{Config, Error, Incoming, Reason, Server};
 use ir::http::Http2Options;
 use net::Io;
+use stdx::turn::Timed;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 
@@ -95,7 +96,7 @@ pub async fn serve(conn: Rc<HttpConnection>, io: Io) {
                 accepted += 1;
                 // In a box: a task is moved several times until it runs.
                 let stream = Stream::new(&conn, &session);
-                tokio::task::spawn_local(stdx::pinned(|| stream.serve(incoming)));
+                tokio::task::spawn_local(Timed(stdx::pinned(|| stream.serve(incoming))));
                 if max_requests.is_some_and(|max| accepted >= max) && !std::mem::replace(&mut announced, true)
                 {
                     announce(&mut connection, &ending);

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
+use stdx::turn;
+
 use super::resets::Resets;
 
 /// Streams under way, and those that were.
@@ -38,7 +40,7 @@ impl Session {
 
     /// A stream is over; `reset`: its client did not want to wait for the response.
     pub(super) fn ended(&self, started: Instant, reset: bool) {
-        let now = Instant::now();
+        let now = turn::now();
         self.streams.set(self.streams.get() - 1);
         self.last.set(now);
         let mut resets = self.resets.get();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use http2::{Incoming, Reason, Receive, Send};
-use stdx::boxed;
+use stdx::{boxed, turn};
 use upstream::{BodyKind, Empty, Frame, H2Tunnel, RequestHead};
 
 use super::body::H2Body;
@@ -57,7 +57,7 @@ impl Stream {
     pub(super) fn new(conn: &Rc<HttpConnection>, session: &Rc<Session>) -> Self {
         session.streams.set(session.streams.get() + 1);
         let (conn, session) = (conn.clone(), session.clone());
-        Stream { conn, session, started: Instant::now(), reset: Cell::new(false) }
+        Stream { conn, session, started: turn::now(), reset: Cell::new(false) }
     }
 
     /// Serves it. What can be done without waiting is done before there is a future that needs room for it.
