@@ -30,21 +30,15 @@ pub fn measure(
     it: Throughput,
     effort: Effort,
 ) -> anyhow::Result<Measured> {
-    let Throughput { row, protocol, load, .. } = it;
-    let port = backend.port(&it);
+    let load = it.load;
     let mut running = Vec::new();
-    for peer in peers {
-        let spoken = if *peer == Peer::TcpRelay { Protocol::Tcp } else { protocol };
-        running.push(Running::start(site, *peer, &row.hops(spoken, port)?)?);
-    }
-    for one in &running {
-        // Connections to the backend are open and code is paged in before anything counts.
-        apply(site, load, one.port, Duration::from_secs(1))?;
-    }
     let mut samples = Samples::default();
     let mut others = Others::default();
     for round in 1..=effort.rounds {
         eprintln!("bench:   round {round} of {}", effort.rounds);
+        // Those of the round before end first: all are started anew.
+        running.clear();
+        running = start(site, backend, peers, it)?;
         for one in &running {
             let _samples = match &site.perf {
                 Some(file) if round == 1 && one.peer == Peer::Lateen => Some(Perf::start(one, file)?),
@@ -62,6 +56,22 @@ pub fn measure(
         latency::measure(&mut measured, &running, backend, effort)?;
     }
     Ok(measured)
+}
+
+/// All peers, up and warm. How fast a process is depends on which pages of memory it got: one start differs
+/// from the next by up to a fifth, so each round has its own.
+fn start(site: &Site, backend: &Backend, peers: &[Peer], it: Throughput) -> anyhow::Result<Vec<Running>> {
+    let port = backend.port(&it);
+    let mut running = Vec::new();
+    for peer in peers {
+        let spoken = if *peer == Peer::TcpRelay { Protocol::Tcp } else { it.protocol };
+        running.push(Running::start(site, *peer, &it.row.hops(spoken, port)?)?);
+    }
+    for one in &running {
+        // Connections to the backend are open and code is paged in before anything counts.
+        apply(site, it.load, one.port, Duration::from_secs(1))?;
+    }
+    Ok(running)
 }
 
 /// What ran on the proxies' core beside the proxy whose turn it was.
