@@ -1,10 +1,10 @@
 //! A TCP socket that remembers who waits for it.
 
 use std::io;
-use std::ptr;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use stdx::WakerId;
 use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::coop::{has_budget_remaining, poll_proceed};
@@ -17,27 +17,12 @@ use tokio::task::coop::{has_budget_remaining, poll_proceed};
 #[derive(Debug)]
 pub(crate) struct Tcp {
     pub(crate) stream: TcpStream,
-    reader: Known,
-}
-
-/// What tells wakers apart. Of one that is registered nobody else can have both: it keeps its task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Known {
-    data: usize,
-    vtable: usize,
-}
-
-impl Known {
-    const NOBODY: Known = Known { data: 0, vtable: 0 };
-
-    fn of(waker: &Waker) -> Known {
-        Known { data: waker.data().addr(), vtable: ptr::from_ref(waker.vtable()).addr() }
-    }
+    reader: WakerId,
 }
 
 impl Tcp {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Tcp { stream, reader: Known::NOBODY }
+        Tcp { stream, reader: WakerId::NOBODY }
     }
 
     /// Nothing has come since the socket was read to its last byte. A look at what the driver has noted.
@@ -49,12 +34,12 @@ impl Tcp {
     /// driver forgets its waker when something comes, and notes that; so as long as nothing is noted it still
     /// has the one that it got last.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let waker = Known::of(cx.waker());
+        let waker = WakerId::of(cx.waker());
         if self.reader == waker && self.is_quiet() {
             return Poll::Pending;
         }
         let progress = ready!(poll_proceed(cx));
-        self.reader = Known::NOBODY;
+        self.reader = WakerId::NOBODY;
         loop {
             match self.stream.try_io(Interest::READABLE, || read(&self.stream, buf)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -69,7 +54,7 @@ impl Tcp {
                 ready?;
                 continue;
             }
-            self.reader = if looked { waker } else { Known::NOBODY };
+            self.reader = if looked { waker } else { WakerId::NOBODY };
             return Poll::Pending;
         }
     }
@@ -119,6 +104,7 @@ fn read(stream: &TcpStream, buf: &mut ReadBuf<'_>) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::task::Waker;
 
     use tokio::io::AsyncWriteExt as _;
     use tokio::net::TcpListener;

@@ -24,7 +24,7 @@ use crate::access_log::LogBuffers;
 use crate::config::snapshot::Cluster;
 use crate::config::{Published, Snapshot};
 use crate::forward_proxy::Host;
-use crate::http::limits::Timers;
+use crate::http::timers::Timers;
 use crate::listener;
 use crate::overload::Pressure;
 use crate::telemetry::{LocalLabels, Stats, WorkerStats};

@@ -5,7 +5,9 @@ pub mod digest;
 pub mod duration;
 pub mod text;
 pub mod turn;
+mod waker;
 
 pub use boxed::{boxed, pinned};
 pub use digest::{Digest, digest};
 pub use text::Str;
+pub use waker::WakerId;

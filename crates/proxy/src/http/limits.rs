@@ -1,15 +1,12 @@
 //! The times that an attempt has, behind one timer.
 
-use std::cell::RefCell;
-use std::future::Future as _;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use stdx::turn;
-use tokio::time::Sleep;
+use stdx::{WakerId, turn};
 
 use super::body::Progress;
+use super::timers::{Timer, Timers};
 
 /// What is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,21 +51,13 @@ impl Limits {
     }
 }
 
-/// Timers that are armed and that nobody waits for. To put one off when it fires too early is once in
-/// many requests, where arming and disarming would be twice in each.
-#[derive(Default)]
-pub struct Timers(RefCell<Vec<Pin<Box<Sleep>>>>);
-
-/// As many are kept: each may hold the memory of a task that is over.
-const KEPT: usize = 64;
-
 /// Watches the limits of one attempt.
 pub struct Clock<'a> {
     limits: &'a Limits,
     progress: &'a Progress,
     begin: Instant,
     timers: &'a Timers,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Option<Timer>,
 }
 
 impl<'a> Clock<'a> {
@@ -80,35 +69,18 @@ impl<'a> Clock<'a> {
     /// Ready when a limit is over; never without any. To be polled after what it limits, in the same
     /// task: whatever moves or ends the request wakes that.
     pub fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
-        loop {
-            let Some((end, over)) = self.limits.next(self.progress, self.begin) else { return Poll::Pending };
-            let end = end.into();
-            let timer = match &mut self.timer {
-                Some(timer) => timer,
-                none => {
-                    let kept = self.timers.0.borrow_mut().pop();
-                    none.insert(kept.unwrap_or_else(|| Box::pin(tokio::time::sleep_until(end))))
-                }
-            };
-            // The end of the request may bring an earlier end.
-            if timer.deadline() > end {
-                timer.as_mut().reset(end);
-            }
-            ready!(timer.as_mut().poll(cx));
-            if timer.deadline() >= end {
-                return Poll::Ready(over);
-            }
-            // Bytes that move put it off, which is looked at only here.
-            timer.as_mut().reset(end);
-        }
+        // Bytes that move put the end off, and the end of the request may bring an earlier one.
+        let Some((end, over)) = self.limits.next(self.progress, self.begin) else { return Poll::Pending };
+        let end = end.into();
+        let timer = self.timer.get_or_insert_with(|| self.timers.take(WakerId::of(cx.waker()), end));
+        timer.poll(end, cx).map(|()| over)
     }
 }
 
 impl Drop for Clock<'_> {
     fn drop(&mut self) {
-        let mut kept = self.timers.0.borrow_mut();
-        if let Some(timer) = self.timer.take().filter(|timer| kept.len() < KEPT && !timer.is_elapsed()) {
-            kept.push(timer);
+        if let Some(timer) = self.timer.take() {
+            self.timers.give(timer);
         }
     }
 }

@@ -19,6 +19,7 @@ mod redirect;
 pub mod respond;
 mod serving;
 mod stall;
+pub mod timers;
 pub mod upgrade;
 
 pub(crate) mod filters;
