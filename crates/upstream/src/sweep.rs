@@ -134,6 +134,21 @@ mod tests {
         }
     }
 
+    fn destination(registry: &Registry, address: &ir::Address) -> Destination {
+        let config = ir::Cluster::new("a", ir::ClusterDiscovery::OriginalDst);
+        let cluster = registry.cluster(&config.name);
+        let endpoint = cluster.endpoint(address);
+        Destination {
+            config: Arc::new(config),
+            cluster,
+            endpoint,
+            tls: None,
+            transport_key: 0,
+            proxy_protocol: None,
+            named: None,
+        }
+    }
+
     #[tokio::test]
     async fn an_endpoint_that_no_configuration_names_is_left() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -141,18 +156,7 @@ mod tests {
         let test = async {
             tokio::task::spawn_local(serve(listener));
             let (registry, upstream) = (Registry::default(), Upstream::new());
-            let config = ir::Cluster::new("a", ir::ClusterDiscovery::OriginalDst);
-            let cluster = registry.cluster(&config.name);
-            let endpoint = cluster.endpoint(&address);
-            let to = Destination {
-                config: Arc::new(config),
-                cluster,
-                endpoint,
-                tls: None,
-                transport_key: 0,
-                proxy_protocol: None,
-                named: None,
-            };
+            let to = destination(&registry, &address);
             let head = RequestHead::new("GET", "http", "a", "/");
             drop(upstream.send(&to, &head, Empty, &SendOptions::default()).await.unwrap());
             let look = || upstream.inner().sweep(true, &mut Context::from_waker(Waker::noop()));
@@ -165,6 +169,40 @@ mod tests {
             look();
             assert_eq!(upstream.kept().0, 0);
             registry.collect();
+        };
+        tokio::task::LocalSet::new().run_until(test).await;
+    }
+
+    /// One that was in use again since the last sweep, too, is closed soon after its endpoint has.
+    #[tokio::test]
+    async fn the_end_of_a_connection_is_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = ir::Address::Socket(listener.local_addr().unwrap());
+        let test = async {
+            let leave = Rc::new(tokio::sync::Notify::new());
+            let left = leave.clone();
+            tokio::task::spawn_local(async move {
+                tokio::select! {
+                    () = serve(listener) => {}
+                    () = left.notified() => {}
+                }
+            });
+            let (registry, upstream) = (Registry::default(), Upstream::new());
+            let to = destination(&registry, &address);
+            let head = RequestHead::new("GET", "http", "a", "/");
+            for _ in 0..3 {
+                drop(upstream.send(&to, &head, Empty, &SendOptions::default()).await.unwrap());
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(upstream.kept().0, 1);
+            assert!(upstream.inner().sweeper.unwatched.get());
+            leave.notify_one();
+            let gone = async {
+                while upstream.kept().0 > 0 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::time::timeout(4 * UNWATCHED, gone).await.expect("noticed");
         };
         tokio::task::LocalSet::new().run_until(test).await;
     }
