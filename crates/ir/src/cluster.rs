@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use model::Origin;
@@ -72,7 +73,7 @@ pub struct Cluster {
     /// Of connections that speak HTTP/2.
     pub http2: Http2Options,
     /// Services behind the cluster, from Istio's metadata, for metrics.
-    pub services: Vec<ServiceRef>,
+    pub services: Vec<Arc<ServiceRef>>,
     pub origin: Option<Origin>,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use model::Locality;
 use stdx::Str;
@@ -69,7 +70,7 @@ pub struct Endpoint {
     /// `filter_metadata["envoy.transport_socket_match"]`: chooses the transport.
     pub transport_metadata: BTreeMap<Str, Str>,
     /// `filter_metadata["istio"]["workload"]`: who it is, for metrics.
-    pub workload: Option<WorkloadRef>,
+    pub workload: Option<Arc<WorkloadRef>>,
 }
 
 impl Endpoint {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ir::endpoint::WorkloadRef;
 use ir::{Address, Endpoint, Health, LoadAssignment, LocalityEndpoints};
@@ -104,13 +105,13 @@ fn endpoint(
         weight: Some(weight),
         health: Health::Healthy,
         transport_metadata,
-        workload: Some(WorkloadRef {
+        workload: Some(Arc::new(WorkloadRef {
             name: workload.workload_name.clone(),
             namespace: workload.namespace.clone(),
             canonical_name: workload.canonical_name.clone(),
             canonical_revision: workload.canonical_revision.clone(),
             cluster: workload.cluster_id.clone(),
-        }),
+        })),
         ..Endpoint::new(address)
     }
 }

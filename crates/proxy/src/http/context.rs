@@ -17,7 +17,7 @@ use crate::config::routes::Routes;
 use crate::config::snapshot::{AlpnOverride, Cluster, Hcm};
 use crate::format::{Entry, Headers};
 use crate::telemetry::peer::Peer;
-use crate::telemetry::{ClusterStats, RouteStats, istio};
+use crate::telemetry::{ClusterStats, Own, RouteStats, istio};
 use crate::worker::Held;
 
 /// The code of HTTP/2 for a stream that was not looked at (RFC 9113, section 7).
@@ -35,7 +35,7 @@ pub struct Context {
     /// The cluster that the route leads to; `None` also if there is none of its name.
     pub cluster: Option<Arc<Cluster>>,
     /// Of the cluster whose response the client gets.
-    pub upstream_stats: Option<Arc<ClusterStats>>,
+    pub upstream_stats: Option<Own<ClusterStats>>,
     /// Of the route, where it has numbers of its own and leads to a cluster.
     pub route_stats: Option<Arc<RouteStats>>,
     /// ALPN for the upstream connection, from a filter.
@@ -50,11 +50,11 @@ pub struct Context {
     pub downstream_peer: Option<Rc<Peer>>,
     pub upstream_peer: Option<Rc<Peer>>,
     /// The workload behind the endpoint that was chosen, from its metadata.
-    pub endpoint_workload: Option<ir::endpoint::WorkloadRef>,
+    pub endpoint_workload: Option<Arc<ir::endpoint::WorkloadRef>>,
     pub upstream_principal: Option<Str>,
     /// Ours, as the upstream saw it.
     pub local_principal: Option<Str>,
-    pub service: Option<ir::cluster::ServiceRef>,
+    pub service: Option<Arc<ir::cluster::ServiceRef>>,
     /// Of several clusters of a route the one that was chosen.
     pub weighted: Option<usize>,
     /// What filters have to remember until the response; most requests have nothing.

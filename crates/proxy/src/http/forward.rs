@@ -27,7 +27,7 @@ use super::respond::{Answer, Stop};
 use super::{filters, headers, mirror, redirect, upgrade};
 use crate::access_log::Flag;
 use crate::config::snapshot::Cluster;
-use crate::telemetry::{ClusterStats, Counter, RouteStats};
+use crate::telemetry::{ClusterStats, Counter, Own, RouteStats};
 
 /// How often a request is sent again that an endpoint refused to look at (`REFUSED_STREAM`, or left
 /// out of its GOAWAY): that is no retry, and no policy is asked.
@@ -43,7 +43,7 @@ pub enum Outcome {
 /// What does not change between the attempts of a request.
 pub(super) struct Plan {
     pub(super) cluster: Arc<Cluster>,
-    pub(super) stats: Arc<ClusterStats>,
+    pub(super) stats: Own<ClusterStats>,
     pub(super) body: RequestBody,
     pub(super) options: SendOptions,
     /// Of the request, for balancers that hash.

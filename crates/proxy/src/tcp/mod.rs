@@ -35,8 +35,8 @@ pub struct TcpSession {
     pub info: Rc<ConnInfo>,
     pub record: Record,
     listener_log: Arc<[AccessLog]>,
-    pub service: Option<ir::cluster::ServiceRef>,
-    pub workload: Option<ir::endpoint::WorkloadRef>,
+    pub service: Option<Arc<ir::cluster::ServiceRef>>,
+    pub workload: Option<Arc<ir::endpoint::WorkloadRef>>,
     pub upstream_principal: Option<Str>,
     pub local_principal: Option<Str>,
     stats: Arc<TcpStats>,
@@ -269,7 +269,7 @@ impl TcpSession {
         &self,
         cluster: &Cluster,
         tried: &[Address],
-    ) -> Option<(Rc<Destination>, Option<ir::endpoint::WorkloadRef>)> {
+    ) -> Option<(Rc<Destination>, Option<Arc<ir::endpoint::WorkloadRef>>)> {
         if matches!(cluster.config.discovery, ClusterDiscovery::OriginalDst) {
             return self.info.original().map(|to| (self.worker.original(cluster, to), None));
         }

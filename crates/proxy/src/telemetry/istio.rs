@@ -83,7 +83,7 @@ struct Key {
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Service {
-    Known(ServiceRef),
+    Known(Arc<ServiceRef>),
     /// `PassthroughCluster` and the like; with the host that the client asked for.
     Cluster(Str, Option<Str>),
 }
@@ -155,7 +155,7 @@ pub fn report_request(ctx: &Context, reporter: Reporter, elapsed: Duration) {
                 .upstream_peer
                 .as_deref()
                 .cloned()
-                .or_else(|| ctx.endpoint_workload.as_ref().map(Peer::of_endpoint)),
+                .or_else(|| ctx.endpoint_workload.as_deref().map(Peer::of_endpoint)),
         },
         local_principal: if server { own } else { ctx.local_principal.clone() },
         remote_principal: if server { peer } else { ctx.upstream_principal.clone() },
@@ -188,7 +188,7 @@ pub fn tcp_series(session: &TcpSession) -> Option<Arc<Series>> {
     let reporter = session.tcp.istio_stats?;
     let (peer, own) = session.info.principals();
     let server = reporter == Reporter::Destination;
-    let remote = if server { None } else { session.workload.as_ref().map(Peer::of_endpoint) };
+    let remote = if server { None } else { session.workload.as_deref().map(Peer::of_endpoint) };
     let key = Key {
         reporter,
         remote,

@@ -60,7 +60,11 @@ pub struct Stats {
     pub istio: IstioStats,
 }
 
-type Local<G> = RefCell<HashMap<Str, Arc<G>, foldhash::fast::RandomState>>;
+type Local<G> = RefCell<HashMap<Str, Own<G>, foldhash::fast::RandomState>>;
+
+/// A group as its worker has it. Of a plain `Arc` all workers would count the holders together, with every
+/// request.
+pub type Own<G> = Rc<Arc<G>>;
 
 impl Stats {
     pub fn new(shared: Arc<WorkerStats>) -> Rc<Self> {
@@ -81,8 +85,8 @@ impl Stats {
         })
     }
 
-    pub fn cluster(&self, name: &Str) -> Arc<ClusterStats> {
-        scope(&self.clusters, &self.shared.clusters, name)
+    pub fn cluster(&self, name: &Str) -> Own<ClusterStats> {
+        own(&self.clusters, &self.shared.clusters, name)
     }
 
     /// By the whole scope: `vhost.a.example.route.b`.
@@ -132,11 +136,15 @@ impl Stats {
 }
 
 fn scope<G: Group>(local: &Local<G>, shared: &Scopes<G>, name: &Str) -> Arc<G> {
+    own(local, shared, name).as_ref().clone()
+}
+
+fn own<G: Group>(local: &Local<G>, shared: &Scopes<G>, name: &Str) -> Own<G> {
     if let Some(found) = local.borrow().get(name) {
         return found.clone();
     }
     let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    let group = shared.entry(name.clone()).or_default().clone();
+    let group = Rc::new(shared.entry(name.clone()).or_default().clone());
     local.borrow_mut().insert(name.clone(), group.clone());
     group
 }

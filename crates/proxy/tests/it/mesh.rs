@@ -1,6 +1,7 @@
 //! Two sidecars: mutual TLS, identities, policies, metrics of both sides.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::backend::{self, Backend};
@@ -83,8 +84,9 @@ fn node(workload: &str) -> BootstrapNode {
     }
 }
 
-fn service() -> ServiceRef {
-    ServiceRef { host: "b.shop.svc.cluster.local".into(), name: "b".into(), namespace: "shop".into() }
+fn service() -> Arc<ServiceRef> {
+    let (name, namespace) = ("b".into(), "shop".into());
+    Arc::new(ServiceRef { host: "b.shop.svc.cluster.local".into(), name, namespace })
 }
 
 /// The server's sidecar: strict mutual TLS, `client` may, others may not.

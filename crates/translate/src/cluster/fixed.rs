@@ -1,6 +1,7 @@
 //! The clusters that every sidecar has, and those towards its own application.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ir::cluster::{ServiceRef, Thresholds};
@@ -76,11 +77,11 @@ pub fn inbound(
     target_port: u16,
     protocol: Protocol,
     address: Option<IpAddr>,
-    services: Vec<ServiceRef>,
+    services: Vec<Arc<ServiceRef>>,
     origin: Option<Origin>,
 ) -> Cluster {
     Cluster {
-        alt_stat_name: inbound_stat_name(settings, target_port, services.first()),
+        alt_stat_name: inbound_stat_name(settings, target_port, services.first().map(Arc::as_ref)),
         connect_timeout: Some(settings.connect_timeout),
         lb_policy: LbPolicy::ClusterProvided,
         protocol: upstream_protocol(protocol),

@@ -6,6 +6,7 @@ use istio_api::MeshConfig;
 use istio_api::networking::{ConnectionPool, LoadBalancer};
 use model::{NodeType, Origin, Protocol};
 use registry::{MergedSubset, Service, ServicePort, ServiceSource, View};
+use std::sync::Arc;
 use stdx::Str;
 
 use super::policy::Effective;
@@ -134,10 +135,10 @@ impl Builder<'_, '_> {
 }
 
 /// The service as metrics name it.
-pub fn service_ref(service: &Service) -> ServiceRef {
-    ServiceRef {
+pub fn service_ref(service: &Service) -> Arc<ServiceRef> {
+    Arc::new(ServiceRef {
         host: service.host.to_str(),
         name: service.name.clone(),
         namespace: service.namespace.clone(),
-    }
+    })
 }

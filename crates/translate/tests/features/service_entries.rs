@@ -3,6 +3,7 @@
 use ir::cluster::ServiceRef;
 use ir::{Address, ClusterDiscovery, Resource, ResourceType};
 use model::Node;
+use std::sync::Arc;
 
 use crate::common::{Proxy, pod, service, sidecar, snapshot, with_mesh};
 
@@ -44,7 +45,8 @@ fn entries_list_endpoints_with_ports_weights_and_places() {
     let cluster = proxy.cluster("outbound|80||ext.com");
     assert_eq!(cluster.discovery, ClusterDiscovery::Eds { service_name: None, source: Default::default() });
     assert!(cluster.tls.is_none() && cluster.transport_matches.is_empty(), "outside of the mesh");
-    let service = ServiceRef { host: "ext.com".into(), name: "ext".into(), namespace: "shop".into() };
+    let service =
+        Arc::new(ServiceRef { host: "ext.com".into(), name: "ext".into(), namespace: "shop".into() });
     assert_eq!(cluster.services, [service]);
     let localities = &proxy.endpoints("outbound|80||ext.com").localities;
     let flat: Vec<_> = localities

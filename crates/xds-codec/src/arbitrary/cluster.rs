@@ -12,6 +12,7 @@ use ir::{
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 use super::{balance, dns_cache, http2, matcher, text, tls};
 
@@ -163,9 +164,9 @@ fn protocol() -> impl Strategy<Value = (HttpProtocol, Http2Options)> {
     ]
 }
 
-fn service() -> impl Strategy<Value = ServiceRef> {
+fn service() -> impl Strategy<Value = Arc<ServiceRef>> {
     (text::maybe_empty(), text::maybe_empty(), text::maybe_empty())
-        .prop_map(|(host, name, namespace)| ServiceRef { host, name, namespace })
+        .prop_map(|(host, name, namespace)| Arc::new(ServiceRef { host, name, namespace }))
 }
 
 fn transport_match() -> BoxedStrategy<TransportMatch> {
@@ -273,15 +274,11 @@ fn endpoint(address: BoxedStrategy<Address>) -> BoxedStrategy<Endpoint> {
         .boxed()
 }
 
-fn workload() -> impl Strategy<Value = WorkloadRef> {
+fn workload() -> impl Strategy<Value = Arc<WorkloadRef>> {
     let part = text::maybe_empty;
     (part(), part(), part(), part(), part()).prop_map(
-        |(name, namespace, canonical_name, canonical_revision, cluster)| WorkloadRef {
-            name,
-            namespace,
-            canonical_name,
-            canonical_revision,
-            cluster,
+        |(name, namespace, canonical_name, canonical_revision, cluster)| {
+            Arc::new(WorkloadRef { name, namespace, canonical_name, canonical_revision, cluster })
         },
     )
 }

@@ -1,6 +1,7 @@
 //! Filter metadata: where a node comes from. Never a reason to refuse: it only explains.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use ir::bootstrap::Json;
 use ir::cluster::ServiceRef;
@@ -32,22 +33,22 @@ impl Keys {
         Some(Origin { object, field: part("field").unwrap_or_default() })
     }
 
-    pub fn services(&self) -> Vec<ServiceRef> {
+    pub fn services(&self) -> Vec<Arc<ServiceRef>> {
         let Some(Kind::ListValue(list)) = self.istio("services") else { return Vec::new() };
-        list.values.iter().filter_map(service).collect()
+        list.values.iter().filter_map(service).map(Arc::new).collect()
     }
 
-    pub fn workload(&self) -> Option<WorkloadRef> {
+    pub fn workload(&self) -> Option<Arc<WorkloadRef>> {
         let Some(Kind::StringValue(text)) = self.istio("workload") else { return None };
         let mut parts = text.split(';').map(Str::from);
         let mut next = || parts.next().unwrap_or_default();
-        Some(WorkloadRef {
+        Some(Arc::new(WorkloadRef {
             name: next(),
             namespace: next(),
             canonical_name: next(),
             canonical_revision: next(),
             cluster: next(),
-        })
+        }))
     }
 
     pub fn remove(&mut self, key: &str) -> Option<google::Struct> {

@@ -48,7 +48,7 @@ fn endpoint(it: &Endpoint) -> pb::LbEndpoint {
         metadata: Builder::default()
             .key(LB_METADATA, wire::json_struct(&it.lb_metadata))
             .key(TRANSPORT_MATCH, wire::text_struct(transport))
-            .workload(&it.workload)
+            .workload(it.workload.as_deref())
             .build(),
         load_balancing_weight: wire::optional_number(it.weight),
         host_identifier: Some(HostIdentifier::Endpoint(pb::Endpoint {

@@ -1,6 +1,7 @@
 //! Filter metadata: where a node comes from, in Istio's words and in ours.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use ir::cluster::ServiceRef;
 use ir::endpoint::WorkloadRef;
@@ -31,9 +32,9 @@ impl Builder {
         self
     }
 
-    pub fn services(mut self, services: &[ServiceRef]) -> Self {
+    pub fn services(mut self, services: &[Arc<ServiceRef>]) -> Self {
         if !services.is_empty() {
-            let one = |it: &ServiceRef| {
+            let one = |it: &Arc<ServiceRef>| {
                 let pairs = [("host", &it.host), ("name", &it.name), ("namespace", &it.namespace)];
                 wire::struct_value(wire::text_struct(pairs.iter().map(|(k, v)| (*k, v.as_str()))))
             };
@@ -42,7 +43,7 @@ impl Builder {
         self
     }
 
-    pub fn workload(mut self, workload: &Option<WorkloadRef>) -> Self {
+    pub fn workload(mut self, workload: Option<&WorkloadRef>) -> Self {
         if let Some(it) = workload {
             let parts = [&it.name, &it.namespace, &it.canonical_name, &it.canonical_revision, &it.cluster];
             let text = parts.map(|part| part.as_str()).join(";");

@@ -1,6 +1,7 @@
 //! Clusters of a sidecar, and of every other kind.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ir::cluster::{ServiceRef, TcpKeepalive, Thresholds, TransportMatch};
@@ -75,11 +76,18 @@ pub fn all_clusters() -> Vec<Cluster> {
         health,
         weight: Some(2),
         transport_metadata: criteria.clone(),
-        workload: Some(WorkloadRef { name: "w".into(), namespace: "n".into(), ..Default::default() }),
+        workload: Some(Arc::new(WorkloadRef {
+            name: "w".into(),
+            namespace: "n".into(),
+            ..Default::default()
+        })),
         ..Endpoint::new(socket("[::1]:80"))
     });
-    let service =
-        ServiceRef { host: "a.b.svc.cluster.local".into(), name: "a".into(), namespace: "b".into() };
+    let service = Arc::new(ServiceRef {
+        host: "a.b.svc.cluster.local".into(),
+        name: "a".into(),
+        namespace: "b".into(),
+    });
     let eds = |name: Option<&str>| ClusterDiscovery::Eds {
         service_name: name.map(Into::into),
         source: Default::default(),
