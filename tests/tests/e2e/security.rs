@@ -1,6 +1,6 @@
 //! Mutual TLS and policies, as seen from outside and inside the mesh.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -89,7 +89,12 @@ fn wire_shows_nothing(mesh: &Mesh, inbound: SocketAddr) {
         .stderr(Stdio::piped())
         .spawn()
         .expect("tcpdump");
-    std::thread::sleep(Duration::from_secs(1));
+    // It says so when its file is there and packets are taken.
+    let mut said = String::new();
+    let mut stderr = BufReader::new(tcpdump.stderr.take().expect("piped"));
+    while !said.contains("listening on") {
+        assert_ne!(stderr.read_line(&mut said).expect("tcpdump's words"), 0, "tcpdump ended: {said}");
+    }
     let marker = "do-not-show-this-to-anybody";
     for _ in 0..10 {
         assert_eq!(get(mesh, &format!("/secret-path?{marker}"), &[]).status, 200);
