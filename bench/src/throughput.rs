@@ -30,7 +30,6 @@ pub fn measure(
     it: Throughput,
     effort: Effort,
 ) -> anyhow::Result<Measured> {
-    let load = it.load;
     let mut running = Vec::new();
     let mut samples = Samples::default();
     let mut others = Others::default();
@@ -45,7 +44,7 @@ pub fn measure(
                 _ => None,
             };
             let (start, busy, before) = (Instant::now(), site.cores.proxy.busy()?, one.cpu()?);
-            let outcome = apply(site, load, one.port, effort.duration)?;
+            let outcome = apply(site, it.load, one.port, effort.duration)?;
             let cpu = one.cpu()?.since(before);
             others.add(start.elapsed(), site.cores.proxy.busy()? - busy, cpu);
             record(&mut samples, one, cpu, outcome)?;

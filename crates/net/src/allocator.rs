@@ -38,9 +38,10 @@ const fn class(align: usize, size: usize) -> Option<Class> {
 
 // SAFETY: blocks of all ways come from the same heaps: `mi_free` and `mi_realloc` take either. `mi_malloc`
 // and its like give blocks of the size asked for, or null, aligned to `max_align_t` where they are as large
-// as that, else to the next smaller power of two: which `is_plain` makes sure is enough. A block whose layout has a class was last asked for in that class's
-// size, by `alloc`, `alloc_zeroed` or `realloc`, so that it may take the place of any other of its class; and
-// that size is a multiple of 16, as is its alignment. Nothing here panics.
+// as that, else to the next smaller power of two: which `is_plain` makes sure is enough. A block whose layout
+// has a class was last asked for in that class's size, by `alloc`, `alloc_zeroed` or `realloc`, so that it may
+// take the place of any other of its class; and that size is a multiple of 16, so the block is aligned to 16.
+// Nothing here panics.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Allocator {
     #[inline]

@@ -27,7 +27,8 @@ pub fn release_clean_pages() -> std::io::Result<usize> {
 
 /// Gives back what this thread's heap holds free: mimalloc does it by itself only along with other
 /// work, and a thread that has become idle has none. Takes some milliseconds after a large burst.
-/// Every thread has to call it for itself, and gives back the blocks that it keeps, too. Without effect if mimalloc is not the allocator.
+/// Every thread has to call it for itself, and gives back the blocks that it keeps, too. Without effect
+/// if mimalloc is not the allocator.
 #[allow(unsafe_code)]
 pub fn collect() {
     unsafe extern "C" {

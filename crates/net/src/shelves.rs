@@ -129,6 +129,7 @@ pub(crate) fn clear() {
 
 /// Shelves have room as long as this lives.
 #[derive(Debug)]
+#[must_use = "dropping it gives the blocks back"]
 pub struct Keeping(PhantomData<*mut ()>);
 
 /// Lets this thread keep blocks that it frees, at most 1.5 MiB, to use them again: for threads that make

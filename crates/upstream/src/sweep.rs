@@ -88,7 +88,8 @@ async fn run(inner: Weak<Inner>) {
         loop {
             let Some(inner) = inner.upgrade() else { return Poll::Ready(()) };
             if let Some(end) = inner.sweeper.sooner.take() {
-                timer.as_mut().reset(end.into());
+                // An endpoint may have closed a connection in the same turn, which woke this task, too.
+                timer.as_mut().reset(end.min(Instant::now() + UNWATCHED).into());
                 if timer.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
@@ -192,10 +193,11 @@ mod tests {
             let head = RequestHead::new("GET", "http", "a", "/");
             for _ in 0..3 {
                 drop(upstream.send(&to, &head, Empty, &SendOptions::default()).await.unwrap());
+                // In the turn in which it is kept: later, on a busy machine, it may have been swept.
+                assert!(upstream.inner().sweeper.unwatched.get());
                 tokio::task::yield_now().await;
             }
             assert_eq!(upstream.kept().0, 1);
-            assert!(upstream.inner().sweeper.unwatched.get());
             leave.notify_one();
             let gone = async {
                 while upstream.kept().0 > 0 {

@@ -81,6 +81,7 @@ impl Record {
         }
     }
 
+    /// Of a request that begins now.
     #[inline(always)]
     pub fn of_request(protocol: &'static str) -> Self {
         Record { protocol: Some(protocol), kind: LogType::DownstreamEnd, ..Record::new() }

@@ -113,7 +113,8 @@ impl Context {
             true => stats.rq_http2_total.inc(),
             false => stats.rq_http1_total.inc(),
         }
-        // Nothing that may panic in between: what has to be dropped then is made elsewhere and moved.
+        // From here on nothing may panic: a record that would have to be dropped then is made on the stack
+        // and copied.
         let record = Record::of_request(protocol);
         Context {
             is_grpc,
