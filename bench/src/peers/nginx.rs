@@ -1,4 +1,4 @@
-//! nginx, as a proxy for one hop, and as the backend of all.
+//! nginx, as a proxy for one hop, and as a backend that has files.
 
 use std::path::Path;
 
@@ -52,21 +52,17 @@ pub fn proxy(hop: &Hop, log: &Path) -> String {
     around(&http, &format!("{}/nginx-{}", log.parent().unwrap_or(Path::new(".")).display(), hop.listen))
 }
 
-/// 100 bytes at `/`, 1 MiB at `/1mib`; HTTP/1 on one port, HTTP/2 without TLS on the other.
-pub fn backend(folder: &Path, http1: u16, http2: u16) -> String {
+/// The files of `www`.
+pub fn backend(folder: &Path, port: u16) -> String {
     let http = format!(
         "    access_log off;
     open_file_cache max=16;
     default_type application/octet-stream;
-    http2_max_concurrent_streams 1024;
     server {{
-        listen 127.0.0.1:{http1} backlog=1024;
-        listen 127.0.0.1:{http2} http2 backlog=1024;
+        listen 127.0.0.1:{port} backlog=1024;
         root {folder}/www;
-        location = / {{ return 200 \"{body}\"; }}
     }}",
         folder = folder.display(),
-        body = "x".repeat(100),
     );
     around(&http, &format!("{}/backend", folder.display()))
 }

@@ -1,7 +1,9 @@
-//! Backends of our own, where nginx has none: gRPC and WebSocket echo. The program starts itself as
-//! one (`bench serve grpc PORT`), so that they are a process on the load's core like any backend.
+//! Backends that cost little beside a proxy: it is to be the one that is full, and answers that come one by one
+//! have it woken for each. The program starts itself as one (`bench serve grpc PORT`), so that they are a
+//! process on the load's core like any backend.
 
-mod grpc;
+mod http1;
+mod http2;
 pub mod websocket;
 
 use std::future::Future;
@@ -12,6 +14,8 @@ use crate::machine::loopback;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Service {
+    Http1,
+    Http2,
     Grpc,
     Websocket,
 }
@@ -21,25 +25,31 @@ pub enum Service {
 /// # Errors
 /// The port is taken.
 pub fn serve(service: Service, port: u16) -> anyhow::Result<()> {
+    match service {
+        Service::Http1 => http1::serve(port),
+        Service::Http2 => each(port, |stream| http2::connection(stream, http2::page)),
+        Service::Grpc => each(port, |stream| http2::connection(stream, http2::call)),
+        Service::Websocket => each(port, websocket::connection),
+    }
+}
+
+/// Has a task for each connection. One that breaks is the other side's business: the load generator counts it.
+fn each<Serving>(port: u16, connection: impl Fn(TcpStream) -> Serving) -> anyhow::Result<()>
+where
+    Serving: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(loopback(port)).await?;
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            match service {
-                Service::Grpc => spawn(grpc::connection(stream)),
-                Service::Websocket => spawn(websocket::connection(stream)),
-            }
+            let serving = connection(stream);
+            tokio::spawn(async move {
+                let _ = serving.await;
+            });
         }
     })
-}
-
-/// A connection that breaks is the other side's business: the load generator counts it.
-fn spawn(connection: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
-    tokio::spawn(async move {
-        let _ = connection.await;
-    });
 }
 
 /// For clients that run in this process.
