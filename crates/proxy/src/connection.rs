@@ -62,6 +62,7 @@ async fn begin(
     let original = if bound.inspect.original_dst { original(&io) } else { None };
     let peer = remote;
     let mut io = io;
+    let accepted_at = local;
     let (mut remote, mut local) = (remote, original.unwrap_or(local));
     let mut restored = original.is_some();
     if bound.inspect.proxy_protocol.is_some() {
@@ -81,12 +82,14 @@ async fn begin(
         }
     }
     let relay = (remote != peer).then(|| Box::new(peer));
+    let accepted_at = (local != accepted_at).then(|| Box::new(accepted_at));
     let listener = owner(&worker, bound, local);
     let stats = worker.stats.listener(&listener.stat_prefix);
     stats.cx_total.inc();
     stats.cx_active.inc();
     let count = Closing(stats.clone());
-    let open = open(&worker, listener, &stats, io, Addresses { remote, relay, local, restored }).await?;
+    let open = open(&worker, listener, &stats, io, Addresses { remote, relay, local, accepted_at, restored })
+        .await?;
     Some((owned(worker, open), count))
 }
 
@@ -95,6 +98,7 @@ struct Addresses {
     remote: SocketAddr,
     relay: Option<Box<SocketAddr>>,
     local: SocketAddr,
+    accepted_at: Option<Box<SocketAddr>>,
     restored: bool,
 }
 
@@ -145,7 +149,7 @@ async fn open(
     mut io: Io,
     addresses: Addresses,
 ) -> Option<Open> {
-    let Addresses { remote, relay, local, restored } = addresses;
+    let Addresses { remote, relay, local, accepted_at, restored } = addresses;
     let mut record = Record::new();
     let sniffed = sniff(&listener, &mut io, local, stats).await;
     let mut info = ConnInfo {
@@ -154,10 +158,12 @@ async fn open(
         restored,
         remote,
         relay,
+        accepted_at,
         listener: listener.config.name.clone(),
         chain: Str::default(),
         sni: sniffed.as_ref().and_then(|sniffed| sniffed.server_name.clone()),
         tls: None,
+        handshake_ms: None,
     };
     let Some(sniffed) = sniffed else {
         log(worker, &listener.access_log, &record, &info);
@@ -183,7 +189,8 @@ async fn open(
         match shaken {
             Ok((stream, facts)) => {
                 info.sni = facts.sni.clone().or(info.sni);
-                info.tls = Some(facts);
+                info.tls = Some(Box::new(facts));
+                info.handshake_ms = u32::try_from(record.started.elapsed().as_millis()).ok();
                 io = stream;
             }
             Err(error) => {

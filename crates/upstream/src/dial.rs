@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use engine::proxy_protocol;
@@ -14,7 +14,7 @@ use stdx::Str;
 use tokio::io::AsyncWriteExt;
 
 use crate::state::InFlight;
-use crate::{Breaker, Destination, Failure, Limits, SendError, SendOptions};
+use crate::{Breaker, Destination, Dialing, Failure, Limits, SendError, SendOptions};
 
 /// Envoy's default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,9 +25,11 @@ pub(crate) struct Dialed {
     pub(crate) tls: Option<Arc<TlsInfo>>,
     pub(crate) local: Option<SocketAddr>,
     pub(crate) counted: InFlight,
-    /// How long it took, in milliseconds.
-    pub connect_ms: u32,
+    pub(crate) dialed: Dialing,
 }
+
+/// Counts connections, so that each has a number of its own.
+static IDS: AtomicU64 = AtomicU64::new(1);
 
 /// Connects within the cluster's connect timeout, TLS included. The options' ALPN is offered instead
 /// of the transport's; `fallback` where neither says anything.
@@ -57,18 +59,18 @@ pub(crate) async fn dial_beyond(
         }
     };
     let timeout = to.config.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
-    let begin = Instant::now();
-    let took = || u32::try_from(begin.elapsed().as_millis()).unwrap_or(u32::MAX);
+    let (begun, id) = (Instant::now(), IDS.fetch_add(1, Ordering::Relaxed));
     let connecting = async {
         let mut io = connect(to, timeout).await?;
-        let local = io.local_addr();
+        let (local, connected) = (io.local_addr(), Instant::now());
+        let mut dialed = Dialing { id, begun, connected, secured: None };
         if let Some(version) = to.proxy_protocol {
             let header = proxy_protocol::write(version, options.client);
             io.write_all(&header).await.map_err(|error| broken(&error, local))?;
             io.flush().await.map_err(|error| broken(&error, local))?;
         }
         let Some(tls) = &to.tls else {
-            return Ok(Dialed { io, tls: None, local, counted, connect_ms: took() });
+            return Ok(Dialed { io, tls: None, local, counted, dialed });
         };
         let configured = tls.alpn();
         let alpn = options.alpn.as_deref().or(if configured.is_empty() { Some(fallback) } else { None });
@@ -78,7 +80,8 @@ pub(crate) async fn dial_beyond(
         let handshake = tls.connect(io, identity::ConnectOptions { alpn, sni, san }).await;
         to.cluster.note_handshake(handshake.as_ref().map(|(_, info)| info));
         let (stream, info) = handshake.map_err(|error| tls_failed(&error, local))?;
-        Ok(Dialed { io: stream.into(), tls: Some(Arc::new(info)), local, counted, connect_ms: took() })
+        dialed.secured = Some(Instant::now());
+        Ok(Dialed { io: stream.into(), tls: Some(Arc::new(info)), local, counted, dialed })
     };
     let result = tokio::time::timeout(timeout, connecting).await.unwrap_or_else(|_| Err(timed_out()));
     if result.is_err() {

@@ -1,6 +1,7 @@
 //! Why there is no response, in the terms of Envoy's flags and retry conditions.
 
 use std::fmt;
+use std::rc::Rc;
 
 use engine::retry::Outcome;
 
@@ -25,7 +26,7 @@ pub struct SendError {
     /// The connection's local address, if there was a connection.
     pub local: Option<std::net::SocketAddr>,
     /// The connection that it was sent over, if it came so far.
-    pub over: Option<Box<Facts>>,
+    pub over: Option<Rc<Facts>>,
 }
 
 /// What kind.

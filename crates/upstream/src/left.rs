@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::Facts;
@@ -9,11 +10,11 @@ use crate::Facts;
 /// Where an exchange that is dropped before its response's head came leaves what is known of its
 /// connection. A copy begins empty.
 #[derive(Default)]
-pub struct Left(Cell<Option<Box<Facts>>>);
+pub struct Left(Cell<Option<Rc<Facts>>>);
 
 impl Left {
     /// What was left since it was asked for last.
-    pub fn take(&self) -> Option<Box<Facts>> {
+    pub fn take(&self) -> Option<Rc<Facts>> {
         self.0.take()
     }
 }
@@ -28,7 +29,7 @@ impl Clone for Left {
 pub(crate) async fn or_left<E, T>(
     left: &Left,
     exchange: &mut E,
-    facts: impl Fn(&E) -> Option<Facts>,
+    facts: impl Fn(&E) -> Rc<Facts>,
     mut poll: impl FnMut(&mut E, &mut Context<'_>) -> Poll<T>,
 ) -> T {
     let mut waiting = Waiting { exchange, facts, left: Some(left) };
@@ -37,17 +38,17 @@ pub(crate) async fn or_left<E, T>(
     came
 }
 
-struct Waiting<'a, E, F: Fn(&E) -> Option<Facts>> {
+struct Waiting<'a, E, F: Fn(&E) -> Rc<Facts>> {
     exchange: &'a mut E,
     facts: F,
     /// `None` once nothing is waited for.
     left: Option<&'a Left>,
 }
 
-impl<E, F: Fn(&E) -> Option<Facts>> Drop for Waiting<'_, E, F> {
+impl<E, F: Fn(&E) -> Rc<Facts>> Drop for Waiting<'_, E, F> {
     fn drop(&mut self) {
         if let Some(left) = self.left {
-            left.0.set((self.facts)(self.exchange).map(Box::new));
+            left.0.set(Some((self.facts)(self.exchange)));
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use identity::TlsInfo;
@@ -17,20 +19,39 @@ use crate::{InFlight, InFlightAt};
 pub struct Response<B> {
     pub head: ResponseHead,
     pub body: ResponseBody<B>,
-    pub facts: Facts,
+    pub facts: Rc<Facts>,
+    /// The connection had served a request before.
+    pub reused: bool,
 }
 
-/// What is known of the connection that a request went over.
-#[derive(Clone, Debug)]
+/// What is known of a connection to an endpoint; all that it carries shares it.
+#[derive(Debug)]
 pub struct Facts {
-    /// `HTTP/1.1` or `HTTP/2`: `%UPSTREAM_PROTOCOL%`.
+    /// `HTTP/1.1` or `HTTP/2`: `%UPSTREAM_PROTOCOL%`. Empty: it carries no requests.
     pub protocol: &'static str,
     pub local: Option<SocketAddr>,
     pub tls: Option<Arc<TlsInfo>>,
-    /// It had served a request before.
-    pub reused: bool,
-    /// How long making the connection took, TLS included, in milliseconds.
-    pub connect_ms: u32,
+    pub dialed: Dialing,
+}
+
+/// How a connection was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Dialing {
+    /// No other connection to an endpoint in this process has it.
+    pub id: u64,
+    pub begun: Instant,
+    /// TCP's part was done.
+    pub connected: Instant,
+    /// TLS stood; `None`: there is none.
+    pub secured: Option<Instant>,
+}
+
+impl Dialing {
+    /// How long it took, TLS included, in milliseconds.
+    pub fn millis(&self) -> u64 {
+        let end = self.secured.unwrap_or(self.connected);
+        end.saturating_duration_since(self.begun).as_millis() as u64
+    }
 }
 
 /// The response's body. While it is polled, the rest of the request's body goes out, too.

@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 
 use engine::proxy_protocol::Addresses;
 use engine::tls_names::TlsNames;
-use identity::{ClientTls, TlsInfo};
+use identity::ClientTls;
 use ir::HttpProtocol;
 use ir::cluster::ProxyProtocol;
 use ir::route::RoutingPriority;
 use net::Io;
 use stdx::Str;
 
-use crate::dial::dial;
+use crate::dial::{Dialed, dial};
 use crate::sweep::Sweeper;
 use crate::{
-    Body, Breaker, ClusterState, EndpointState, Failure, Left, Limits, RequestHead, Response, ResponseHead,
-    SendError, h1, h2c,
+    Body, Breaker, ClusterState, EndpointState, Facts, Failure, Left, Limits, RequestHead, Response,
+    ResponseHead, SendError, h1, h2c,
 };
 
 /// Where a request goes: an endpoint of a cluster, and how it is talked to.
@@ -74,6 +74,8 @@ pub struct SendOptions {
     pub tls_names: Option<Rc<TlsNames>>,
     /// For those who give up on it, and want to know on what.
     pub left: Left,
+    /// Is told when the request begins to go out.
+    pub watch: Option<Rc<dyn Watch>>,
 }
 
 /// A worker's connections to endpoints. Needs a `tokio::task::LocalSet` around it.
@@ -133,6 +135,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// asked for them ourselves (RFC 9110, section 15.2).
 pub trait Interim {
     fn interim(&self, head: ResponseHead);
+}
+
+/// Sees requests go out.
+pub trait Watch {
+    /// The request begins to go out over this connection; for the second time, where the first was closed.
+    fn sending(&self, over: &Rc<Facts>);
 }
 
 impl Upstream {
@@ -195,9 +203,9 @@ impl Upstream {
         &self,
         to: &Destination,
         options: &SendOptions,
-    ) -> Result<(Io, Option<Arc<TlsInfo>>, crate::InFlight), SendError> {
-        let dialed = dial(to, options, &[]).await?;
-        Ok((dialed.io, dialed.tls, dialed.counted))
+    ) -> Result<(Io, Rc<Facts>, crate::InFlight), SendError> {
+        let Dialed { io, tls, local, counted, dialed } = dial(to, options, &[]).await?;
+        Ok((io, Rc::new(Facts { protocol: "", local, tls, dialed }), counted))
     }
 
     /// Closes idle connections and lets the others end with their requests.

@@ -3,6 +3,7 @@
 mod filter;
 pub mod record;
 pub mod sink;
+mod told;
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use ir::access_log::AccessLogSink;
 pub use filter::LogFilter;
 pub use record::{Flag, Flags, Record};
 pub use sink::{LogBuffers, LogReopener, LogWriter};
+pub use told::{Told, Tried};
 
 use crate::format::{Asks, Entry, Format};
 
@@ -44,7 +46,7 @@ pub fn compile(logs: &[ir::AccessLog]) -> Result<Arc<[AccessLog]>, engine::Probl
     logs.iter().enumerate().map(one).collect()
 }
 
-/// What logs tell of certificates.
+/// What logs tell of certificates and exchanges.
 pub fn asks(logs: &[AccessLog]) -> Asks {
     let mut asks = Asks::default();
     logs.iter().for_each(|log| asks |= log.format.asks());

@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use identity::TlsInfo;
 use ir::access_log::LogType;
 use stdx::{Str, turn};
 use upstream::Facts;
+
+use super::Told;
 
 /// What happened to a request (or to a connection that carries no requests).
 #[derive(Debug)]
@@ -28,8 +30,6 @@ pub struct Record {
     pub kind: LogType,
     /// It was a health check, of the filter of this name.
     pub health_check: bool,
-    pub upstream_protocol: Option<&'static str>,
-    pub upstream_tls: Option<Arc<TlsInfo>>,
     unique_id: OnceCell<[u8; 36]>,
     /// Bytes of the request's body, or from the client.
     pub bytes_received: u64,
@@ -38,7 +38,12 @@ pub struct Record {
     pub attempts: u32,
     pub cluster: Option<Str>,
     pub upstream_host: Option<ir::Address>,
+    /// The connection of the last attempt; `None`: there was none.
+    pub upstream: Option<Rc<Facts>>,
+    /// Of a connection that did not come to stand.
     pub upstream_local: Option<SocketAddr>,
+    /// What some formats ask for.
+    pub told: Option<Rc<Told>>,
     /// The client as believed from `x-forwarded-for`, where that is not the TCP peer.
     pub remote: Option<SocketAddr>,
     pub route_name: Option<Str>,
@@ -64,15 +69,15 @@ impl Record {
             downstream_failure: None,
             kind: LogType::NotSet,
             health_check: false,
-            upstream_protocol: None,
-            upstream_tls: None,
             unique_id: OnceCell::new(),
             bytes_received: 0,
             bytes_sent: 0,
             attempts: 0,
             cluster: None,
             upstream_host: None,
+            upstream: None,
             upstream_local: None,
+            told: None,
             remote: None,
             route_name: None,
             request_end: None,
@@ -83,8 +88,8 @@ impl Record {
 
     /// Of a request that begins now.
     #[inline(always)]
-    pub fn of_request(protocol: &'static str) -> Self {
-        Record { protocol: Some(protocol), kind: LogType::DownstreamEnd, ..Record::new() }
+    pub fn of_request(protocol: &'static str, told: Option<Rc<Told>>) -> Self {
+        Record { protocol: Some(protocol), kind: LogType::DownstreamEnd, told, ..Record::new() }
     }
 
     /// When it began. Only logs and policies ask, so only for them the other clock is read.
@@ -98,11 +103,13 @@ impl Record {
         *self.unique_id.get_or_init(|| crate::text::uuid(super::sink::random(), super::sink::random()))
     }
 
-    /// The connection of the last attempt; `None`: there was none.
-    pub fn set_upstream(&mut self, facts: Option<&Facts>) {
-        self.upstream_local = facts.and_then(|facts| facts.local);
-        self.upstream_protocol = facts.map(|facts| facts.protocol);
-        self.upstream_tls = facts.and_then(|facts| facts.tls.clone());
+    /// Our address on the connection of the last attempt.
+    pub fn local_to_upstream(&self) -> Option<SocketAddr> {
+        self.upstream.as_ref().map_or(self.upstream_local, |facts| facts.local)
+    }
+
+    pub fn upstream_tls(&self) -> Option<&TlsInfo> {
+        self.upstream.as_ref()?.tls.as_deref()
     }
 
     pub fn flag(&mut self, flag: Flag) {

@@ -21,6 +21,7 @@ pub struct Routes {
     bodies: Arc<Bodies>,
     /// Of statistics, by virtual host and route; most configurations have none.
     scopes: Arc<Scopes>,
+    asks: Asks,
 }
 
 type Bodies = HashMap<(usize, usize), Format>;
@@ -57,11 +58,20 @@ impl Routes {
             let places = !(news.bodies.is_empty() && news.scopes.is_empty());
             if !placed && !places && news.values.is_part_of(&before.values) {
                 let (values, bodies) = (before.values.clone(), before.bodies.clone());
-                return Ok(Routes { table, values, bodies, scopes: before.scopes.clone() });
+                return Ok(Routes {
+                    table,
+                    values,
+                    bodies,
+                    scopes: before.scopes.clone(),
+                    asks: before.asks,
+                });
             }
         }
         let Formats { values, bodies, scopes } = Formats::of(config, |_| true)?;
-        Ok(Routes { table, values: Arc::new(values), bodies: Arc::new(bodies), scopes: Arc::new(scopes) })
+        let mut asks = values.asks();
+        bodies.values().for_each(|body| asks |= body.asks());
+        let (values, bodies, scopes) = (Arc::new(values), Arc::new(bodies), Arc::new(scopes));
+        Ok(Routes { table, values, bodies, scopes, asks })
     }
 
     /// Formats of all its levels.
@@ -69,11 +79,9 @@ impl Routes {
         &self.values
     }
 
-    /// What its formats tell of certificates.
+    /// What its formats tell of certificates and exchanges.
     pub fn asks(&self) -> Asks {
-        let mut asks = self.values.asks();
-        self.bodies.values().for_each(|body| asks |= body.asks());
-        asks
+        self.asks
     }
 
     /// What becomes of a direct response's body, where that is said.

@@ -22,7 +22,8 @@ use super::routes::Routes;
 use crate::access_log::AccessLog;
 use crate::balance::Balance;
 use crate::connection::ConnectionLimit;
-use crate::format::Values;
+
+use crate::format::{Asks, Values};
 use crate::forward_proxy::Cache;
 use crate::http::filters::compressor::Compression;
 use crate::http::filters::ext_authz::ExtAuthz;
@@ -166,6 +167,8 @@ pub struct Hcm {
     pub peer_metadata: bool,
     /// Some filter sees responses.
     pub encodes: bool,
+    /// What its logs and formats tell of.
+    pub asks: Asks,
 }
 
 impl Hcm {

@@ -18,12 +18,17 @@ pub struct ConnInfo {
     pub remote: SocketAddr,
     /// The TCP peer, where it said that it speaks for another.
     pub relay: Option<Box<SocketAddr>>,
+    /// The address that the client connected to, where it was led here on its way to another.
+    pub accepted_at: Option<Box<SocketAddr>>,
     /// Name of the listener that serves it, and of the chain in it.
     pub listener: Str,
     pub chain: Str,
     /// From the ClientHello.
     pub sni: Option<Str>,
-    pub tls: Option<TlsInfo>,
+    /// In a box: most connections have none of it, and those that idle are many.
+    pub tls: Option<Box<TlsInfo>>,
+    /// From the connection's beginning to the end of the TLS handshake, in milliseconds.
+    pub handshake_ms: Option<u32>,
 }
 
 impl ConnInfo {
@@ -35,6 +40,11 @@ impl ConnInfo {
     /// The TCP peer.
     pub fn direct_remote(&self) -> SocketAddr {
         self.relay.as_deref().copied().unwrap_or(self.remote)
+    }
+
+    /// The address that the client connected to.
+    pub fn direct_local(&self) -> SocketAddr {
+        self.accepted_at.as_deref().copied().unwrap_or(self.local)
     }
 
     /// The verified peer, for policies.
@@ -75,10 +85,12 @@ impl ConnInfo {
             remote: remote.parse().unwrap(),
             restored: false,
             relay: None,
+            accepted_at: None,
             listener: "l".into(),
             chain: "c".into(),
             sni: None,
             tls: None,
+            handshake_ms: None,
         }
     }
 }

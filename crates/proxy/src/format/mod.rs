@@ -32,6 +32,14 @@ pub trait Headers {
     fn local_reply_body(&self) -> &[u8] {
         b""
     }
+    /// Names and values of the request's head, in bytes.
+    fn request_bytes(&self) -> u64 {
+        0
+    }
+    /// As that, of the response's trailers.
+    fn trailer_bytes(&self) -> u64 {
+        0
+    }
     /// The request as filters judge it.
     fn head(&self) -> Option<&upstream::RequestHead> {
         None
@@ -53,19 +61,25 @@ impl Headers for NoHeaders {
     }
 }
 
-/// Whose certificates formats tell more of than names and fingerprint, which are known anyway.
+/// What is kept only where formats tell of it: more of certificates than names and fingerprint, which are
+/// known anyway; and how exchanges with upstreams went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asks {
     pub clients: bool,
     pub servers: bool,
+    pub exchange: bool,
 }
 
 impl Asks {
     pub fn of_clients(clients: bool) -> Self {
-        Asks { clients, servers: false }
+        Asks { clients, ..Asks::default() }
     }
 
-    /// Has that kept of the connections to come.
+    pub fn of_exchange() -> Self {
+        Asks { exchange: true, ..Asks::default() }
+    }
+
+    /// Has certificates kept of the connections to come.
     pub fn tell(self, secrets: &identity::SecretStore) {
         if self.clients {
             secrets.keep_clients();
@@ -80,6 +94,7 @@ impl BitOrAssign for Asks {
     fn bitor_assign(&mut self, other: Self) {
         self.clients |= other.clients;
         self.servers |= other.servers;
+        self.exchange |= other.exchange;
     }
 }
 

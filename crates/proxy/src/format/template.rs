@@ -75,7 +75,7 @@ impl Template {
         })
     }
 
-    /// What it tells of certificates.
+    /// What it tells of certificates and exchanges.
     pub fn asks(&self) -> Asks {
         let mut asks = Asks::default();
         self.operators().for_each(|operator| asks |= operator.asks());

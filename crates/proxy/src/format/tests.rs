@@ -119,6 +119,45 @@ fn refuses_what_it_does_not_know_by_name() {
 }
 
 #[test]
+fn the_first_operator_with_a_value_counts() {
+    let of = |operators: &str| format!(r#"%COALESCE({{"operators": [{operators}]}})%"#);
+    check(&of(r#""ROUTE_NAME", "UPSTREAM_CLUSTER""#), "outbound|80||a");
+    check(
+        &of(r#"{"command": "REQ", "param": "no"}, {"command": "RESP", "param": "server", "max_length": 2}"#),
+        "en",
+    );
+    // What is there and empty is a value, as it is elsewhere.
+    check(&format!("[{}]", of(r#"{"command": "REQ", "param": "x-empty"}, "PROTOCOL""#)), "[]");
+    check(&of(r#""ROUTE_NAME""#), "-");
+    let refused = |format: &str, part: &str| {
+        let error = Template::parse(format).unwrap_err().to_string();
+        assert!(error.contains(part), "{format}: {error}");
+    };
+    refused("%COALESCE%", "JSON");
+    refused("%COALESCE(x)%", "JSON");
+    refused("%COALESCE({})%", "list");
+    refused(&of(""), "at least one");
+    refused(&of(r#""NO_SUCH""#), "NO_SUCH");
+    refused(&of(r#""PROTOCOL% %PROTOCOL""#), "takes operators");
+    refused(&of(r#"{"command": "REQ", "other": 1}"#), "other");
+    refused(&of(r#"{"command": "PROTOCOL", "max_length": 2}"#), "length");
+    refused(&of("1"), "has 1");
+}
+
+#[test]
+fn what_an_exchange_was_like_is_known_where_it_is_asked_for() {
+    let asks = |format: &str| Template::parse(format).unwrap().asks().exchange;
+    assert!(asks("%UPSTREAM_HOSTS_ATTEMPTED%") && asks("%COMMON_DURATION(DS_RX_BEG:US_TX_END:us)%"));
+    assert!(asks(r#"%COALESCE({"operators": ["UPSTREAM_HOST_NAME"]})%"#) && asks("%REQUEST_TX_DURATION%"));
+    assert!(!asks(
+        "%COMMON_DURATION(DS_RX_BEG:US_RX_BEG:ms)% %UPSTREAM_CONNECTION_ID% %REQUEST_HEADERS_BYTES%"
+    ));
+    // Of nobody there is nothing to tell.
+    check("%UPSTREAM_HOST_NAME% %UPSTREAM_CONNECTION_ID% %UPSTREAM_CONNECTION_IDS_ATTEMPTED%", "- 0 -");
+    check("%COMMON_DURATION(US_TX_BEG:US_RX_BEG:ms)% %DOWNSTREAM_DIRECT_LOCAL_ADDRESS%", "- 10.0.0.2:80");
+}
+
+#[test]
 fn what_envoy_knows_refuses_no_listener() {
     for format in
         ["%CEL(request.path)%", r#"%COALESCE({"operators": ["PROTOCOL"]})%"#, "%START_TIME_LOCAL%", "%XFCC%"]
@@ -130,7 +169,7 @@ fn what_envoy_knows_refuses_no_listener() {
 #[test]
 fn what_tells_of_certificates_is_known_beforehand() {
     let asks = |format: &str| Template::parse(format).unwrap().asks();
-    let of = |clients, servers| Asks { clients, servers };
+    let of = |clients, servers| Asks { clients, servers, exchange: false };
     assert_eq!(asks("%DOWNSTREAM_PEER_SUBJECT% %UPSTREAM_PEER_CERT_V_END% %REQ(a)%"), of(false, false));
     assert_eq!(asks("%DOWNSTREAM_PEER_CHAIN_SERIALS%"), of(true, false));
     assert_eq!(asks("%UPSTREAM_PEER_ISSUER%"), of(false, true));

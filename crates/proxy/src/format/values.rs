@@ -67,7 +67,7 @@ impl Values {
         self.templates.keys().all(|format| other.templates.contains_key(format))
     }
 
-    /// What they tell of certificates.
+    /// What they tell of certificates and exchanges.
     pub fn asks(&self) -> Asks {
         self.asks
     }

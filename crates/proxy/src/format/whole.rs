@@ -81,7 +81,7 @@ impl Format {
         &self.response_headers
     }
 
-    /// What it tells of certificates.
+    /// What it tells of certificates and exchanges.
     pub fn asks(&self) -> Asks {
         self.asks
     }

@@ -35,6 +35,9 @@ pub(super) type Sent = Result<Box<Response<Attempt>>, Ended>;
 /// Sends the request once.
 pub(super) async fn attempt(ctx: &mut Context, plan: &Plan, to: &Destination) -> Sent {
     ctx.record.upstream_host = Some(to.address());
+    if let Some(told) = &ctx.record.told {
+        told.attempt(to);
+    }
     if ctx.route.as_ref().is_some_and(|chosen| chosen.vhost().include_request_attempt_count) {
         ctx.head.set("x-envoy-attempt-count", itoa::Buffer::new().format(ctx.record.attempts));
     }
@@ -80,11 +83,12 @@ pub(super) async fn attempt(ctx: &mut Context, plan: &Plan, to: &Destination) ->
 fn note_connection(record: &mut Record, plan: &Plan, ended: &Ended) {
     match ended {
         Ended::Failed(error) => {
-            record.set_upstream(error.over.as_deref());
-            record.upstream_local = record.upstream_local.or(error.local);
+            record.upstream = error.over.clone();
+            record.upstream_local = error.local;
         }
         Ended::PerTryTimeout { .. } | Ended::Final(_) => {
-            record.set_upstream(plan.options.left.take().as_deref());
+            record.upstream = plan.options.left.take();
+            record.upstream_local = None;
         }
     }
 }
@@ -107,9 +111,9 @@ fn count(plan: &Plan, at: &Traffic, result: &Sent) {
             if response.head.status() >= 500 {
                 bump(&at.error);
             }
-            if !response.facts.reused {
+            if !response.reused {
                 stats.cx_total.inc();
-                stats.cx_connect_ms.add(response.facts.connect_ms.into());
+                stats.cx_connect_ms.add(response.facts.dialed.millis());
                 match response.facts.protocol {
                     "HTTP/2" => stats.cx_http2_total.inc(),
                     _ => stats.cx_http1_total.inc(),

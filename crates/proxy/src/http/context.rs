@@ -12,7 +12,7 @@ use upstream::{RequestHead, ResponseHead};
 use super::HttpConnection;
 use super::body::Progress;
 use super::outgoing::End;
-use crate::access_log::{self, Flag, Record};
+use crate::access_log::{self, Flag, Record, Told};
 use crate::config::routes::Routes;
 use crate::config::snapshot::{AlpnOverride, Cluster, Hcm};
 use crate::format::{Entry, Headers};
@@ -113,9 +113,10 @@ impl Context {
             true => stats.rq_http2_total.inc(),
             false => stats.rq_http1_total.inc(),
         }
+        let told = hcm.asks.exchange.then(|| Told::keep(&progress));
         // From here on nothing may panic: a record that would have to be dropped then is made on the stack
         // and copied.
-        let record = Record::of_request(protocol);
+        let record = Record::of_request(protocol, told);
         Context {
             is_grpc,
             conn,
@@ -164,6 +165,10 @@ impl Context {
     /// Remembers of the response what the record wants to know.
     pub fn note_response(&mut self, head: &ResponseHead) {
         self.record.status = head.status();
+        if let Some(told) = &self.record.told {
+            told.answering();
+            told.response_head_bytes.set(response_bytes(head));
+        }
         for log in self.hcm.access_log.iter().filter(|log| log.filter.may_pass(head.status())) {
             for name in log.format.response_headers() {
                 if let Some(value) = head.joined(name) {
@@ -251,7 +256,7 @@ impl Context {
     pub fn measure(&mut self) {
         let (progress, record) = (&self.progress, &mut self.record);
         if let Some(facts) = progress.left.take() {
-            record.set_upstream(Some(&facts));
+            record.upstream = Some(facts);
         }
         record.bytes_received = progress.request_bytes.get();
         record.bytes_sent = progress.response_bytes.get();
@@ -292,6 +297,26 @@ impl Drop for Context {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Names and values of a request's head in bytes, as Envoy keeps them.
+fn request_bytes(head: &RequestHead) -> u64 {
+    let pseudo = [
+        (":method", head.method()),
+        (":path", head.path()),
+        (":authority", head.authority()),
+        (":scheme", head.scheme().as_bytes()),
+    ];
+    let mut sum: usize = pseudo.iter().map(|(name, value)| name.len() + value.len()).sum();
+    head.for_each(|name, value| sum += name.len() + value.len());
+    sum as u64
+}
+
+/// As that, of a response's.
+fn response_bytes(head: &ResponseHead) -> u64 {
+    let mut sum = ":status".len() + 3;
+    head.for_each(|name, value| sum += name.len() + value.len());
+    sum as u64
 }
 
 /// A request as formats see it.
@@ -341,6 +366,18 @@ impl Headers for Seen<'_> {
 
     fn metadata(&self) -> Option<&ir::Metadata> {
         self.ctx.filters.as_ref().map(|state| &state.metadata)
+    }
+
+    fn request_bytes(&self) -> u64 {
+        if self.ctx.unread { 0 } else { request_bytes(&self.ctx.head) }
+    }
+
+    fn trailer_bytes(&self) -> u64 {
+        let mut sum = 0;
+        if let Some(trailers) = self.ctx.progress.trailers.borrow().as_ref() {
+            sum = trailers.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum();
+        }
+        sum
     }
 
     fn local_reply_body(&self) -> &[u8] {

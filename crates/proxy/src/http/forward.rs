@@ -14,7 +14,7 @@ use ir::route::{Forward, RouteClusters, RoutingPriority};
 use ir::{Address, HttpProtocol};
 use stdx::{boxed, turn};
 use upstream::{
-    Body as _, BodyKind, Interim, Left, Limits as BreakerLimits, RequestHead, Response, SendOptions,
+    Body as _, BodyKind, Interim, Left, Limits as BreakerLimits, RequestHead, Response, SendOptions, Watch,
 };
 
 use super::attempt::{Ended, Sent, attempt, outcome_of};
@@ -25,7 +25,7 @@ use super::outgoing::Outgoing;
 use super::pick::{self, pick};
 use super::respond::{Answer, Stop};
 use super::{filters, headers, mirror, redirect, upgrade};
-use crate::access_log::Flag;
+use crate::access_log::{Flag, Told};
 use crate::config::snapshot::Cluster;
 use crate::telemetry::{ClusterStats, Counter, Own, RouteStats};
 
@@ -64,6 +64,9 @@ pub async fn forward(
     forward: &Forward,
     body: RequestBody,
 ) -> Result<Outcome, Stop> {
+    if chosen.table.asks().exchange {
+        ctx.record.told = Some(Told::keep(&ctx.progress));
+    }
     let mut plan = plan(ctx, forward, body)?;
     let policy = forward.retry.as_ref().or(chosen.vhost().retry.as_ref());
     let conditions = chosen.table.retry(chosen.vhost, chosen.route);
@@ -226,6 +229,7 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
             fresh: false,
             tls_names,
             left: Left::default(),
+            watch: ctx.record.told.clone().map(|told| told as Rc<dyn Watch>),
         },
         may_be_refused,
         limits: Limits {
@@ -351,19 +355,20 @@ fn settle(
 
 /// The upstream's response as the client gets it.
 fn answer(ctx: &mut Context, plan: &Plan, response: Box<Response<Attempt>>) -> Box<Answer> {
-    let Response { mut head, body, facts } = *response;
+    let Response { mut head, body, facts, .. } = *response;
     ctx.record.details = "via_upstream".into();
     ctx.upstream_stats = Some(plan.stats.clone());
-    ctx.record.set_upstream(Some(&facts));
     let now = turn::now();
     ctx.record.response_begin = Some(now.saturating_duration_since(ctx.record.started));
-    let principal = facts.tls.as_ref().and_then(|tls| tls.peer.as_ref());
+    let tls = facts.tls.as_deref();
+    let principal = tls.and_then(|tls| tls.peer.as_ref());
     ctx.upstream_principal = principal.and_then(|peer| peer.uri_sans.first().cloned());
-    let local = facts.tls.as_ref().and_then(|tls| tls.local.as_ref());
+    let local = tls.and_then(|tls| tls.local.as_ref());
     ctx.local_principal = local.and_then(|local| local.uri_sans.first().cloned());
     let switching = head.status() == 101;
     head.strip_hop_by_hop(switching);
-    filters::peer_metadata::of_response(ctx, &mut head, facts.tls.as_deref());
+    filters::peer_metadata::of_response(ctx, &mut head, tls);
+    ctx.record.upstream = Some(facts);
     let begin = ctx.progress.request_end.get().unwrap_or(ctx.record.started);
     let service_time = now.saturating_duration_since(begin).as_millis() as u64;
     let quiet = ctx.hcm.config.suppress_envoy_headers;

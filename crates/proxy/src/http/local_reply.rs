@@ -57,7 +57,7 @@ impl LocalReplies {
         Ok(LocalReplies { mappers, body, values })
     }
 
-    /// What its formats tell of certificates.
+    /// What its formats tell of certificates and exchanges.
     pub fn asks(&self) -> Asks {
         let mut asks = self.values.asks();
         let bodies = self.mappers.iter().filter_map(|it| it.body.as_ref()).chain(&self.body);

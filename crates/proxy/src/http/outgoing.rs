@@ -47,6 +47,9 @@ pub struct Outgoing<B> {
 impl<B: Body> Outgoing<B> {
     pub fn new(source: B, progress: Rc<Progress>, limits: &Limits) -> Self {
         let Limits { response: timeout, idle, per_try_idle: try_idle, stream: deadline, .. } = *limits;
+        if source.is_end() {
+            progress.received();
+        }
         Outgoing { source, progress, timeout, idle, try_idle, deadline, timer: None }
     }
 
@@ -103,6 +106,9 @@ impl<B: Body> Body for Outgoing<B> {
             Err(BodyError::Reset(code)) => self.progress.ending.set(End::Reset(*code)),
             Err(BodyError::Incomplete | BodyError::Refused(_)) => self.progress.ending.set(End::Malformed),
             Err(_) => self.progress.ending.set(End::Broken),
+        }
+        if self.source.is_end() || !matches!(frame, Ok(Some(_))) {
+            self.progress.received();
         }
         Poll::Ready(frame)
     }

@@ -64,6 +64,10 @@ pub async fn serve(
     stats.cx_total.inc();
     stats.cx_active.inc();
     let forced = worker.shared.drain.clone();
+    let mut record = record;
+    if access_log::asks(&tcp.access_log).exchange {
+        record.told = Some(Rc::default());
+    }
     let mut session = TcpSession {
         worker,
         tcp,
@@ -167,10 +171,13 @@ impl TcpSession {
             };
             self.record.attempts += 1;
             self.record.upstream_host = Some(to.address());
+            if let Some(told) = &self.record.told {
+                told.attempt(&to);
+            }
             self.workload = workload;
             counters.cx_total.inc();
             match self.worker.upstream.connect(&to, &options).await {
-                Ok((mut io, tls, in_flight)) => {
+                Ok((mut io, facts, in_flight)) => {
                     if let Err(why) = self.tunnel(&cluster, &mut io).await {
                         counters.cx_connect_fail.inc();
                         self.report(&cluster, &to, Some(outlier::Outcome::LocalFailure));
@@ -179,12 +186,12 @@ impl TcpSession {
                         tried.push(to.endpoint.address.clone());
                         continue;
                     }
-                    self.record.upstream_local = io.local_addr();
-                    let peer = tls.as_ref().and_then(|tls| tls.peer.as_ref());
+                    let tls = facts.tls.as_deref();
+                    let peer = tls.and_then(|tls| tls.peer.as_ref());
                     self.upstream_principal = peer.and_then(|peer| peer.uri_sans.first().cloned());
-                    let local = tls.as_ref().and_then(|tls| tls.local.as_ref());
+                    let local = tls.and_then(|tls| tls.local.as_ref());
                     self.local_principal = local.and_then(|local| local.uri_sans.first().cloned());
-                    self.record.upstream_tls = tls;
+                    self.record.upstream = Some(facts);
                     self.report(&cluster, &to, Some(outlier::Outcome::Status(200)));
                     let _at_endpoint = to.endpoint.start();
                     to.endpoint.traffic().neither.fetch_add(1, Ordering::Relaxed);

@@ -24,6 +24,7 @@ const MAX_INTERIM: u32 = 16;
 pub(crate) struct Exchange<B> {
     /// `None` once the exchange is over.
     conn: Option<Box<Idle>>,
+    facts: Rc<Facts>,
     inner: Rc<Inner>,
     request: B,
     sending: Sending,
@@ -54,7 +55,11 @@ impl<B: Body> Exchange<B> {
         request: B,
     ) -> Self {
         conn.conn.start(head, request.kind());
+        if let Some(watch) = &call.options.watch {
+            watch.sending(&conn.facts);
+        }
         Exchange {
+            facts: conn.facts.clone(),
             conn: Some(conn),
             inner: inner.clone(),
             request,
@@ -153,14 +158,14 @@ impl<B: Body> Exchange<B> {
             Some(conn) => (conn.conn.sent() > 0, conn.conn.received() > 0),
             None => (false, false),
         };
-        let over = self.facts().cloned().map(Box::new);
+        let over = Some(self.facts.clone());
         self.conn = None;
         SendError { request_started, response_started, detail, over, ..SendError::new(failure) }
     }
 
-    /// Of its connection; `None` once the exchange is over.
-    pub(super) fn facts(&self) -> Option<&Facts> {
-        self.conn.as_ref().map(|conn| &conn.facts)
+    /// Of its connection.
+    pub(super) fn facts(&self) -> &Rc<Facts> {
+        &self.facts
     }
 
     /// To try again with.
@@ -170,10 +175,7 @@ impl<B: Body> Exchange<B> {
 
     /// The head is there; the body is to come.
     pub(super) fn respond(mut self, head: http1::ResponseHead, reused: bool) -> Box<Response<B>> {
-        let facts = match &self.conn {
-            Some(conn) => Facts { reused, ..conn.facts.clone() },
-            None => Facts { protocol: "HTTP/1.1", local: None, tls: None, reused, connect_ms: 0 },
-        };
+        let facts = self.facts.clone();
         let incoming = self.conn.as_ref().map(|conn| conn.conn.body());
         let kind = incoming.as_ref().map_or(BodyKind::None, Body::kind);
         let upgraded = head.status() == 101;
@@ -183,7 +185,7 @@ impl<B: Body> Exchange<B> {
         }
         stdx::boxed(|| {
             let body = ResponseBody::new(kind, Inside::H1(self));
-            Response { head: ResponseHead::from_h1(head), body, facts }
+            Response { head: ResponseHead::from_h1(head), body, facts, reused }
         })
     }
 

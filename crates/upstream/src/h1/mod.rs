@@ -42,7 +42,7 @@ pub(crate) async fn send<B: Body>(
         };
         let mut exchange = Exchange::start(conn, inner, call, &head, body);
         let error =
-            match or_left(&call.options.left, &mut exchange, |it| it.facts().cloned(), Exchange::poll_head)
+            match or_left(&call.options.left, &mut exchange, |it| it.facts().clone(), Exchange::poll_head)
                 .await
             {
                 Ok(head) => return Ok(exchange.respond(head, reused)),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,7 @@ pub(crate) struct Pool {
 /// A connection and what it is good for.
 pub(crate) struct Idle {
     pub(super) conn: ClientConn<Io>,
-    pub(super) facts: Facts,
+    pub(super) facts: Rc<Facts>,
     served: u32,
     max_requests: Option<u32>,
     idle_timeout: Option<Duration>,
@@ -48,10 +49,10 @@ impl Idle {
     }
 
     pub(crate) fn new(dialed: Dialed, call: &Call<'_>, in_queue: Counted) -> Self {
-        let Dialed { io, tls, local, counted, connect_ms } = dialed;
+        let Dialed { io, tls, local, counted, dialed } = dialed;
         Idle {
             conn: ClientConn::new(io, call.limits()),
-            facts: Facts { protocol: "HTTP/1.1", local, tls, reused: false, connect_ms },
+            facts: Rc::new(Facts { protocol: "HTTP/1.1", local, tls, dialed }),
             served: 0,
             max_requests: call.to.config.max_requests_per_connection.filter(|max| *max > 0),
             idle_timeout: call.idle_timeout(),

@@ -34,7 +34,7 @@ pub(crate) struct Connection {
     /// A PING is due before the connection is relied on, after so long without streams.
     ping_after: Option<Duration>,
     ping: Rc<Notify>,
-    pub(super) facts: Facts,
+    pub(super) facts: Rc<Facts>,
     /// Nothing more may be sent: closed, or going away.
     dead: Cell<bool>,
     /// A response came, so that the peer's limit of streams is known.
@@ -84,7 +84,7 @@ pub(crate) async fn open(
     dialed: Dialed,
     call: &Call<'_>,
 ) -> Result<Rc<Connection>, SendError> {
-    let Dialed { io, tls, local, counted, connect_ms } = dialed;
+    let Dialed { io, tls, local, counted, dialed } = dialed;
     let options = &call.to.config.http2;
     let max_streams = inner.h2.borrow().max_streams(&call.key);
     let (client, driver) = http2::client(io, config(call, max_streams));
@@ -95,7 +95,7 @@ pub(crate) async fn open(
         max_streams: options.max_concurrent_streams.unwrap_or(MAX_STREAMS) as usize,
         ping_after: options.keepalive.and_then(|keepalive| keepalive.idle_interval),
         ping,
-        facts: Facts { protocol: "HTTP/2", local, tls, reused: false, connect_ms },
+        facts: Rc::new(Facts { protocol: "HTTP/2", local, tls, dialed }),
         dead: Cell::new(false),
         settled: Cell::new(false),
         streams: Cell::new(0),

@@ -1,5 +1,7 @@
 //! What an error of a stream or a connection means for a request.
 
+use std::rc::Rc;
+
 use http2::{Error, Reason};
 
 use crate::{Facts, Failure, SendError};
@@ -20,10 +22,10 @@ pub(super) struct StreamError {
 
 impl StreamError {
     /// `over`: the connection that it was sent over.
-    pub(super) fn into_send_error(self, over: &Facts) -> SendError {
+    pub(super) fn into_send_error(self, over: &Rc<Facts>) -> SendError {
         let request_started = self.started;
         let StreamError { failure, detail, by_tls, .. } = self;
-        let over = Some(Box::new(over.clone()));
+        let over = Some(over.clone());
         SendError { request_started, detail, over, by_tls, ..SendError::new(failure) }
     }
 

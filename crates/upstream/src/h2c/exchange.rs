@@ -10,9 +10,7 @@ use super::error::StreamError;
 use crate::head::switched;
 use crate::response::Inside;
 use crate::tunnel::H2Tunnel;
-use crate::{
-    Body, BodyError, BodyKind, Facts, Failure, Frame, RequestHead, Response, ResponseBody, ResponseHead,
-};
+use crate::{Body, BodyError, BodyKind, Failure, Frame, RequestHead, Response, ResponseBody, ResponseHead};
 
 /// A stream and the request's body as far as it has to be sent.
 pub(crate) struct Exchange<B> {
@@ -127,10 +125,10 @@ impl<B: Body> Exchange<B> {
     ) -> Box<Response<B>> {
         let head = ResponseHead::from_h1(head);
         let granted = self.upgrade && (200..300).contains(&head.status());
-        let facts = Facts { reused: self.reused, ..conn.facts.clone() };
+        let (facts, reused) = (conn.facts.clone(), self.reused);
         if granted {
             let body = ResponseBody::new(BodyKind::None, Inside::H2(self));
-            return Box::new(Response { head: switched(request, head), body, facts });
+            return Box::new(Response { head: switched(request, head), body, facts, reused });
         }
         self.refuse_upgrade();
         let is_head = request.method() == b"HEAD";
@@ -143,7 +141,7 @@ impl<B: Body> Exchange<B> {
         if over {
             self.finish();
         }
-        stdx::boxed(|| Response { head, body: ResponseBody::new(kind, Inside::H2(self)), facts })
+        stdx::boxed(|| Response { head, body: ResponseBody::new(kind, Inside::H2(self)), facts, reused })
     }
 
     /// The endpoint answers an upgrade like any request: there is nothing more to send.

@@ -47,14 +47,12 @@ pub(crate) async fn send<B: Body>(
         let error = match connection::start(&conn, head, ends).await {
             Ok(stream) => {
                 reused = stream.reused;
+                if let Some(watch) = &call.options.watch {
+                    watch.sending(&conn.facts);
+                }
                 let mut exchange = Exchange::new(stream, body, ends, upgrade);
-                match or_left(
-                    &call.options.left,
-                    &mut exchange,
-                    |_| Some(conn.facts.clone()),
-                    Exchange::poll_head,
-                )
-                .await
+                match or_left(&call.options.left, &mut exchange, |_| conn.facts.clone(), Exchange::poll_head)
+                    .await
                 {
                     Ok(response) => {
                         if let Some(max_streams) = conn.settle() {

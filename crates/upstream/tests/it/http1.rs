@@ -38,7 +38,7 @@ fn uses_a_connection_again_and_counts() {
             let head = get(&format!("/{n}"));
             let response = upstream.send(&to, &head, Empty, &SendOptions::default()).await.unwrap();
             assert_eq!((response.head.status(), response.facts.protocol), (200, "HTTP/1.1"));
-            assert_eq!(response.facts.reused, n > 0);
+            assert_eq!(response.reused, n > 0);
             assert_eq!((to.endpoint.load(), to.cluster.requests(), to.cluster.connections()), (1, 1, 1));
             assert_eq!(text(response).await, format!("/{n}:"));
             assert_eq!((to.endpoint.load(), to.cluster.requests()), (0, 0));

@@ -129,7 +129,7 @@ fn alpn_decides() {
             }
             assert_eq!(connections.get(), 1, "{expected}");
             let (io, tls, _counted) = upstream.connect(&to, &options).await.unwrap();
-            assert!(io.is_tls() && tls.is_some() && connections.get() == 2);
+            assert!(io.is_tls() && tls.tls.is_some() && connections.get() == 2);
         }
     });
 }

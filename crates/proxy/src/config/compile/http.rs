@@ -49,7 +49,12 @@ pub(super) fn manager(config: &HttpConnectionManager, direction: Direction) -> R
         RouteSource::Inline(routes) => Some(Arc::new(Routes::compile(routes)?)),
         RouteSource::Rds(_) | RouteSource::RdsFrom(..) => None,
     };
+    let mut asks = access_log::asks(&access_log);
+    asks |= values.asks();
+    asks |= local_reply.as_ref().map(|it| it.asks()).unwrap_or_default();
+    asks |= inline_routes.as_ref().map(|routes| routes.asks()).unwrap_or_default();
     Ok(Hcm {
+        asks,
         encodes: filters.iter().any(HttpFilter::sees_responses),
         filters,
         some_off: switches.iter().any(|switch| switch.off),

@@ -65,10 +65,7 @@ fn asks(terminal: &Terminal) -> Asks {
         Terminal::Http(hcm) => {
             let details = &hcm.config.client_cert_details;
             let mut asks = Asks::of_clients(details.cert || details.chain);
-            asks |= access_log::asks(&hcm.access_log);
-            asks |= hcm.values.asks();
-            asks |= hcm.local_reply.as_ref().map(|it| it.asks()).unwrap_or_default();
-            asks |= hcm.inline_routes.as_ref().map(|routes| routes.asks()).unwrap_or_default();
+            asks |= hcm.asks;
             asks
         }
     }

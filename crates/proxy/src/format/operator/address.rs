@@ -12,6 +12,7 @@ pub(in crate::format) enum Which {
     DownstreamLocal,
     DownstreamRemote,
     DownstreamDirectRemote,
+    DownstreamDirectLocal,
     UpstreamLocal,
     UpstreamRemote,
 }
@@ -37,6 +38,7 @@ pub(super) fn address(name: &str) -> Option<Operator> {
         "DOWNSTREAM_LOCAL" => Which::DownstreamLocal,
         "DOWNSTREAM_REMOTE" => Which::DownstreamRemote,
         "DOWNSTREAM_DIRECT_REMOTE" => Which::DownstreamDirectRemote,
+        "DOWNSTREAM_DIRECT_LOCAL" => Which::DownstreamDirectLocal,
         "UPSTREAM_LOCAL" => Which::UpstreamLocal,
         "UPSTREAM_REMOTE" => Which::UpstreamRemote,
         _ => return None,
@@ -49,7 +51,8 @@ pub(super) fn write_address(entry: &Entry<'_>, which: Which, part: Part, out: &m
         Which::DownstreamLocal => Some(entry.conn.local),
         Which::DownstreamRemote => Some(entry.record.remote.unwrap_or(entry.conn.remote)),
         Which::DownstreamDirectRemote => Some(entry.conn.direct_remote()),
-        Which::UpstreamLocal => entry.record.upstream_local,
+        Which::DownstreamDirectLocal => Some(entry.conn.direct_local()),
+        Which::UpstreamLocal => entry.record.local_to_upstream(),
         // Nobody was reached.
         Which::UpstreamRemote if entry.record.flags.has(Flag::UF) => None,
         Which::UpstreamRemote => match &entry.record.upstream_host {

@@ -1,6 +1,8 @@
 //! The operators of format strings.
 
 mod address;
+mod coalesce;
+mod exchange;
 mod outcome;
 mod parse;
 mod request;
@@ -14,10 +16,10 @@ use ir::metadata::Json;
 use stdx::Str;
 
 use super::time::TimeFormat;
-use super::{Asks, Entry};
+use super::{Asks, Entry, Template};
 use crate::text::{put_display, put_number};
 use address::{Part, Which};
-use outcome::Point;
+use exchange::{Endpoints, Point};
 use request::{NameFrom, Of, Source};
 use tls::Peer;
 
@@ -33,6 +35,13 @@ pub(super) enum Operator {
     },
     Value(fn(&Entry<'_>, &mut Vec<u8>)),
     Number(fn(&Entry<'_>) -> Option<u64>),
+    /// As [`Operator::Value`] and [`Operator::Number`], of what is noted only where it is asked for.
+    ToldValue(fn(&Entry<'_>, &mut Vec<u8>)),
+    ToldNumber(fn(&Entry<'_>) -> Option<u64>),
+    /// Endpoints that were tried.
+    Endpoints(Endpoints),
+    /// The first of these that has a value.
+    Coalesce(Vec<Template>),
     Address {
         which: Which,
         part: Part,
@@ -91,18 +100,26 @@ impl Operator {
     /// Whether JSON shows it without quotes.
     pub fn is_number(&self) -> bool {
         match self {
-            Operator::Between { .. } | Operator::Number(_) => true,
+            Operator::Between { .. } | Operator::Number(_) | Operator::ToldNumber(_) => true,
+            Operator::Coalesce(all) => all.iter().all(Template::is_number),
             Operator::Address { part, .. } => matches!(part, Part::Port),
             _ => false,
         }
     }
 
-    /// What it tells of certificates.
+    /// What it tells of certificates and exchanges.
     pub fn asks(&self) -> Asks {
         match self {
             Operator::Details { peer, .. } => {
-                Asks { clients: *peer == Peer::Client, servers: *peer == Peer::Server }
+                let (clients, servers) = (*peer == Peer::Client, *peer == Peer::Server);
+                Asks { clients, servers, exchange: false }
             }
+            Operator::ToldValue(_) | Operator::ToldNumber(_) | Operator::Endpoints(_) => Asks::of_exchange(),
+            Operator::Between { from, to, .. } if exchange::asks(*from, *to) => Asks::of_exchange(),
+            Operator::Coalesce(all) => all.iter().fold(Asks::default(), |mut asks, one| {
+                asks |= one.asks();
+                asks
+            }),
             _ => Asks::default(),
         }
     }
@@ -127,6 +144,7 @@ impl Operator {
             Operator::Query { parameter, source } => {
                 return request::write_query(entry, parameter.as_deref(), *source, out);
             }
+            Operator::Coalesce(all) => return all.iter().any(|one| one.write(entry, true, out)),
             // In a log it is nothing, in Envoy, too: not even missing.
             Operator::LocalReplyBody => {
                 out.extend_from_slice(entry.headers.local_reply_body());
@@ -142,10 +160,14 @@ impl Operator {
         match self {
             Operator::StartTime(format) => format.write(entry.record.started_at(), out),
             Operator::EmitTime(format) => format.write(std::time::SystemTime::now(), out),
-            Operator::Header { .. } | Operator::Query { .. } | Operator::LocalReplyBody => {}
-            Operator::Value(write) => write(entry, out),
-            Operator::Number(value) => number(out, value(entry)),
-            Operator::Between { from, to, unit } => outcome::between(entry, *from, *to, *unit, out),
+            Operator::Header { .. }
+            | Operator::Query { .. }
+            | Operator::Coalesce(_)
+            | Operator::LocalReplyBody => {}
+            Operator::Value(write) | Operator::ToldValue(write) => write(entry, out),
+            Operator::Number(value) | Operator::ToldNumber(value) => number(out, value(entry)),
+            Operator::Endpoints(which) => exchange::write_endpoints(entry, *which, out),
+            Operator::Between { from, to, unit } => exchange::between(entry, *from, *to, *unit, out),
             Operator::Path { query, source } => {
                 if let Some(path) = request::path(entry, *source) {
                     put_clean(out, if *query { &path } else { engine::request::path_only(&path) });

@@ -5,56 +5,11 @@ use std::time::Duration;
 use ir::access_log::LogType;
 
 use super::address::upstream_host;
-use super::{Operator, number, put_clean, text};
+use super::{Operator, put_clean, text};
 use crate::access_log::Record;
 use crate::format::Entry;
 
 /// Of `%COMMON_DURATION%`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::format) enum Point {
-    DownstreamRxBegin,
-    DownstreamRxEnd,
-    UpstreamRxBegin,
-    DownstreamTxEnd,
-}
-
-/// `START:END:UNIT`.
-pub(super) fn common_duration(arguments: &str) -> Result<Operator, String> {
-    let parts: Vec<&str> = arguments.split(':').collect();
-    let [from, to, unit] = parts[..] else {
-        return Err(format!("%COMMON_DURATION% takes START:END:PRECISION, has ({arguments})"));
-    };
-    let point = |name: &str| match name {
-        "DS_RX_BEG" => Ok(Point::DownstreamRxBegin),
-        "DS_RX_END" => Ok(Point::DownstreamRxEnd),
-        "US_RX_BEG" => Ok(Point::UpstreamRxBegin),
-        "DS_TX_END" => Ok(Point::DownstreamTxEnd),
-        _ => Err(format!("%COMMON_DURATION% does not know the point {name}")),
-    };
-    let unit = match unit {
-        "ms" => 1_000_000,
-        "us" => 1_000,
-        "ns" => 1,
-        _ => return Err(format!("%COMMON_DURATION% takes ms, us or ns, has {unit}")),
-    };
-    Ok(Operator::Between { from: point(from)?, to: point(to)?, unit })
-}
-
-pub(super) fn between(entry: &Entry<'_>, from: Point, to: Point, unit: u128, out: &mut Vec<u8>) {
-    let record = entry.record;
-    let at = |point| match point {
-        Point::DownstreamRxBegin => Some(Duration::ZERO),
-        Point::DownstreamRxEnd => record.request_end,
-        Point::UpstreamRxBegin => record.response_begin,
-        Point::DownstreamTxEnd => Some(record.started.elapsed()),
-    };
-    if let (Some(from), Some(to)) = (at(from), at(to))
-        && let Some(time) = to.checked_sub(from)
-    {
-        number(out, u64::try_from(time.as_nanos() / unit).ok());
-    }
-}
-
 pub(super) fn grpc_status(arguments: &str) -> Option<Operator> {
     Some(match arguments {
         "NUMBER" => Operator::Number(|e| e.record.grpc_status.map(u64::from)),
@@ -110,6 +65,7 @@ pub(super) fn numeric(name: &str) -> Option<Operator> {
         "RESPONSE_TX_DURATION" => |e| tx_duration(e.record).map(whole_millis),
         "UPSTREAM_REQUEST_ATTEMPT_COUNT" => |e| Some(u64::from(e.record.attempts)),
         "CONNECTION_ID" => |e| Some(e.conn.id),
+        "DOWNSTREAM_HANDSHAKE_DURATION" => |e| e.conn.handshake_ms.map(u64::from),
         "GRPC_STATUS_NUMBER" => |e| e.record.grpc_status.map(u64::from),
         _ => return None,
     }))
@@ -132,7 +88,7 @@ fn of_tcp(record: &Record, bytes: u64) -> Option<u64> {
 
 /// None, if there was nobody.
 fn to_upstream(record: &Record, bytes: u64) -> u64 {
-    if record.upstream_local.is_some() { bytes } else { 0 }
+    if record.local_to_upstream().is_some() { bytes } else { 0 }
 }
 
 /// Operators without arguments whose value is a text.
@@ -151,7 +107,7 @@ pub(super) fn plain(name: &str) -> Option<fn(&Entry<'_>, &mut Vec<u8>)> {
         "DOWNSTREAM_TRANSPORT_FAILURE_REASON" => {
             |e, out| one_word(out, e.record.downstream_failure.as_deref().unwrap_or(""))
         }
-        "UPSTREAM_PROTOCOL" => |e, out| text(out, e.record.upstream_protocol),
+        "UPSTREAM_PROTOCOL" => |e, out| text(out, e.record.upstream.as_ref().map(|facts| facts.protocol)),
         "ACCESS_LOG_TYPE" => |e, out| {
             text(
                 out,

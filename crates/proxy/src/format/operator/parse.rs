@@ -1,7 +1,7 @@
 //! Reading operators: by their names, with their arguments.
 
 use super::request::{self, NameFrom, Source};
-use super::{Operator, address, outcome, text, tls};
+use super::{Operator, address, exchange, outcome, text, tls};
 use crate::format::time::TimeFormat;
 
 impl Operator {
@@ -43,8 +43,19 @@ impl Operator {
             return Ok(Operator::LocalReplyBody);
         }
         let plain = || outcome::plain(name).or_else(|| tls::plain(name)).map(Operator::Value);
-        let operator =
-            address::address(name).or_else(|| tls::details(name)).or_else(plain).ok_or_else(unknown)?;
+        let told = exchange::endpoints(name).or_else(|| match exchange::numeric(name)? {
+            (value, true) => Some(Operator::ToldNumber(value)),
+            (value, false) => Some(Operator::Number(value)),
+        });
+        let told = told.or_else(|| {
+            (name == "UPSTREAM_CONNECTION_IDS_ATTEMPTED")
+                .then_some(Operator::ToldValue(exchange::connections))
+        });
+        let operator = told
+            .or_else(|| address::address(name))
+            .or_else(|| tls::details(name))
+            .or_else(plain)
+            .ok_or_else(unknown)?;
         match arguments.filter(|arguments| !arguments.is_empty()) {
             Some(arguments) => {
                 Err(format!("%{name}% does not take any parameters or length, has ({arguments})"))
@@ -61,7 +72,8 @@ fn with_arguments(name: &str, arguments: &str) -> Result<Option<Operator>, Strin
         "GRPC_STATUS" => {
             outcome::grpc_status(arguments).ok_or_else(|| one_of("CAMEL_STRING, SNAKE_STRING or NUMBER"))?
         }
-        "COMMON_DURATION" => outcome::common_duration(arguments)?,
+        "COMMON_DURATION" => exchange::common_duration(arguments)?,
+        "COALESCE" => super::coalesce::parse(arguments)?,
         "PATH" => {
             let (query, source) = arguments.split_once(':').unwrap_or((arguments, ""));
             let query = match query {
@@ -128,17 +140,12 @@ const WITHOUT_VALUE: &[&str] = &[
     "BYTES_RETRANSMITTED",
     "CEL",
     "CLUSTER_METADATA",
-    "COALESCE",
     "CUSTOM_FLAGS",
     "DOWNSTREAM_CX_RTT",
     "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
     "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
     "DOWNSTREAM_DETECTED_CLOSE_TYPE",
-    "DOWNSTREAM_DIRECT_LOCAL_ADDRESS",
     "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
-    "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT",
-    "DOWNSTREAM_DIRECT_LOCAL_PORT",
-    "DOWNSTREAM_HANDSHAKE_DURATION",
     "DOWNSTREAM_HEADER_BYTES_RECEIVED",
     "DOWNSTREAM_HEADER_BYTES_SENT",
     "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
@@ -150,30 +157,17 @@ const WITHOUT_VALUE: &[&str] = &[
     "FILTER_STATE",
     "METADATA",
     "PACKETS_RETRANSMITTED",
-    "REQUEST_HEADERS_BYTES",
-    "REQUEST_TX_DURATION",
-    "RESPONSE_HEADERS_BYTES",
-    "RESPONSE_TRAILERS_BYTES",
     "ROUNDTRIP_DURATION",
     "SPAN_ID",
     "START_TIME_LOCAL",
     "TLS_JA3_FINGERPRINT",
     "TLS_JA4_FINGERPRINT",
-    "UPSTREAM_CONNECTION_ID",
-    "UPSTREAM_CONNECTION_IDS_ATTEMPTED",
-    "UPSTREAM_CONNECTION_POOL_READY_DURATION",
     "UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED",
     "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
     "UPSTREAM_DETECTED_CLOSE_TYPE",
     "UPSTREAM_FILTER_STATE",
     "UPSTREAM_HEADER_BYTES_RECEIVED",
     "UPSTREAM_HEADER_BYTES_SENT",
-    "UPSTREAM_HOSTS_ATTEMPTED",
-    "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT",
-    "UPSTREAM_HOST_NAME",
-    "UPSTREAM_HOST_NAMES_ATTEMPTED",
-    "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT",
-    "UPSTREAM_HOST_NAME_WITHOUT_PORT",
     "UPSTREAM_LOCAL_CLOSE_REASON",
     "UPSTREAM_METADATA",
     "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",

@@ -19,7 +19,7 @@ impl Peer {
     pub(super) fn of<'a>(self, entry: &Entry<'a>) -> Option<&'a PeerIdentity> {
         match self {
             Peer::Client => entry.conn.tls.as_ref()?.peer.as_deref(),
-            Peer::Server => entry.record.upstream_tls.as_ref()?.peer.as_deref(),
+            Peer::Server => entry.record.upstream_tls()?.peer.as_deref(),
         }
     }
 }
@@ -81,8 +81,8 @@ pub(super) fn validity(entry: &Entry<'_>, peer: Peer, end: bool, format: &TimeFo
 /// Operators without arguments whose value is a text.
 pub(super) fn plain(name: &str) -> Option<fn(&Entry<'_>, &mut Vec<u8>)> {
     Some(match name {
-        "UPSTREAM_TLS_VERSION" => |e, out| text(out, e.record.upstream_tls.as_ref().map(|t| t.version)),
-        "UPSTREAM_TLS_CIPHER" => |e, out| text(out, e.record.upstream_tls.as_ref().map(|t| t.cipher)),
+        "UPSTREAM_TLS_VERSION" => |e, out| text(out, e.record.upstream_tls().map(|t| t.version)),
+        "UPSTREAM_TLS_CIPHER" => |e, out| text(out, e.record.upstream_tls().map(|t| t.cipher)),
         "UPSTREAM_PEER_URI_SAN" => |e, out| text(out, server(e).map(|p| joined(&p.uri_sans))),
         "UPSTREAM_PEER_DNS_SAN" => |e, out| text(out, server(e).map(|p| joined(&p.dns_sans))),
         "UPSTREAM_PEER_IP_SAN" => |e, out| text(out, server(e).map(|p| addresses(&p.names))),
@@ -102,11 +102,9 @@ pub(super) fn plain(name: &str) -> Option<fn(&Entry<'_>, &mut Vec<u8>)> {
         "DOWNSTREAM_TLS_VERSION" => |e, out| text(out, e.conn.tls.as_ref().map(|t| t.version)),
         "DOWNSTREAM_TLS_CIPHER" => |e, out| text(out, e.conn.tls.as_ref().map(|t| t.cipher)),
         "UPSTREAM_LOCAL_IP_SAN" => |e, out| text(out, client(e).map(addresses)),
-        "UPSTREAM_TLS_GROUP" => |e, out| text(out, e.record.upstream_tls.as_ref().map(|t| t.group)),
+        "UPSTREAM_TLS_GROUP" => |e, out| text(out, e.record.upstream_tls().map(|t| t.group)),
         "DOWNSTREAM_TLS_GROUP" => |e, out| text(out, e.conn.tls.as_ref().map(|t| t.group)),
-        "UPSTREAM_SERVER_NAME" => {
-            |e, out| text(out, e.record.upstream_tls.as_ref().and_then(|t| t.sni.as_deref()))
-        }
+        "UPSTREAM_SERVER_NAME" => |e, out| text(out, e.record.upstream_tls().and_then(|t| t.sni.as_deref())),
         "DOWNSTREAM_PEER_OTHERNAME_SAN" => |e, out| text(out, peer(e).map(|p| joined(&p.other_sans))),
         "DOWNSTREAM_LOCAL_OTHERNAME_SAN" => |e, out| text(out, local(e).map(|p| joined(&p.other_sans))),
         "DOWNSTREAM_LOCAL_SUBJECT" => |e, out| text(out, local(e).map(|p| p.subject.clone())),
@@ -129,7 +127,7 @@ fn server<'a>(entry: &Entry<'a>) -> Option<&'a PeerIdentity> {
 
 /// What we show to the upstream.
 fn client<'a>(entry: &Entry<'a>) -> Option<&'a Names> {
-    entry.record.upstream_tls.as_ref()?.local.as_deref()
+    entry.record.upstream_tls()?.local.as_deref()
 }
 
 fn addresses(names: &Names) -> String {

@@ -4,7 +4,8 @@ mod collect;
 mod request;
 mod tap;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ pub use self::collect::{Part, Whole};
 pub use self::request::{Attempt, RequestBody};
 pub use self::tap::Tap;
 use super::outgoing::End;
+use crate::access_log::Told;
 
 /// A body whose origin does not matter any more.
 pub type BoxBody = Box<dyn Body>;
@@ -43,7 +45,9 @@ pub struct Progress {
     /// Interim responses that the client has still to be given.
     pub interim: RefCell<Vec<ResponseHead>>,
     /// The connection that was waited on when the client went away.
-    pub left: RefCell<Option<Box<Facts>>>,
+    pub left: RefCell<Option<Rc<Facts>>>,
+    /// What some formats ask for.
+    pub told: OnceCell<Rc<Told>>,
 }
 
 impl Interim for Progress {
@@ -56,6 +60,20 @@ impl Interim for Progress {
 impl Progress {
     pub(super) fn touch(&self) {
         self.last_moved.set(Some(turn::now()));
+    }
+
+    /// All of the request's body was read, and so goes out.
+    pub(super) fn sent(&self) {
+        if let Some(told) = self.told.get() {
+            told.sent();
+        }
+    }
+
+    /// The response's body is over.
+    pub(super) fn received(&self) {
+        if let Some(told) = self.told.get() {
+            told.received();
+        }
     }
 }
 

@@ -202,6 +202,7 @@ impl Inner {
         if self.progress.request_end.get().is_none() {
             self.progress.request_end.set(Some(turn::now()));
         }
+        self.progress.sent();
     }
 
     pub(super) fn note(&mut self, frame: &Result<Option<Frame>, BodyError>) {
@@ -215,6 +216,7 @@ impl Inner {
                     // Who knows the length does not ask again, and the upstream's time begins now.
                     if self.kind == BodyKind::Length(total) {
                         self.progress.request_end.set(Some(turn::now()));
+                        self.progress.sent();
                     }
                     self.keep(bytes.len());
                 }

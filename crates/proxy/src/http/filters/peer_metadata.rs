@@ -14,7 +14,7 @@ pub fn of_request(ctx: &mut Context) {
     if !ctx.hcm.peer_metadata {
         return;
     }
-    let trusted = ctx.conn.info.tls.as_ref().is_some_and(one_trust_domain);
+    let trusted = ctx.conn.info.tls.as_deref().is_some_and(one_trust_domain);
     if trusted {
         ctx.downstream_peer =
             ctx.head.get(METADATA).and_then(|value| ctx.conn.worker.stats.istio.peer(value));
