@@ -71,10 +71,11 @@ impl ConnInfo {
     }
 
     /// The first URI SAN of the peer, and our own.
-    pub fn principals(&self) -> (Option<Str>, Option<Str>) {
+    pub fn principals(&self) -> (Option<&str>, Option<&str>) {
         let Some(tls) = &self.tls else { return (None, None) };
-        let peer = tls.peer.as_ref().and_then(|peer| peer.uri_sans.first().cloned());
-        (peer, tls.local.as_ref().and_then(|local| local.uri_sans.first().cloned()))
+        let peer = tls.peer.as_ref().and_then(|peer| peer.uri_sans.first());
+        let own = tls.local.as_ref().and_then(|local| local.uri_sans.first());
+        (peer.map(Str::as_str), own.map(Str::as_str))
     }
 
     #[cfg(test)]

@@ -63,18 +63,6 @@ impl Peer {
         Peer::of(text("WORKLOAD_NAME"), text("NAMESPACE"), text("CLUSTER_ID"), label)
     }
 
-    /// From an endpoint's metadata.
-    pub fn of_endpoint(workload: &ir::endpoint::WorkloadRef) -> Peer {
-        Peer {
-            workload: workload.name.clone(),
-            namespace: workload.namespace.clone(),
-            canonical_name: workload.canonical_name.clone(),
-            canonical_revision: workload.canonical_revision.clone(),
-            cluster: workload.cluster.clone(),
-            ..Peer::default()
-        }
-    }
-
     fn of(workload: Str, namespace: Str, cluster: Str, label: impl Fn(&str) -> Str) -> Peer {
         let first =
             |names: &[&str]| names.iter().map(|n| label(n)).find(|v| !v.is_empty()).unwrap_or_default();
