@@ -31,7 +31,12 @@ pub(crate) fn halves(core: &Shared, slot: usize) -> (Receive, Send) {
 }
 
 impl Receive {
-    /// The response's head. Of a client.
+    /// The next interim response (1xx) that is here. Of a client.
+    pub fn take_interim(&mut self) -> Option<ResponseHead> {
+        self.core.borrow_mut().streams[self.slot].interim.pop_front()
+    }
+
+    /// The response's head. Of a client. Wakes for interim responses, too.
     ///
     /// # Errors
     /// The stream or the connection ended before; or it was given out already.
@@ -93,6 +98,14 @@ impl Send {
     /// The stream is over.
     pub fn respond(&mut self, head: &ResponseHead, ends: bool) -> Result<(), Error> {
         self.core.borrow_mut().respond(self.slot, head, ends)
+    }
+
+    /// An interim response (1xx, but not 101). Of a server; before the response.
+    ///
+    /// # Errors
+    /// The stream is over.
+    pub fn interim(&mut self, head: &ResponseHead) -> Result<(), Error> {
+        self.core.borrow_mut().respond(self.slot, head, false)
     }
 
     /// Takes as much of `bytes` as the windows and the socket allow, and says how much. `last`: the

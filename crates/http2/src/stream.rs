@@ -1,5 +1,6 @@
 //! What is known of one stream.
 
+use std::collections::VecDeque;
 use std::task::{Context, Waker};
 
 use http1::{ResponseHead, Trailers};
@@ -39,6 +40,9 @@ pub(crate) struct Stream {
     pub(crate) closed: bool,
     pub(crate) error: Option<Error>,
     pub(crate) head: Option<Box<ResponseHead>>,
+    /// Interim responses that came before it, and how many there were; most have none.
+    pub(crate) interim: VecDeque<ResponseHead>,
+    pub(crate) interims: u8,
     pub(crate) inbox: Inbox,
     pub(crate) trailers: Option<Box<Trailers>>,
     pub(crate) recv_waker: Option<Waker>,
@@ -78,6 +82,8 @@ impl Stream {
             closed: false,
             error: None,
             head: None,
+            interim: VecDeque::new(),
+            interims: 0,
             inbox: Inbox::default(),
             trailers: None,
             recv_waker: None,

@@ -62,7 +62,7 @@ pub struct SendOptions {
     pub alpn: Option<Arc<[Str]>>,
     /// The client speaks HTTP/2, for clusters that use the client's protocol.
     pub downstream_http2: bool,
-    /// Without it interim responses over HTTP/1 are dropped; over HTTP/2 they always are.
+    /// Without it interim responses are dropped.
     pub interim: Option<Rc<dyn Interim>>,
     /// Whose circuit breakers count.
     pub priority: RoutingPriority,

@@ -43,6 +43,31 @@ fn bodies_and_trailers_cross_whatever_the_windows_and_the_socket_hold() {
 }
 
 #[test]
+fn interim_responses_come_before_the_response_and_are_not_many() {
+    for (count, status) in [(3, 200), (16, 200), (17, 0)] {
+        run(async move {
+            let (near, far) = tokio::io::duplex(16 * 1024);
+            serve(far, Config::default(), move |incoming| async move {
+                let mut send = incoming.send;
+                for n in 0..count {
+                    send.interim(&response(103, &[("link", &n.to_string())])).unwrap();
+                }
+                send.respond(&response(200, &[]), true).unwrap();
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            });
+            let client = connect(near, Config::default());
+            let (mut receive, _send) = client.send(&request("GET", "/", &[]), true, true).unwrap();
+            let head = poll_fn(|cx| receive.poll_head(cx)).await;
+            assert_eq!(head.as_ref().map_or(0, |head| head.status()), status, "{count}: {head:?}");
+            let links = std::iter::from_fn(|| receive.take_interim())
+                .map(|head| (head.status(), head.get("link").unwrap().to_vec()));
+            let expected = (0..count.min(16)).map(|n| (103, n.to_string().into_bytes()));
+            assert_eq!(links.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+        });
+    }
+}
+
+#[test]
 fn streams_take_turns() {
     run(async {
         let (near, far) = tokio::io::duplex(16 * 1024);

@@ -205,7 +205,7 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
     let http10 = ctx.head.protocol() == "HTTP/1.0";
     let alpn =
         ctx.alpn.as_ref().and_then(|alpn| filters::alpn::resolve(alpn, cluster.mesh_alpn, http2, http10));
-    let interim: Option<Rc<dyn Interim>> = if ctx.is_http2 { None } else { Some(ctx.progress.clone()) };
+    let interim: Option<Rc<dyn Interim>> = Some(ctx.progress.clone());
     if let Some(limit) = forward.idle_timeout {
         ctx.stream_idle = (!limit.is_zero()).then_some(limit);
     }

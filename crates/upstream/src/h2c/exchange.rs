@@ -10,7 +10,9 @@ use super::error::StreamError;
 use crate::head::switched;
 use crate::response::Inside;
 use crate::tunnel::H2Tunnel;
-use crate::{Body, BodyError, BodyKind, Failure, Frame, RequestHead, Response, ResponseBody, ResponseHead};
+use crate::{
+    Body, BodyError, BodyKind, Failure, Frame, Interim, RequestHead, Response, ResponseBody, ResponseHead,
+};
 
 /// A stream and the request's body as far as it has to be sent.
 pub(crate) struct Exchange<B> {
@@ -46,6 +48,7 @@ impl<B: Body> Exchange<B> {
     /// Sends the request as far as it goes, until the response's head is there.
     pub(super) fn poll_head(
         &mut self,
+        interim: Option<&dyn Interim>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<http1::ResponseHead, StreamError>> {
         if let Err(error) = self.drive(cx) {
@@ -59,6 +62,11 @@ impl<B: Body> Exchange<B> {
             }));
         }
         let Some(receive) = &mut self.receive else { return Poll::Pending };
+        while let Some(head) = receive.take_interim() {
+            if let Some(taker) = interim {
+                taker.interim(ResponseHead::from_h1(head));
+            }
+        }
         receive.poll_head(cx).map_err(|error| StreamError::of(&error))
     }
 

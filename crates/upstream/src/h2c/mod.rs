@@ -51,8 +51,14 @@ pub(crate) async fn send<B: Body>(
                     watch.sending(&conn.facts);
                 }
                 let mut exchange = Exchange::new(stream, body, ends, upgrade);
-                match or_left(&call.options.left, &mut exchange, |_| conn.facts.clone(), Exchange::poll_head)
-                    .await
+                let interim = call.options.interim.as_deref();
+                match or_left(
+                    &call.options.left,
+                    &mut exchange,
+                    |_| conn.facts.clone(),
+                    |it, cx| it.poll_head(interim, cx),
+                )
+                .await
                 {
                     Ok(response) => {
                         if let Some(max_streams) = conn.settle() {

@@ -15,7 +15,7 @@ use upstream::{BodyKind, Empty, Frame, H2Tunnel, RequestHead};
 use super::body::H2Body;
 use super::session::Session;
 use crate::access_log::Flag;
-use crate::http::body::{BoxBody, RequestBody};
+use crate::http::body::{BoxBody, Progress, RequestBody};
 use crate::http::context::Context;
 use crate::http::respond::{self, Answer, Stop};
 use crate::http::{HttpConnection, serving, upgrade};
@@ -84,7 +84,11 @@ impl Stream {
                 return self.write(ctx, answer, &mut respond, is_head).await;
             }
             let body = RequestBody::new(source, ctx.progress.clone(), ctx.record.started);
-            let gone = |cx: &mut TaskContext<'_>| respond.poll_reset(cx).map(drop);
+            let (progress, asked) = (ctx.progress.clone(), ctx.head.get("expect").is_some());
+            let gone = |cx: &mut TaskContext<'_>| {
+                pass_interim_on(&mut respond, &progress, asked);
+                respond.poll_reset(cx).map(drop)
+            };
             let Some(answer) = serving::answer(&mut ctx, body, gone).await else {
                 return self.client_gone(ctx);
             };
@@ -102,6 +106,7 @@ impl Stream {
 
     async fn write(&self, mut ctx: Box<Context>, answer: Box<Answer>, send: &mut Send, is_head: bool) {
         let Answer { head, mut body, .. } = *answer;
+        pass_interim_on(send, &ctx.progress, ctx.head.get("expect").is_some());
         let no_body = is_head || body.kind() == BodyKind::None;
         if send.respond(head.as_h1(), no_body).is_err() {
             return self.client_gone(ctx);
@@ -179,6 +184,15 @@ impl Stream {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Passes interim responses on as they come; a 100 only to who waits for it (`asked`).
+fn pass_interim_on(send: &mut Send, progress: &Progress, asked: bool) {
+    let mut interim = progress.interim.borrow_mut();
+    for head in interim.drain(..).filter(|head| asked || head.status() != 100) {
+        // A client that is gone is noticed by others.
+        let _ = send.interim(head.as_h1());
     }
 }
 

@@ -37,6 +37,31 @@ const WAITING: &str = "POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpec
 const DONE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
+fn early_hints_come_through_over_http2() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let (to, _) = upstream(move |stream| {
+        write(stream, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n");
+        wait.lock().unwrap().recv().unwrap();
+        write(stream, "HTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\n");
+        write(stream, DONE);
+    });
+    let second = proxy(to, false);
+    let mut setup = Setup::new().cluster("b", &[second.address]).route("/", "b");
+    setup.clusters[0].protocol = ir::HttpProtocol::Http2;
+    let first = setup.start();
+    let mut client = Client::connect(first.address);
+    client.send("GET /h HTTP/1.1\r\nHost: a\r\n\r\n");
+    let hints = client.read_head().unwrap();
+    assert_eq!((hints.status, hints.header("link")), (103, Some("</a>")));
+    go.send(()).unwrap();
+    // Nobody waits for the 100.
+    let hints = client.read_head().unwrap();
+    assert_eq!((hints.status, hints.header("link")), (103, Some("</b>")));
+    assert_eq!(client.read().unwrap().text(), "ok");
+}
+
+#[test]
 fn early_hints_come_through_before_the_response() {
     let (go, wait) = mpsc::channel::<()>();
     let wait = std::sync::Mutex::new(wait);
