@@ -1,10 +1,18 @@
 //! Header blocks to fields.
 
+use std::cell::Cell;
+
 use super::table::Table;
 use super::{DecodeError, Field, INITIAL_SIZE, huffman, integer, statics};
 
 /// Room for decoded strings that is kept between blocks.
 const SPARE: usize = 16 * 1024;
+
+thread_local! {
+    /// For decoded strings, of all connections: one that idles has none. Its length only grows, so that it is
+    /// not zeroed for each.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// One direction of a connection.
 #[derive(Debug)]
@@ -12,8 +20,6 @@ pub(crate) struct Decoder {
     table: Table,
     /// What the peer's size updates may not go beyond.
     max_size: usize,
-    /// For decoded strings. Its length only grows, so that it is not zeroed for each.
-    scratch: Vec<u8>,
 }
 
 impl Decoder {
@@ -21,7 +27,7 @@ impl Decoder {
     /// that much until it has read our SETTINGS, and has to say so when it uses less.
     pub(crate) fn new(max_size: usize) -> Self {
         let max_size = max_size.clamp(INITIAL_SIZE, integer::MAX);
-        Decoder { table: Table::new(), max_size, scratch: Vec::new() }
+        Decoder { table: Table::new(), max_size }
     }
 
     /// Decodes one whole header block (already joined from CONTINUATIONs) and calls `field` for each
@@ -29,8 +35,19 @@ impl Decoder {
     /// an error it is not, and the connection has to end.
     ///
     /// A byte can become a field of the table's size, so it is for `field` to count them.
-    pub(crate) fn decode(
+    pub(crate) fn decode(&mut self, block: &[u8], field: impl FnMut(Field<'_>)) -> Result<(), DecodeError> {
+        let mut scratch = SCRATCH.take();
+        let result = self.decode_with(&mut scratch, block, field);
+        if scratch.capacity() <= SPARE {
+            SCRATCH.set(scratch);
+        }
+        result
+    }
+
+    #[inline]
+    fn decode_with(
         &mut self,
+        scratch: &mut Vec<u8>,
         block: &[u8],
         mut field: impl FnMut(Field<'_>),
     ) -> Result<(), DecodeError> {
@@ -48,11 +65,8 @@ impl Decoder {
                 let index = integer::take(&mut input, 7)?;
                 field(indexed(&self.table, index)?);
             } else {
-                self.literal(first, &mut input, &mut field)?;
+                self.literal(first, &mut input, scratch, &mut field)?;
             }
-        }
-        if self.scratch.capacity() > SPARE {
-            self.scratch = Vec::new();
         }
         Ok(())
     }
@@ -71,6 +85,7 @@ impl Decoder {
         &mut self,
         first: u8,
         input: &mut &[u8],
+        scratch: &mut Vec<u8>,
         field: &mut impl FnMut(Field<'_>),
     ) -> Result<(), DecodeError> {
         let (is_kept, sensitive) = (first & 0x40 != 0, first & 0xf0 == 0x10);
@@ -80,10 +95,10 @@ impl Decoder {
 
         let name_room = raw_name.as_ref().map_or(0, Raw::room);
         let room = name_room + raw_value.room();
-        if self.scratch.len() < room {
-            self.scratch.resize(room, 0);
+        if scratch.len() < room {
+            scratch.resize(room, 0);
         }
-        let (for_name, for_value) = self.scratch.split_at_mut(name_room);
+        let (for_name, for_value) = scratch.split_at_mut(name_room);
         let value = raw_value.text(for_value)?;
         if let Some(raw) = raw_name {
             let name = raw.text(for_name)?;
