@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::conn::Shared;
-use crate::{Body, BodyError, BodyKind, Incoming, Limits, ReadError, RequestHead, ResponseHead};
+use crate::{Body, BodyError, BodyKind, Incoming, Limits, Meter, ReadError, RequestHead, ResponseHead};
 
 /// A connection on which we send requests.
 pub struct ClientConn<S> {
@@ -48,9 +48,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ClientConn<S> {
             body => body,
         };
         self.shared.with(|core| {
-            (core.reader.received, core.writer.sent) = (0, 0);
+            core.reader.begin();
+            core.writer.begin();
             core.reader.quiet = true;
-            head.write(body, core.writer.out());
+            core.writer.head(|out| head.write(body, out));
             core.writer.expect(body, false);
         });
     }
@@ -157,6 +158,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ClientConn<S> {
     /// Bytes written to the wire since the present request was started.
     pub fn sent(&self) -> u64 {
         self.shared.with(|core| core.writer.sent)
+    }
+
+    /// Counts what goes over the wire, while others use the connection.
+    pub fn meter(&self) -> Meter<S> {
+        Meter::new(self.shared.clone())
     }
 
     /// After a 101 or a CONNECT's 2xx: the stream, and what was read of it already.

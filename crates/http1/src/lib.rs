@@ -74,6 +74,7 @@ mod spare;
 mod status;
 mod target;
 mod tokens;
+mod wire;
 mod writer;
 
 pub use assembled::{Assembly, Span, Unfit};
@@ -91,3 +92,4 @@ pub use request::{RequestHead, Version};
 pub use response::ResponseHead;
 pub use server::ServerConn;
 pub use tokens::{has_token, is_hop_by_hop, is_lower_token};
+pub use wire::{Meter, Wire};

@@ -22,6 +22,10 @@ pub(crate) struct Reader {
     pub(crate) eof: bool,
     /// Bytes read in this exchange.
     pub(crate) received: u64,
+    /// Bytes that were there when it began.
+    before: u64,
+    /// Bytes of its heads.
+    heads: u64,
     patience: Patience,
     /// It is the peer's turn to wait for us: nothing is likely to be there.
     pub(crate) quiet: bool,
@@ -44,9 +48,21 @@ impl Reader {
             body: BodyState::Done,
             eof: false,
             received: 0,
+            before: 0,
+            heads: 0,
             patience: Patience::default(),
             quiet: false,
         }
+    }
+
+    /// Another exchange begins.
+    pub(crate) fn begin(&mut self) {
+        (self.received, self.before, self.heads) = (0, self.buffer.len() as u64, 0);
+    }
+
+    /// Bytes of this exchange that were consumed, and those of its heads.
+    pub(crate) fn consumed(&self) -> (u64, u64) {
+        ((self.before + self.received).saturating_sub(self.buffer.len() as u64), self.heads)
     }
 
     /// Reads more into the buffer; 0 is the end. While nothing arrives an empty buffer is given
@@ -114,6 +130,7 @@ impl Reader {
                 && let Some((head, len)) = parse(&self.buffer)?
             {
                 pool::consume(&mut self.buffer, len);
+                self.heads += len as u64;
                 self.quiet = true;
                 self.patience = Patience::default();
                 self.give_back();

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use crate::conn::{Core, Expectation, Shared};
 use crate::response::bodiless;
 use crate::{
-    Body, BodyError, BodyKind, Frame, Incoming, Limits, ReadError, RequestHead, ResponseHead, Version,
+    Body, BodyError, BodyKind, Frame, Incoming, Limits, Meter, ReadError, RequestHead, ResponseHead, Version,
 };
 
 /// How long an unread rest of a request, or a client that is to read our last words, is waited
@@ -72,7 +72,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ServerConn<S> {
         // Whatever answers a head that cannot be read closes the connection.
         (self.keep_alive, self.head_request, self.connect) = (false, false, false);
         self.version = Version::Http11;
-        self.shared.with(|core| (core.reader.received, core.writer.sent) = (0, 0));
+        self.shared.with(|core| {
+            core.reader.begin();
+            core.writer.begin();
+        });
         let read = poll_fn(|cx| {
             self.shared.poll_reading(|reader, io, limits| {
                 reader.poll_head(io, cx, limits, |bytes| RequestHead::parse(bytes, limits))
@@ -127,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ServerConn<S> {
             {
                 return;
             }
-            head.write(BodyKind::None, core.writer.out());
+            core.writer.head(|out| head.write(BodyKind::None, out));
         });
     }
 
@@ -172,20 +175,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ServerConn<S> {
         self.keep_alive &= !close && !waits && body != BodyKind::UntilClose && !upgraded;
         self.shared.with(|core| {
             core.reader.quiet = true;
-            let out = core.writer.out();
-            head.write(body, out);
             let persistence: &[u8] = match (self.keep_alive, self.version) {
                 _ if upgraded => b"",
                 (false, _) => b"connection: close\r\n",
                 (true, Version::Http10) => b"connection: keep-alive\r\n",
                 (true, Version::Http11) => b"",
             };
-            if !persistence.is_empty() {
-                // Before the empty line.
-                out.truncate(out.len() - 2);
-                out.extend_from_slice(persistence);
-                out.extend_from_slice(b"\r\n");
-            }
+            core.writer.head(|out| {
+                head.write(body, out);
+                if !persistence.is_empty() {
+                    // Before the empty line.
+                    out.truncate(out.len() - 2);
+                    out.extend_from_slice(persistence);
+                    out.extend_from_slice(b"\r\n");
+                }
+            });
             core.writer.expect(body, discard);
         });
     }
@@ -260,6 +264,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ServerConn<S> {
     /// Bytes written to the wire for the present request.
     pub fn sent(&self) -> u64 {
         self.shared.with(|core| core.writer.sent)
+    }
+
+    /// Counts what goes over the wire, while others use the connection.
+    pub fn meter(&self) -> Meter<S> {
+        Meter::new(self.shared.clone())
     }
 
     /// Closes so that the peer can still read the last response: says that nothing more comes,

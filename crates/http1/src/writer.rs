@@ -31,6 +31,10 @@ pub(crate) struct Writer {
     unreleased: usize,
     /// Bytes written in this exchange.
     pub(crate) sent: u64,
+    /// Bytes that waited when it began.
+    before: u64,
+    /// Bytes of its heads.
+    heads: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +85,31 @@ impl Writer {
             body: BodyState::Done,
             unreleased: 0,
             sent: 0,
+            before: 0,
+            heads: 0,
         }
+    }
+
+    /// Another exchange begins.
+    pub(crate) fn begin(&mut self) {
+        (self.sent, self.before, self.heads) = (0, self.waiting(), 0);
+    }
+
+    fn waiting(&self) -> u64 {
+        (self.out.len() + self.large.len() + usize::from(self.tail)) as u64
+    }
+
+    /// Bytes of this exchange, whether they are written or wait, and those of its heads.
+    pub(crate) fn queued(&self) -> (u64, u64) {
+        ((self.sent + self.waiting()).saturating_sub(self.before), self.heads)
+    }
+
+    /// Queues a head.
+    pub(crate) fn head(&mut self, write: impl FnOnce(&mut BytesMut)) {
+        let out = self.out();
+        let before = out.len();
+        write(out);
+        self.heads += (out.len() - before) as u64;
     }
 
     /// The buffer that is written next.

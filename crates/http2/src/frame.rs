@@ -6,6 +6,9 @@ use crate::error::{Fault, Reason, broken};
 
 /// Length of a frame's head.
 pub(crate) const HEAD: usize = 9;
+/// Whole frames of these kinds, in bytes.
+pub(crate) const WINDOW_UPDATE: u64 = (HEAD + 4) as u64;
+pub(crate) const RST_STREAM: u64 = (HEAD + 4) as u64;
 /// What we take: the protocol's least, which is the default.
 pub(crate) const MAX_FRAME: usize = 16_384;
 /// A client's first bytes (section 3.4).

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http1::{BodyError, Frame, ResponseHead, Trailers};
+use http1::{BodyError, Frame, ResponseHead, Trailers, Wire};
 
 use crate::error::{Error, Reason};
 use crate::state::Core;
@@ -23,6 +23,22 @@ pub struct Receive {
 pub struct Send {
     core: Shared,
     slot: usize,
+}
+
+/// Looks at a stream while others use it.
+pub struct Meter {
+    core: Shared,
+    slot: usize,
+    id: u32,
+}
+
+impl Meter {
+    /// What went over the wire; nothing, once both halves of the stream are gone.
+    pub fn wire(&self) -> Wire {
+        let core = self.core.borrow();
+        let stream = core.streams.get(self.slot).filter(|stream| stream.id == self.id);
+        stream.map(|stream| stream.wire).unwrap_or_default()
+    }
 }
 
 /// Of a stream that was counted as having two.
@@ -106,6 +122,12 @@ impl Send {
     /// The stream is over.
     pub fn interim(&mut self, head: &ResponseHead) -> Result<(), Error> {
         self.core.borrow_mut().respond(self.slot, head, false)
+    }
+
+    /// Counts what goes over the wire, as long as this half is there.
+    pub fn meter(&self) -> Meter {
+        let id = self.core.borrow().streams[self.slot].id;
+        Meter { core: self.core.clone(), slot: self.slot, id }
     }
 
     /// Takes as much of `bytes` as the windows and the socket allow, and says how much. `last`: the

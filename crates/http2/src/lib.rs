@@ -27,6 +27,6 @@ mod stream;
 
 pub use connection::{Client, ClientConnection, Incoming, Server, client};
 pub use error::{Error, Reason};
-pub use handle::{Receive, Send};
+pub use handle::{Meter, Receive, Send};
 pub use pings::Pings;
 pub use settings::Config;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::task::{Context, Waker};
 
-use http1::{ResponseHead, Trailers};
+use http1::{ResponseHead, Trailers, Wire};
 
 use crate::error::Error;
 use crate::inbox::Inbox;
@@ -47,6 +47,8 @@ pub(crate) struct Stream {
     pub(crate) trailers: Option<Box<Trailers>>,
     pub(crate) recv_waker: Option<Waker>,
     pub(crate) send_waker: Option<Waker>,
+    /// What of it went over the wire, frames' heads included.
+    pub(crate) wire: Wire,
     /// Where it stands in the queue for the connection.
     pub(crate) turn: Turn,
     /// Bytes that it handed over since the last flush.
@@ -88,10 +90,21 @@ impl Stream {
             trailers: None,
             recv_waker: None,
             send_waker: None,
+            wire: Wire::default(),
             turn: Turn::None,
             burst: 0,
             flush: 0,
         }
+    }
+
+    pub(crate) fn received_head(&mut self, bytes: usize) {
+        self.wire.received += bytes as u64;
+        self.wire.received_heads += bytes as u64;
+    }
+
+    pub(crate) fn sent_head(&mut self, bytes: usize) {
+        self.wire.sent += bytes as u64;
+        self.wire.sent_heads += bytes as u64;
     }
 
     pub(crate) fn wake_recv(&mut self) {

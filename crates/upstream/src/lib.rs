@@ -11,6 +11,7 @@
 mod dial;
 mod endpoint;
 mod error;
+mod gauge;
 mod h1;
 mod h2c;
 mod head;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use engine::proxy_protocol::Addresses;
 use engine::tls_names::TlsNames;
+use http1::Wire;
 use identity::ClientTls;
 use ir::HttpProtocol;
 use ir::cluster::ProxyProtocol;
@@ -74,7 +75,7 @@ pub struct SendOptions {
     pub tls_names: Option<Rc<TlsNames>>,
     /// For those who give up on it, and want to know on what.
     pub left: Left,
-    /// Is told when the request begins to go out.
+    /// Is told how the request goes.
     pub watch: Option<Rc<dyn Watch>>,
 }
 
@@ -137,10 +138,12 @@ pub trait Interim {
     fn interim(&self, head: ResponseHead);
 }
 
-/// Sees requests go out.
+/// Sees requests go out and responses come in.
 pub trait Watch {
     /// The request begins to go out over this connection; for the second time, where the first was closed.
     fn sending(&self, over: &Rc<Facts>);
+    /// It is over, and so much of it went over the wire.
+    fn moved(&self, wire: Wire);
 }
 
 impl Upstream {

@@ -25,6 +25,7 @@ async fn serves_pipelined_requests_at_every_split() {
             output
         };
         let server = async {
+            let (meter, mut before) = (conn.meter(), 0);
             for (path, expected, trailers) in [("/a", "abc", None), ("/b", "de", Some("v")), ("/c", "", None)]
             {
                 let head = conn.read_head().await.unwrap().unwrap();
@@ -35,6 +36,17 @@ async fn serves_pipelined_requests_at_every_split() {
                 conn.start(&ResponseHead::new(200), BodyKind::Length(2), false);
                 conn.write_body(&mut Full::new("ok")).await.unwrap().unwrap();
                 assert_eq!(conn.finish().await.unwrap(), path != "/c");
+                // Of each its own bytes, however they came.
+                let behind = ["POST /b", "GET /c"].iter().find_map(|next| {
+                    let at = input.find(next)?;
+                    (at > before).then_some(at)
+                });
+                let after = behind.unwrap_or(input.len());
+                let head = input[before..].find("\r\n\r\n").unwrap() + 4;
+                let wire = meter.wire();
+                assert_eq!((wire.received, wire.received_heads), ((after - before) as u64, head as u64));
+                assert_eq!(wire.sent - wire.sent_heads, 2);
+                before = after;
             }
             drop(conn);
         };

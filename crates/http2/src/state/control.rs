@@ -45,6 +45,7 @@ impl Core {
             return Err(Fault::Stream(id, Reason::PROTOCOL_ERROR));
         }
         let stream = &mut self.streams[slot];
+        stream.wire.received += frame::WINDOW_UPDATE;
         stream.send_window += i64::from(by);
         if stream.send_window > i64::from(MAX_WINDOW) {
             return Err(Fault::Stream(id, Reason::FLOW_CONTROL_ERROR));
@@ -59,6 +60,7 @@ impl Core {
         };
         if let Some(slot) = self.existing(id)? {
             let stream = &mut self.streams[slot];
+            stream.wire.received += frame::RST_STREAM;
             // Section 8.1: a response that is whole stays so.
             let whole = self.role == Role::Client && stream.recv_ended && reason == Reason::NO_ERROR.0;
             (stream.recv_ended, stream.send_ended) = (true, true);

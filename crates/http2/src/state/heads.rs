@@ -12,6 +12,7 @@ const MAX_INTERIM: u8 = 16;
 
 impl Core {
     pub(super) fn headers(&mut self, head: &Head, payload: &[u8]) -> Result<(), Fault> {
+        let wire = HEAD + payload.len();
         let mut block = unpadded(head, payload)?;
         let mut depends_on_itself = false;
         if head.has(flag::PRIORITY) {
@@ -23,9 +24,9 @@ impl Core {
         }
         let ends = head.has(flag::END_STREAM);
         if !head.has(flag::END_HEADERS) {
-            self.block = Some(Block { stream: head.stream, ends, bytes: BytesMut::from(block) });
+            self.block = Some(Block { stream: head.stream, ends, bytes: BytesMut::from(block), wire });
         } else {
-            self.whole_block(head.stream, ends, block)?;
+            self.whole_block(head.stream, ends, block, wire)?;
         }
         if depends_on_itself {
             return Err(Fault::Stream(head.stream, Reason::PROTOCOL_ERROR));
@@ -36,12 +37,13 @@ impl Core {
     pub(super) fn continuation(&mut self, head: &Head, payload: &[u8]) -> Result<(), Fault> {
         let Some(mut block) = self.block.take() else { return Ok(()) };
         block.bytes.extend_from_slice(payload);
+        block.wire += HEAD + payload.len();
         // What was compressed is never longer by much; and each piece costs something, too.
         if block.bytes.len() > self.config.max_head.saturating_mul(2) + MAX_FRAME {
             return broken(Reason::ENHANCE_YOUR_CALM, "a header block without end");
         }
         match head.has(flag::END_HEADERS) {
-            true => self.whole_block(block.stream, block.ends, &block.bytes),
+            true => self.whole_block(block.stream, block.ends, &block.bytes, block.wire),
             false => {
                 self.block = Some(block);
                 Ok(())
@@ -50,10 +52,16 @@ impl Core {
     }
 
     /// Whatever becomes of it, the table has to be kept in step.
-    fn whole_block(&mut self, id: u32, ends: bool, block: &[u8]) -> Result<(), Fault> {
+    fn whole_block(&mut self, id: u32, ends: bool, block: &[u8], wire: usize) -> Result<(), Fault> {
         match self.slot_of(id) {
-            Some(slot) if self.streams[slot].headed => self.trailers(slot, ends, block),
-            Some(slot) => self.response(slot, ends, block),
+            Some(slot) => {
+                let stream = &mut self.streams[slot];
+                stream.received_head(wire);
+                match stream.headed {
+                    true => self.trailers(slot, ends, block),
+                    false => self.response(slot, ends, block),
+                }
+            }
             None if self.is_ours(id) || !self.is_idle(id) => {
                 self.skip(block)?;
                 if self.is_idle(id) {
@@ -67,7 +75,7 @@ impl Core {
             None if self.role == Role::Client || id.is_multiple_of(2) => {
                 broken(Reason::PROTOCOL_ERROR, "a stream that is not the peer's to open")
             }
-            None => self.request(id, ends, block),
+            None => self.request(id, ends, block, wire),
         }
     }
 
@@ -75,7 +83,7 @@ impl Core {
         self.decoder.decode(block, |_| {}).or_else(|_| broken(Reason::COMPRESSION_ERROR, "a header block"))
     }
 
-    fn request(&mut self, id: u32, ends: bool, block: &[u8]) -> Result<(), Fault> {
+    fn request(&mut self, id: u32, ends: bool, block: &[u8], wire: usize) -> Result<(), Fault> {
         let limits = (self.config.max_head, self.config.extended_connect);
         let message = message::request(&mut self.decoder, block, limits, ends)
             .or_else(|_| broken(Reason::COMPRESSION_ERROR, "a header block"))?;
@@ -102,6 +110,7 @@ impl Core {
                 let stream = &mut self.streams[slot];
                 // Of whoever takes it.
                 stream.handles = 2;
+                stream.received_head(wire);
                 stream.unseen = true;
                 stream.headed = true;
                 stream.recv_ended = ends;

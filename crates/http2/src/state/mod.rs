@@ -48,6 +48,8 @@ struct Block {
     stream: u32,
     ends: bool,
     bytes: BytesMut,
+    /// Bytes of its frames.
+    wire: usize,
 }
 
 /// How far we are with ending.
@@ -267,6 +269,7 @@ impl Core {
             return;
         }
         let id = stream.id;
+        stream.wire.sent += frame::RST_STREAM;
         stream.recv_ended = true;
         stream.send_ended = true;
         if self.error.is_none() {

@@ -141,6 +141,7 @@ impl Core {
             return self.closed(head.stream);
         };
         let stream = &mut self.streams[slot];
+        stream.wire.received += (HEAD + counted as usize) as u64;
         let fault = if stream.recv_ended {
             Some(Reason::STREAM_CLOSED)
         } else if !stream.headed {

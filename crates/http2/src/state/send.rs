@@ -31,32 +31,33 @@ impl Core {
         stream.handles = 2;
         stream.send_ended = ends;
         stream.is_head = head.method() == b"HEAD";
-        self.block(id, ends, |encoder, out| message::write_request(encoder, head, https, out));
+        self.block(slot, id, ends, |encoder, out| message::write_request(encoder, head, https, out));
         Ok(slot)
     }
 
     /// Answers a stream.
     pub(crate) fn respond(&mut self, slot: usize, head: &ResponseHead, ends: bool) -> Result<(), Error> {
         let id = self.sendable(slot)?;
-        self.block(id, ends, |encoder, out| message::write_response(encoder, head, out));
+        self.block(slot, id, ends, |encoder, out| message::write_response(encoder, head, out));
         self.sent(slot, ends);
         Ok(())
     }
 
     pub(crate) fn send_trailers(&mut self, slot: usize, trailers: &Trailers) -> Result<(), Error> {
         let id = self.sendable(slot)?;
-        self.block(id, true, |encoder, out| message::write_trailers(encoder, trailers, out));
+        self.block(slot, id, true, |encoder, out| message::write_trailers(encoder, trailers, out));
         self.sent(slot, true);
         Ok(())
     }
 
     /// Writes a header block.
-    fn block(&mut self, id: u32, ends: bool, write: impl FnOnce(&mut Encoder, &mut BytesMut)) {
+    fn block(&mut self, slot: usize, id: u32, ends: bool, write: impl FnOnce(&mut Encoder, &mut BytesMut)) {
         let out = self.out.tail();
         let at = out.len();
         out.extend_from_slice(&[0; HEAD]);
         write(&mut self.encoder, out);
         message::frame_block(out, at, id, ends, self.peer.max_frame);
+        self.streams[slot].sent_head(out.len() - at);
         self.wake_driver();
     }
 
@@ -81,6 +82,7 @@ impl Core {
     pub(crate) fn end(&mut self, slot: usize) -> Result<(), Error> {
         let id = self.sendable(slot)?;
         Head { len: 0, kind: kind::DATA, flags: flag::END_STREAM, stream: id }.write(self.out.tail());
+        self.streams[slot].wire.sent += HEAD as u64;
         self.wake_driver();
         self.sent(slot, true);
         Ok(())
@@ -131,6 +133,7 @@ impl Core {
         self.send_window -= len as i64;
         let stream = &mut self.streams[slot];
         stream.send_window -= len as i64;
+        stream.wire.sent += (HEAD + len) as u64;
         stream.burst += len;
         self.wake_driver();
     }
@@ -207,6 +210,7 @@ impl Core {
         if stream.unacked >= (window / 2).max(1) && !stream.recv_ended && self.error.is_none() {
             let by = std::mem::take(&mut stream.unacked);
             stream.recv_window += i64::from(by);
+            stream.wire.sent += frame::WINDOW_UPDATE;
             let id = stream.id;
             frame::window_update(id, by, self.out.tail());
             self.wake_driver();

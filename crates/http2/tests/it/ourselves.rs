@@ -68,6 +68,49 @@ fn interim_responses_come_before_the_response_and_are_not_many() {
 }
 
 #[test]
+fn what_one_end_sends_the_other_receives_byte_for_byte() {
+    run(async {
+        let (near, far) = tokio::io::duplex(16 * 1024);
+        let (told, tell) = (std::rc::Rc::new(std::cell::Cell::default()), 40_000);
+        let seen = told.clone();
+        serve(far, Config::default(), move |incoming| {
+            let told = told.clone();
+            async move {
+                let http2::Incoming { mut receive, mut send, .. } = incoming;
+                let meter = send.meter();
+                read_all(&mut receive).await.unwrap();
+                // More than fits into one frame.
+                let long = "v".repeat(20_000);
+                send.interim(&response(103, &[("link", "</a>")])).unwrap();
+                send.respond(&response(200, &[("x-long", &long)]), false).unwrap();
+                send_all(&mut send, large().slice(..tell), true).await.unwrap();
+                told.set(meter.wire());
+            }
+        });
+        let client = connect(near, Config::default());
+        let (mut receive, mut send) = client.send(&request("POST", "/up", &[]), true, false).unwrap();
+        let meter = send.meter();
+        let sending = async {
+            send_all(&mut send, large().slice(..100_000), false).await.unwrap();
+            send.end().unwrap();
+        };
+        let reading = async {
+            let head = poll_fn(|cx| receive.poll_head(cx)).await.unwrap();
+            assert_eq!(head.status(), 200);
+            read_all(&mut receive).await.unwrap()
+        };
+        let ((), (body, _)) = tokio::join!(sending, reading);
+        let (ours, theirs) = (meter.wire(), seen.get());
+        assert_eq!(body.len(), tell);
+        assert_eq!((ours.sent, ours.sent_heads), (theirs.received, theirs.received_heads));
+        assert_eq!((ours.received, ours.received_heads), (theirs.sent, theirs.sent_heads));
+        assert!(ours.sent > 100_000 + ours.sent_heads && ours.received_heads > 20_000);
+        drop((send, receive));
+        assert_eq!(meter.wire(), http1::Wire::default());
+    });
+}
+
+#[test]
 fn streams_take_turns() {
     run(async {
         let (near, far) = tokio::io::duplex(16 * 1024);

@@ -1,9 +1,11 @@
 //! What only some formats tell of a request: kept where one of them asks for it.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 use std::time::Instant;
 
+use http1::Wire;
 use stdx::{Str, turn};
 use upstream::{Destination, Facts, Watch};
 
@@ -24,6 +26,18 @@ pub struct Told {
     /// When the response's head went to the client.
     answering: Cell<Option<Instant>>,
     pub response_head_bytes: Cell<u64>,
+    /// What went over the client's wire, and over the last upstream's.
+    downstream: RefCell<Option<Gauge>>,
+    upstream: Cell<Wire>,
+}
+
+/// Looks at a connection or stream that others use.
+struct Gauge(Box<dyn Fn() -> Wire>);
+
+impl fmt::Debug for Gauge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.0)().fmt(f)
+    }
 }
 
 /// An endpoint that was to have the request.
@@ -38,6 +52,19 @@ impl Told {
     /// Of a request whose bodies say how they move.
     pub fn keep(progress: &Progress) -> Rc<Self> {
         progress.told.get_or_init(Rc::default).clone()
+    }
+
+    /// The client's side of it.
+    pub fn set_downstream(&self, wire: impl Fn() -> Wire + 'static) {
+        self.downstream.replace(Some(Gauge(Box::new(wire))));
+    }
+
+    pub fn downstream(&self) -> Wire {
+        self.downstream.borrow().as_ref().map(|gauge| (gauge.0)()).unwrap_or_default()
+    }
+
+    pub fn upstream(&self) -> Wire {
+        self.upstream.get()
     }
 
     /// An attempt begins.
@@ -98,5 +125,9 @@ impl Watch for Told {
     fn sending(&self, over: &Rc<Facts>) {
         self.sending.set(Some(turn::now()));
         self.connections.borrow_mut().push(over.dialed.id);
+    }
+
+    fn moved(&self, wire: Wire) {
+        self.upstream.set(wire);
     }
 }

@@ -10,6 +10,7 @@ use identity::TlsError;
 use net::Io;
 
 use super::Idle;
+use crate::gauge::Gauge;
 use crate::response::Inside;
 use crate::send::{Call, Inner};
 use crate::{
@@ -22,6 +23,8 @@ const MAX_INTERIM: u32 = 16;
 
 /// The connection while it is in use; the request's body as far as it has to be sent.
 pub(crate) struct Exchange<B> {
+    /// Before the connection, which is another's when it goes.
+    gauge: Option<Gauge>,
     /// `None` once the exchange is over.
     conn: Option<Box<Idle>>,
     facts: Rc<Facts>,
@@ -55,10 +58,13 @@ impl<B: Body> Exchange<B> {
         request: B,
     ) -> Self {
         conn.conn.start(head, request.kind());
-        if let Some(watch) = &call.options.watch {
+        let gauge = call.options.watch.as_ref().map(|watch| {
             watch.sending(&conn.facts);
-        }
+            let meter = conn.conn.meter();
+            Gauge::new(watch, move || meter.wire())
+        });
         Exchange {
+            gauge,
             facts: conn.facts.clone(),
             conn: Some(conn),
             inner: inner.clone(),
@@ -159,6 +165,7 @@ impl<B: Body> Exchange<B> {
             None => (false, false),
         };
         let over = Some(self.facts.clone());
+        self.gauge = None;
         self.conn = None;
         SendError { request_started, response_started, detail, over, ..SendError::new(failure) }
     }
@@ -191,6 +198,7 @@ impl<B: Body> Exchange<B> {
 
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, BodyError>> {
         if self.drive(cx).is_err() {
+            self.gauge = None;
             self.conn = None;
             return Poll::Ready(Err(BodyError::Stopped("the request's body failed")));
         }

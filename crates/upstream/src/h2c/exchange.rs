@@ -1,5 +1,6 @@
 //! One request and its response on an HTTP/2 stream.
 
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -7,15 +8,19 @@ use http2::{Reason, Receive, Send};
 
 use super::connection::{Connection, Counted, Stream};
 use super::error::StreamError;
+use crate::gauge::Gauge;
 use crate::head::switched;
 use crate::response::Inside;
 use crate::tunnel::H2Tunnel;
 use crate::{
     Body, BodyError, BodyKind, Failure, Frame, Interim, RequestHead, Response, ResponseBody, ResponseHead,
+    Watch,
 };
 
 /// A stream and the request's body as far as it has to be sent.
 pub(crate) struct Exchange<B> {
+    /// Before the stream, which is forgotten when its halves go.
+    gauge: Option<Gauge>,
     /// `None` once the response is over.
     receive: Option<Receive>,
     /// `None` once the request is sent, or has no taker any more.
@@ -31,9 +36,20 @@ pub(crate) struct Exchange<B> {
 }
 
 impl<B: Body> Exchange<B> {
-    pub(super) fn new(stream: Stream, request: B, ends: bool, upgrade: bool) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        request: B,
+        ends: bool,
+        upgrade: bool,
+        watch: Option<&Rc<dyn Watch>>,
+    ) -> Self {
         let Stream { receive, send, counted, reused } = stream;
+        let gauge = watch.map(|watch| {
+            let meter = send.meter();
+            Gauge::new(watch, move || meter.wire())
+        });
         Exchange {
+            gauge,
             receive: Some(receive),
             send: (!ends).then_some(send),
             request,
@@ -189,6 +205,7 @@ impl<B: Body> Exchange<B> {
     /// The response is over. What is left of the request has no taker: dropping the stream's
     /// handles resets it.
     fn finish(&mut self) {
+        self.gauge = None;
         self.receive = None;
         self.send = None;
         self.counted = None;

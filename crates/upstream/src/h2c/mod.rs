@@ -50,7 +50,7 @@ pub(crate) async fn send<B: Body>(
                 if let Some(watch) = &call.options.watch {
                     watch.sending(&conn.facts);
                 }
-                let mut exchange = Exchange::new(stream, body, ends, upgrade);
+                let mut exchange = Exchange::new(stream, body, ends, upgrade, call.options.watch.as_ref());
                 let interim = call.options.interim.as_deref();
                 match or_left(
                     &call.options.left,

@@ -7,6 +7,7 @@ mod outcome;
 mod parse;
 mod request;
 mod tls;
+mod wire;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

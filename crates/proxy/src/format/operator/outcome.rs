@@ -71,26 +71,6 @@ pub(super) fn numeric(name: &str) -> Option<Operator> {
     }))
 }
 
-/// Bytes on the wire, which we know of TCP: what was relayed, below TLS's framing as in Envoy.
-pub(super) fn wire_bytes(name: &str) -> Option<Operator> {
-    Some(Operator::Number(match name {
-        "DOWNSTREAM_WIRE_BYTES_RECEIVED" => |e| of_tcp(e.record, e.record.bytes_received),
-        "DOWNSTREAM_WIRE_BYTES_SENT" => |e| of_tcp(e.record, e.record.bytes_sent),
-        "UPSTREAM_WIRE_BYTES_RECEIVED" => |e| of_tcp(e.record, to_upstream(e.record, e.record.bytes_sent)),
-        "UPSTREAM_WIRE_BYTES_SENT" => |e| of_tcp(e.record, to_upstream(e.record, e.record.bytes_received)),
-        _ => return None,
-    }))
-}
-
-fn of_tcp(record: &Record, bytes: u64) -> Option<u64> {
-    record.protocol.is_none().then_some(bytes)
-}
-
-/// None, if there was nobody.
-fn to_upstream(record: &Record, bytes: u64) -> u64 {
-    if record.local_to_upstream().is_some() { bytes } else { 0 }
-}
-
 /// Operators without arguments whose value is a text.
 pub(super) fn plain(name: &str) -> Option<fn(&Entry<'_>, &mut Vec<u8>)> {
     Some(match name {

@@ -1,7 +1,7 @@
 //! Reading operators: by their names, with their arguments.
 
 use super::request::{self, NameFrom, Source};
-use super::{Operator, address, exchange, outcome, text, tls};
+use super::{Operator, address, exchange, outcome, text, tls, wire};
 use crate::format::time::TimeFormat;
 
 impl Operator {
@@ -30,10 +30,6 @@ impl Operator {
         if let Some(operator) = with_arguments(name, arguments.unwrap_or(""))? {
             return Ok(operator);
         }
-        if let Some(operator) = outcome::wire_bytes(name).filter(|_| arguments.unwrap_or("").is_empty()) {
-            tracing::warn!(operator = name, "is known here of TCP connections alone, and missing elsewhere");
-            return Ok(operator);
-        }
         if WITHOUT_VALUE.contains(&name) {
             tracing::warn!(operator = name, "is not known here, and always missing");
             return Ok(Operator::Value(|_, _| {}));
@@ -52,6 +48,7 @@ impl Operator {
                 .then_some(Operator::ToldValue(exchange::connections))
         });
         let operator = told
+            .or_else(|| wire::bytes(name))
             .or_else(|| address::address(name))
             .or_else(|| tls::details(name))
             .or_else(plain)
@@ -146,8 +143,6 @@ const WITHOUT_VALUE: &[&str] = &[
     "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
     "DOWNSTREAM_DETECTED_CLOSE_TYPE",
     "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
-    "DOWNSTREAM_HEADER_BYTES_RECEIVED",
-    "DOWNSTREAM_HEADER_BYTES_SENT",
     "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
     "DOWNSTREAM_LOCAL_CLOSE_REASON",
     "DOWNSTREAM_PEER_ISSUER_FINGERPRINT_256",
@@ -166,8 +161,6 @@ const WITHOUT_VALUE: &[&str] = &[
     "UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT",
     "UPSTREAM_DETECTED_CLOSE_TYPE",
     "UPSTREAM_FILTER_STATE",
-    "UPSTREAM_HEADER_BYTES_RECEIVED",
-    "UPSTREAM_HEADER_BYTES_SENT",
     "UPSTREAM_LOCAL_CLOSE_REASON",
     "UPSTREAM_METADATA",
     "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",

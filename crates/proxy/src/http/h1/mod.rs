@@ -118,6 +118,10 @@ fn open(
     let head = RequestHead::from_h1(head, conn.is_tls());
     let mut ctx = boxed(|| Context::new(conn.clone(), hcm, head, false));
     ctx.expectation = expectation;
+    if let Some(told) = &ctx.record.told {
+        let meter = h1.meter();
+        told.set_downstream(move || meter.wire());
+    }
     let body = RequestBody::new(source, ctx.progress.clone(), ctx.record.started);
     (ctx, body)
 }

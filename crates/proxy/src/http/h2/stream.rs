@@ -73,6 +73,10 @@ impl Stream {
         };
         // Boxed: it is handed on several times.
         let mut ctx = boxed(|| Context::new(self.conn.clone(), self.conn.hcm(), head, true));
+        if let Some(told) = &ctx.record.told {
+            let meter = respond.meter();
+            told.set_downstream(move || meter.wire());
+        }
         async move {
             // Before anything is done for it: a flood of resets is to cost no upstream anything.
             if poll_fn(|cx| respond.poll_reset(cx)).now_or_never().is_some() {
