@@ -6,6 +6,7 @@ use std::time::Duration;
 use stdx::Str;
 
 use crate::access_log::LogFormat;
+use crate::body::BodySource;
 use crate::bootstrap::Json;
 use crate::header::HeaderEdits;
 use crate::overrides::FilterOverrides;
@@ -252,7 +253,7 @@ impl Default for InternalRedirect {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DirectResponse {
     pub status: u16,
-    pub body: Str,
+    pub body: BodySource,
     /// `body_format`.
     pub format: Option<Box<BodyFormat>>,
 }

@@ -7,6 +7,7 @@
 
 pub mod access_log;
 pub mod action;
+pub mod body;
 pub mod bootstrap;
 pub mod buffer;
 pub mod cluster;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::Origin;
 use stdx::Str;
 
-use crate::tls::DataSource;
+use crate::body::BodySource;
 use crate::{AccessLog, Address, Cidr, DownstreamTls, HttpConnectionManager, NetworkFilter, TcpProxy};
 
 /// `envoy.config.core.v3.TrafficDirection`.
@@ -83,7 +83,7 @@ pub enum Terminal {
     Http(Box<HttpConnectionManager>),
     Tcp(TcpProxy),
     /// `envoy.filters.network.direct_response`: these bytes, then the end.
-    Direct(DataSource),
+    Direct(BodySource),
 }
 
 /// Which connections a chain serves, as Envoy's sieve: criteria are tried in the order of the

@@ -1,8 +1,7 @@
 //! What becomes of the proxy's own answers.
 
-use stdx::Str;
-
 use crate::access_log::AccessLogFilter;
+use crate::body::BodySource;
 use crate::route::{BodyFormat, HeaderValue};
 
 /// `envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig`.
@@ -19,7 +18,7 @@ pub struct LocalReplyConfig {
 pub struct ReplyMapper {
     pub filter: AccessLogFilter,
     pub status: Option<u16>,
-    pub body: Option<Str>,
+    pub body: Option<BodySource>,
     /// `body_format_override`.
     pub format: Option<BodyFormat>,
     pub headers: Vec<HeaderValue>,

@@ -32,6 +32,8 @@ pub struct RouteConfig {
     pub most_specific_header_mutations_wins: bool,
     pub mirrors: Vec<Mirror>,
     pub filters: FilterOverrides,
+    /// Bytes. `None`: 4096; or as long as what is there, where the text is part of it and we say it.
+    pub max_direct_response_body_size: Option<u32>,
 }
 
 impl RouteConfig {
@@ -46,6 +48,7 @@ impl RouteConfig {
             most_specific_header_mutations_wins: self.most_specific_header_mutations_wins,
             mirrors: self.mirrors.clone(),
             filters: self.filters.clone(),
+            max_direct_response_body_size: self.max_direct_response_body_size,
         }
     }
 

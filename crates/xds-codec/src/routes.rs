@@ -160,8 +160,10 @@ fn split(bytes: &[u8]) -> Option<Parts<'_>> {
 /// # Errors
 /// As [`decode_bytes`](crate::decode_bytes).
 pub fn decode_host(bytes: &[u8]) -> Result<VirtualHost, DecodeError> {
-    let named = [&[0x0a, 1, b'-'][..], bytes].concat();
-    match decode::bytes(ResourceType::Route, &named)? {
+    // How long a body may be is said by a host's configuration, whose it is to look.
+    let max_direct_response_body_size = Some(u32::MAX);
+    let around = RouteConfig { name: "-".into(), max_direct_response_body_size, ..RouteConfig::default() };
+    match decode::bytes(ResourceType::Route, &[encode_rest(&around), bytes.to_vec()].concat())? {
         Resource::Route(config) => match Arc::unwrap_or_clone(config).virtual_hosts.pop() {
             Some(host) => Ok(Arc::unwrap_or_clone(host)),
             None => Ok(VirtualHost::default()),

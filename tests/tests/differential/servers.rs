@@ -41,7 +41,8 @@ impl Servers {
         let text = text.replace("@a@", &socket(self.plain[0])).replace("@b@", &socket(self.plain[1]));
         let text = text.replace("@c@", &socket(self.plain[2])).replace("@dead@", &socket(self.dead));
         let text = text.replace("@a-port@", &self.plain[0].port().to_string());
-        let text = text.replace("@certs@", &self.certificates.folder.display().to_string());
+        let folder = self.certificates.folder.display().to_string();
+        let text = text.replace("@certs@", &folder).replace("@files@", &folder);
         let fill = |text: String, (name, to): &(&str, SocketAddr)| {
             let text = text.replace(&format!("@{name}-port@"), &to.port().to_string());
             text.replace(&format!("@{name}@"), &socket(*to))

@@ -142,10 +142,20 @@ impl Topic {
         parts.split("      ==\n").map(|part| format!("{manager}{part}")).collect()
     }
 
+    /// What stands in sections `file NAME`: `@files@/NAME`.
+    fn write_files(&self, folder: &Path) {
+        for (section, text) in &self.sections {
+            if let Some(name) = section.strip_prefix("file ") {
+                std::fs::write(folder.join(name), text).expect("writing a file");
+            }
+        }
+    }
+
     /// Runs all cases against both, and tells what differs.
     pub fn compare(&self, lateen: &Path, envoy: &Path) -> BTreeMap<String, String> {
         let folder = tempfile::tempdir().expect("a folder");
         let servers = Servers::start(folder.path());
+        self.write_files(folder.path());
         let run = |tag: &str, binary: &Path, args: &[&str]| {
             let (listen, admin, log) = (free_port(), free_port(), folder.path().join(format!("{tag}.log")));
             let config = folder.path().join(format!("{tag}.yaml"));

@@ -3,6 +3,7 @@
 //! Lives on the admin thread. A resource takes effect when everything it names is there (make
 //! before break); what was removed lives on while something active names it.
 
+pub mod body;
 pub mod checks;
 pub mod compile;
 mod dns_caches;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use engine::Problem;
 use engine::route::{RouteTable, unchanged};
-use ir::route::{RouteClusters, WeightedCluster};
+use ir::route::{DirectResponse, RouteClusters, WeightedCluster};
 use ir::{FilterOverrides, RouteAction, RouteConfig, VirtualHost};
 use stdx::Str;
 
+use super::body::{self, DIRECT_RESPONSE_LIMIT};
 use crate::format::{Asks, Format, Values};
 
 /// A compiled [`RouteConfig`].
@@ -17,14 +18,22 @@ pub struct Routes {
     table: RouteTable,
     /// Formats of all its levels; maybe some that an earlier version had.
     values: Arc<Values>,
-    /// Of direct responses, by virtual host and route.
+    /// Of direct responses that say more than a text, by virtual host and route.
     bodies: Arc<Bodies>,
     /// Of statistics, by virtual host and route; most configurations have none.
     scopes: Arc<Scopes>,
     asks: Asks,
 }
 
-type Bodies = HashMap<(usize, usize), Format>;
+type Bodies = HashMap<(usize, usize), Body>;
+
+/// What a direct response says.
+struct Body {
+    /// Where it is not in the configuration itself.
+    read: Option<Arc<[u8]>>,
+    format: Option<Format>,
+}
+
 type Scopes = HashMap<(usize, usize), Str>;
 
 /// What is compiled of a configuration besides its table.
@@ -33,6 +42,8 @@ struct Formats {
     values: Values,
     bodies: Bodies,
     scopes: Scopes,
+    /// The most bytes that a body may have.
+    limit: u32,
 }
 
 impl Routes {
@@ -51,8 +62,11 @@ impl Routes {
     pub fn compile_after(config: &Arc<RouteConfig>, before: Option<&Self>) -> Result<Self, Problem> {
         let table = RouteTable::compile_after(config.clone(), before.map(|before| &before.table))?;
         if let Some(before) = before {
+            let limit = |config: &RouteConfig| config.max_direct_response_body_size;
+            let limited = limit(before.config()) == limit(config);
             let same = unchanged(before.config(), config);
-            let news = Formats::of(config, |host| same.get(host).is_none_or(Option::is_none))?;
+            let is_new = |host| !limited || same.get(host).is_none_or(Option::is_none);
+            let news = Formats::of(config, is_new)?;
             // By index, and so of other routes where hosts have moved.
             let placed = !(before.bodies.is_empty() && before.scopes.is_empty());
             let places = !(news.bodies.is_empty() && news.scopes.is_empty());
@@ -67,9 +81,9 @@ impl Routes {
                 });
             }
         }
-        let Formats { values, bodies, scopes } = Formats::of(config, |_| true)?;
+        let Formats { values, bodies, scopes, .. } = Formats::of(config, |_| true)?;
         let mut asks = values.asks();
-        bodies.values().for_each(|body| asks |= body.asks());
+        bodies.values().filter_map(|it| it.format.as_ref()).for_each(|it| asks |= it.asks());
         let (values, bodies, scopes) = (Arc::new(values), Arc::new(bodies), Arc::new(scopes));
         Ok(Routes { table, values, bodies, scopes, asks })
     }
@@ -86,7 +100,13 @@ impl Routes {
 
     /// What becomes of a direct response's body, where that is said.
     pub fn body_format(&self, vhost: usize, route: usize) -> Option<&Format> {
-        self.bodies.get(&(vhost, route))
+        self.bodies.get(&(vhost, route))?.format.as_ref()
+    }
+
+    /// The bytes of a direct response.
+    pub fn body(&self, vhost: usize, route: usize, direct: &DirectResponse) -> Arc<[u8]> {
+        let read = || self.bodies.get(&(vhost, route)).and_then(|it| it.read.clone());
+        direct.body.inline().cloned().or_else(read).unwrap_or_default()
     }
 
     /// What a route is called in statistics of its own.
@@ -98,7 +118,8 @@ impl Routes {
 impl Formats {
     /// Those of the configuration itself, and of some of its hosts, by index.
     fn of(config: &RouteConfig, counts: impl Fn(usize) -> bool) -> Result<Self, Problem> {
-        let mut formats = Formats::default();
+        let limit = config.max_direct_response_body_size.unwrap_or(DIRECT_RESPONSE_LIMIT);
+        let mut formats = Formats { limit, ..Formats::default() };
         formats.values.add_edits(&config.headers)?;
         filters(&mut formats.values, &config.filters)?;
         for (i, vhost) in config.virtual_hosts.iter().enumerate().filter(|(i, _)| counts(*i)) {
@@ -133,14 +154,23 @@ impl Formats {
                 }
             }
             RouteAction::Direct(direct) => {
-                let Some(body) = &direct.format else { return Ok(()) };
-                let format = Format::compile(&body.format)
-                    .map_err(|wrong| Problem::new("direct_response.body_format", wrong))?;
-                self.bodies.insert(place, format);
+                let inside = |p: Problem| p.inside("direct_response");
+                if let Some(body) = self.direct(direct).map_err(inside)? {
+                    self.bodies.insert(place, body);
+                }
             }
             RouteAction::Redirect(_) => {}
         }
         Ok(())
+    }
+
+    /// `None`: a text that is said as it is.
+    fn direct(&self, it: &DirectResponse) -> Result<Option<Body>, Problem> {
+        let text = body::read(&it.body, Some(self.limit)).map_err(|p| p.inside("body"))?;
+        let format = it.format.as_ref().map(|body| Format::compile(&body.format)).transpose();
+        let format = format.map_err(|wrong| Problem::new("body_format", wrong))?;
+        let read = it.body.inline().is_none().then_some(text);
+        Ok((read.is_some() || format.is_some()).then_some(Body { read, format }))
     }
 }
 

@@ -1,6 +1,8 @@
 //! What becomes of answers of our own, if the connection manager says anything about them.
 //! See <https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/local_reply>.
 
+use std::sync::Arc;
+
 use engine::Problem;
 use ir::local_reply::{LocalReplyConfig, ReplyMapper};
 use ir::route::{BodyFormat, HeaderValue};
@@ -10,6 +12,7 @@ use upstream::ResponseHead;
 use super::context::{Context, Seen};
 use super::edits::{self, Level};
 use crate::access_log::LogFilter;
+use crate::config;
 use crate::format::{Asks, Entry, Format, Values};
 
 /// A compiled [`LocalReplyConfig`].
@@ -24,7 +27,7 @@ pub struct LocalReplies {
 struct Mapper {
     filter: LogFilter,
     status: Option<u16>,
-    text: Option<Str>,
+    text: Option<Arc<[u8]>>,
     body: Option<Body>,
     headers: Vec<HeaderValue>,
 }
@@ -77,7 +80,7 @@ impl LocalReplies {
         };
         if let Some(mapper) = found {
             if let Some(text) = &mapper.text {
-                it.body = text.as_bytes().to_vec();
+                it.body = text.to_vec();
             }
             let level = Level { remove: &[], add: &mapper.headers, values: Some(&self.values) };
             edits::apply_to_response(ctx, &mut it.head, std::iter::once(level));
@@ -96,10 +99,11 @@ impl LocalReplies {
 
 fn mapper(it: &ReplyMapper, values: &mut Values) -> Result<Mapper, Problem> {
     values.add("headers_to_add", &it.headers)?;
+    let text = it.body.as_ref().map(|it| config::body::read(it, None)).transpose();
     Ok(Mapper {
         filter: LogFilter::compile(&it.filter).map_err(|p| p.inside("filter"))?,
         status: it.status,
-        text: it.body.clone(),
+        text: text.map_err(|p| p.inside("body"))?,
         body: it.format.as_ref().map(|it| body(it, "body_format_override")).transpose()?,
         headers: it.headers.clone(),
     })

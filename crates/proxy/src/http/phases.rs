@@ -39,7 +39,8 @@ async fn run(ctx: &mut Context, body: RequestBody) -> Result<Box<Answer>, Stop> 
         let chosen = routed?;
         let forward = match &chosen.route().action {
             RouteAction::Direct(direct) => {
-                return Err(Stop::Direct { status: direct.status, body: direct.body.clone() });
+                let body = chosen.table.body(chosen.vhost, chosen.route, direct);
+                return Err(Stop::Direct { status: direct.status, body });
             }
             RouteAction::Redirect(redirect) => return Err(redirected(ctx, redirect, &chosen)),
             RouteAction::Forward(forward) => forward,

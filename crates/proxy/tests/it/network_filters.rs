@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ir::tls::DataSource;
+use ir::body::BodySource;
 use ir::*;
 
 use crate::support::backend;
@@ -65,7 +65,7 @@ fn a_refused_connection_stays_for_a_while_and_counts() {
 fn a_direct_response_comes_whole_and_ends() {
     let mut setup = Setup::new();
     let text = "x".repeat(300_000);
-    setup.terminal = Some(Terminal::Direct(DataSource::Inline(text.clone().into_bytes())));
+    setup.terminal = Some(Terminal::Direct(text.as_str().into()));
     let proxy = setup.start();
     let mut client = Client::connect(proxy.address);
     assert_eq!(client.read_to_end(), text.as_bytes());
@@ -80,7 +80,7 @@ fn a_response_from_a_file_that_is_not_there_is_refused_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("none");
     let mut setup = Setup::new();
-    setup.terminal = Some(Terminal::Direct(DataSource::File(path.to_str().unwrap().into())));
+    setup.terminal = Some(Terminal::Direct(BodySource::File(path.to_str().unwrap().into())));
     let listener = setup.listener("/dev/null");
     let proxy = Setup::new().start_dynamic();
     let rejects =

@@ -7,9 +7,10 @@ use std::time::Duration;
 use crate::support::backend::Backend;
 use crate::support::client::Client;
 use crate::support::{Setup, cluster, route, update};
+use ir::body::BodySource;
 use ir::http::RouteSource;
 use ir::rbac::{Permission, Policy, Principal, RbacAction};
-use ir::route::Forward;
+use ir::route::{DirectResponse, Forward};
 use ir::*;
 
 fn routes(cluster: &str) -> Resource {
@@ -23,6 +24,51 @@ fn routes(cluster: &str) -> Resource {
         })],
         ..RouteConfig::default()
     }))
+}
+
+#[test]
+fn bodies_that_cannot_be_read_or_are_too_long_are_refused_with_their_place() {
+    let mut setup = Setup::new();
+    setup.hcm.routes = RouteSource::Rds("80".into());
+    let proxy = setup.start_dynamic();
+    let answering = |body: BodySource, limit| {
+        let direct = RouteAction::Direct(DirectResponse { status: 200, body, format: None });
+        Resource::Route(Arc::new(RouteConfig {
+            name: "80".into(),
+            virtual_hosts: vec![Arc::new(VirtualHost {
+                name: "all".into(),
+                domains: vec!["*".into()],
+                routes: vec![route("/", direct)],
+                ..VirtualHost::default()
+            })],
+            max_direct_response_body_size: limit,
+            ..RouteConfig::default()
+        }))
+    };
+    let refused = |body: BodySource, limit, expected: &str| {
+        let rejects = proxy.handle.update(update(vec![answering(body, limit)], &[]));
+        let [reject] = rejects.as_slice() else { panic!("{expected}: {rejects:?}") };
+        let start = format!("virtual_hosts[0].routes[0].direct_response.body{expected}");
+        assert!(&*reject.name == "80" && reject.message.starts_with(&start), "{}", reject.message);
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("body");
+    let file = BodySource::File(path.to_str().unwrap().into());
+    refused(file.clone(), None, &format!(".filename: {}: No such file", path.display()));
+    std::fs::write(&path, "x".repeat(5000)).unwrap();
+    refused(file.clone(), None, ".filename: is longer than 4096 bytes");
+    refused("x".repeat(4097).into(), None, ": is longer than 4096 bytes");
+    refused("text".into(), Some(3), ": is longer than 3 bytes");
+    let rejects = proxy.handle.update(update(vec![answering(file, Some(5000))], &[]));
+    assert!(rejects.is_empty(), "{rejects:?}");
+    while !proxy.handle.is_ready() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(Client::connect(proxy.address).get("/").body.len(), 5000);
+    // With the limit lowered, what has not changed is too long all the same.
+    let file = BodySource::File(path.to_str().unwrap().into());
+    refused(file, None, ".filename: is longer than 4096 bytes");
+    assert_eq!(Client::connect(proxy.address).get("/").body.len(), 5000);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What a rule does instead of forwarding: redirects and fixed answers.
 
+use ir::body::BodySource;
 use ir::route::{DirectResponse, Redirect, RouteAction};
 use istio_api::networking::http_action::{Body, DerivePort};
 use istio_api::networking::{DirectResponse as WrittenResponse, Redirect as WrittenRedirect};
@@ -38,8 +39,8 @@ pub fn redirect(written: &WrittenRedirect, port: u16, tls: bool) -> Option<Route
 pub fn direct(written: &WrittenResponse) -> RouteAction {
     let status = written.status.and_then(|status| u16::try_from(status).ok()).unwrap_or(200);
     let body = match &written.body {
-        Some(Body { string: Some(text), .. }) => text.clone(),
-        _ => stdx::Str::default(),
+        Some(Body { string: Some(text), .. }) => text.into(),
+        _ => BodySource::default(),
     };
     RouteAction::Direct(DirectResponse { status, body, format: None })
 }

@@ -41,7 +41,7 @@ pub fn unclaimed(outbound: &Outbound) -> VirtualHost {
         Outbound::DynamicDns => (names::ALLOW_ANY_DYNAMIC_DNS, to(names::DYNAMIC_DNS_CLUSTER.into())),
         Outbound::RegistryOnly => (
             names::BLOCK_ALL,
-            RouteAction::Direct(DirectResponse { status: 502, body: Str::default(), format: None }),
+            RouteAction::Direct(DirectResponse { status: 502, body: Default::default(), format: None }),
         ),
     };
     let route = Route { name: name.into(), ..Route::new(RouteMatch::prefix("/"), action) };

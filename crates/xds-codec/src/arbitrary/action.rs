@@ -1,7 +1,7 @@
 //! What routes do.
 
-use ir::Str;
 use ir::access_log::{LogContent, LogFormat};
+use ir::body::BodySource;
 use ir::route::{
     BodyFormat, DirectResponse, Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror,
     MirrorCluster, Redirect, RouteClusters, RoutingPriority, WeightedCluster,
@@ -116,8 +116,17 @@ pub(super) fn body_format() -> impl Strategy<Value = BodyFormat> {
     })
 }
 
+pub(super) fn body() -> impl Strategy<Value = BodySource> {
+    prop_oneof![
+        text::any_text().prop_map(BodySource::from),
+        vec(any::<u8>(), 0..8).prop_map(|bytes| BodySource::Inline(bytes.into())),
+        text::path().prop_map(BodySource::File),
+        text::name().prop_map(BodySource::Environment),
+    ]
+}
+
 pub(super) fn direct() -> impl Strategy<Value = DirectResponse> {
-    let body = prop_oneof![text::any_text(), Just(Str::default()), Just(Str::from("x".repeat(5000)))];
+    let body = prop_oneof![body(), Just(BodySource::default()), Just(BodySource::from("x".repeat(5000)))];
     let format = body_format().prop_map(Box::new);
     (200u16..600, body, option::of(format)).prop_map(|(status, body, format)| DirectResponse {
         status,

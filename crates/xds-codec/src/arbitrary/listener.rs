@@ -67,7 +67,7 @@ fn filter_chain() -> BoxedStrategy<FilterChain> {
     let terminal = prop_oneof![
         connection_manager().prop_map(|it| Terminal::Http(Box::new(it))),
         tcp_proxy().prop_map(Terminal::Tcp),
-        tls::data_source().prop_map(Terminal::Direct),
+        action::body().prop_map(Terminal::Direct),
     ];
     let security = (option::of(tls::downstream()), option::of(text::duration()));
     (text::maybe_empty(), chain_match(), security, vec(network_filter(), 0..2), terminal, text::origin())
@@ -358,7 +358,7 @@ fn local_reply() -> impl Strategy<Value = LocalReplyConfig> {
     let mapper = (
         comparison().prop_map(AccessLogFilter::Status),
         option::of(200u16..600),
-        option::of(text::any_text()),
+        option::of(action::body()),
         format(),
         vec(route::header_value(), 0..2),
     )

@@ -19,8 +19,9 @@ use super::{action, matcher, overrides, text};
 pub fn route_config() -> BoxedStrategy<RouteConfig> {
     let flags = any::<(bool, bool, bool)>();
     let hosts = vec(virtual_host().prop_map(Arc::new), 0..3);
-    (text::name(), hosts, flags, edits(), action::mirrors(), overrides::overrides())
-        .prop_map(|(name, virtual_hosts, flags, headers, mirrors, filters)| RouteConfig {
+    let more = (overrides::overrides(), 5000u32..9000);
+    (text::name(), hosts, flags, edits(), action::mirrors(), more)
+        .prop_map(|(name, virtual_hosts, flags, headers, mirrors, (filters, limit))| RouteConfig {
             name,
             virtual_hosts,
             ignore_port_in_host_matching: flags.0,
@@ -29,6 +30,8 @@ pub fn route_config() -> BoxedStrategy<RouteConfig> {
             most_specific_header_mutations_wins: flags.2,
             mirrors,
             filters,
+            // Said, since one is written where it is needed.
+            max_direct_response_body_size: Some(limit),
         })
         .boxed()
 }

@@ -1,13 +1,12 @@
 //! Filter chains of a listener.
 
 use ir::listener::{SourceType, TransportProtocol};
-use ir::tls::DataSource;
 use ir::{Direction, FilterChain, FilterChainMatch, NetworkFilter, Terminal};
 use stdx::Str;
 
 use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
-use super::{address, filter, http, metadata, secret, tcp, tls, wire};
+use super::{address, filter, http, metadata, respond, tcp, tls, wire};
 use crate::Any;
 use crate::pb::listener::filter_chain_match::ConnectionSourceType;
 use crate::pb::listener::{self as pb, filter::ConfigType};
@@ -151,8 +150,8 @@ fn terminal(at: At<'_>, direction: Direction, any: &Any) -> Option<Terminal> {
         Some(Terminal::Tcp(tcp::tcp_proxy(at, wire::unpack(at, any))))
     } else if wire::is::<network_direct_response::Config>(any) {
         let network_direct_response::Config { response } = wire::unpack(at, any);
-        let nothing = DataSource::Inline(Vec::new());
-        Some(Terminal::Direct(response.map_or(nothing, |it| secret::data_source(at.field("response"), it))))
+        let response = response.map(|it| respond::body(at.field("response"), it));
+        Some(Terminal::Direct(response.unwrap_or_default()))
     } else {
         at.refuse(format!("{} is not supported as the last filter", wire::type_name(any)));
         None

@@ -9,7 +9,8 @@ use ir::{Str, StringMatcher};
 
 use super::at::At;
 use super::strict::{harmless, refuse};
-use super::{ext_authz, headers, matcher, respond, route_match, wire};
+use super::{ext_authz, headers, matcher, route_match, wire};
+use crate::pb::core::{self, data_source::Specifier};
 use crate::pb::jwt_authn::jwt_provider::JwksSourceSpecifier;
 use crate::pb::jwt_authn::jwt_requirement::RequiresType;
 use crate::pb::jwt_authn::per_route_config::RequirementSpecifier;
@@ -138,7 +139,7 @@ fn claim(at: At<'_>, it: pb::JwtClaimToHeader) -> ClaimToHeader {
 
 fn jwks(at: At<'_>, it: Option<JwksSourceSpecifier>) -> Jwks {
     match it {
-        Some(JwksSourceSpecifier::LocalJwks(it)) => Jwks::Inline(respond::text(at.field("local_jwks"), it)),
+        Some(JwksSourceSpecifier::LocalJwks(it)) => Jwks::Inline(local(at.field("local_jwks"), it)),
         Some(JwksSourceSpecifier::RemoteJwks(it)) => {
             let at = at.field("remote_jwks");
             let pb::RemoteJwks { http_uri, cache_duration, async_fetch, retry_policy } = it;
@@ -153,6 +154,22 @@ fn jwks(at: At<'_>, it: Option<JwksSourceSpecifier>) -> Jwks {
             Jwks::Inline(Str::default())
         }
     }
+}
+
+fn local(at: At<'_>, it: core::DataSource) -> Str {
+    let core::DataSource { watched_directory, specifier } = it;
+    refuse!(at; watched_directory);
+    match specifier {
+        Some(Specifier::InlineString(text)) => return text.into(),
+        Some(Specifier::InlineBytes(bytes)) => match String::from_utf8(bytes) {
+            Ok(text) => return text.into(),
+            Err(_) => at.field("inline_bytes").refuse("only text is supported"),
+        },
+        Some(Specifier::Filename(_)) => at.unsupported("filename"),
+        Some(Specifier::EnvironmentVariable(_)) => at.unsupported("environment_variable"),
+        None => at.refuse("is empty"),
+    }
+    Str::default()
 }
 
 fn rule(at: At<'_>, it: pb::RequirementRule) -> JwtRule {

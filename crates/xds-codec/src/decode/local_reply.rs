@@ -38,7 +38,7 @@ fn mapper(at: At<'_>, it: pb::ResponseMapper) -> ReplyMapper {
         // One that is not known matches nothing, and is refused or reported besides.
         filter: filter.unwrap_or(AccessLogFilter::Or(Vec::new())),
         status,
-        body: body.map(|it| respond::text(at.field("body"), it)),
+        body: body.map(|it| respond::body(at.field("body"), it)),
         format,
         headers: headers::additions(at, "headers_to_add", headers_to_add),
     }

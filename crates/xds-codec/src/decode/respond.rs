@@ -1,7 +1,7 @@
 //! What a route answers by itself.
 
+use ir::body::BodySource;
 use ir::route::{BodyFormat, DirectResponse, Redirect};
-use stdx::Str;
 
 use super::at::At;
 use super::strict::refuse;
@@ -21,7 +21,7 @@ pub(super) fn direct_response(at: At<'_>, it: pb::DirectResponseAction) -> Direc
     };
     DirectResponse {
         status,
-        body: body.map(|it| text(at.field("body"), it)).unwrap_or_default(),
+        body: body.map(|it| self::body(at.field("body"), it)).unwrap_or_default(),
         format: body_format.map(|it| Box::new(self::body_format(at.field("body_format"), it))),
     }
 }
@@ -31,20 +31,22 @@ pub(super) fn body_format(at: At<'_>, mut it: core::SubstitutionFormatString) ->
     BodyFormat { format: access_log::format(at, it), content_type }
 }
 
-pub(super) fn text(at: At<'_>, it: core::DataSource) -> Str {
+/// Bytes, or where they are: they are read by who answers with them.
+pub(super) fn body(at: At<'_>, it: core::DataSource) -> BodySource {
     let core::DataSource { watched_directory, specifier } = it;
     refuse!(at; watched_directory);
     match specifier {
-        Some(Specifier::InlineString(text)) => return text.into(),
-        Some(Specifier::InlineBytes(bytes)) => match String::from_utf8(bytes) {
-            Ok(text) => return text.into(),
-            Err(_) => at.field("inline_bytes").refuse("only text is supported"),
-        },
-        Some(Specifier::Filename(_)) => at.unsupported("filename"),
-        Some(Specifier::EnvironmentVariable(_)) => at.unsupported("environment_variable"),
-        None => at.refuse("is empty"),
+        Some(Specifier::InlineString(text)) => text.into(),
+        Some(Specifier::InlineBytes(bytes)) => BodySource::Inline(bytes.into()),
+        Some(Specifier::Filename(path)) => BodySource::File(wire::required(at.field("filename"), path)),
+        Some(Specifier::EnvironmentVariable(name)) => {
+            BodySource::Environment(wire::required(at.field("environment_variable"), name))
+        }
+        None => {
+            at.refuse("is empty");
+            BodySource::default()
+        }
     }
-    Str::default()
 }
 
 pub(super) fn redirect(at: At<'_>, it: pb::RedirectAction) -> Redirect {

@@ -9,6 +9,7 @@ use stdx::Str;
 use super::at::At;
 use super::strict::{harmless, refuse};
 use super::{action, cors, headers, limit_actions, metadata, overrides, respond, retry, route_match, wire};
+use crate::names;
 use crate::pb::google;
 use crate::pb::route::{self as pb, virtual_host::TlsRequirementType};
 
@@ -51,9 +52,14 @@ fn route_config(at: At<'_>, it: pb::RouteConfiguration, validated: bool) -> Rout
     } = it;
     refuse!(at; vhds, internal_only_headers, cluster_specifier_plugins, vhost_header,
         ignore_path_parameters_in_path_matching, route_specifiers);
-    harmless!(Bound; max_direct_response_body_size_bytes);
     harmless!(Metadata; metadata);
-    let host_at = |(index, it)| Arc::new(virtual_host(at.index("virtual_hosts", index), it));
+    let limit = wire::optional_number(max_direct_response_body_size_bytes);
+    let host_at = |(index, it)| {
+        let at = at.index("virtual_hosts", index);
+        let host = virtual_host(at, it);
+        check_bodies(at, &host, limit);
+        Arc::new(host)
+    };
     RouteConfig {
         name: name.into(),
         virtual_hosts: wire::exact(virtual_hosts.into_iter().enumerate().map(host_at)),
@@ -71,6 +77,20 @@ fn route_config(at: At<'_>, it: pb::RouteConfiguration, validated: bool) -> Rout
         most_specific_header_mutations_wins,
         mirrors: action::mirrors(at, request_mirror_policies),
         filters: overrides::overrides(at, typed_per_filter_config),
+        max_direct_response_body_size: limit,
+    }
+}
+
+/// What is in files is looked at by who reads them.
+fn check_bodies(at: At<'_>, host: &VirtualHost, limit: Option<u32>) {
+    let limit = limit.map_or(names::DIRECT_RESPONSE_LIMIT, |limit| limit as usize);
+    for (index, route) in host.routes.iter().enumerate() {
+        if let RouteAction::Direct(direct) = &route.action
+            && direct.body.inline().is_some_and(|bytes| bytes.len() > limit)
+        {
+            let at = at.index("routes", index);
+            at.field("direct_response").field("body").refuse(format!("is longer than {limit} bytes"));
+        }
     }
 }
 

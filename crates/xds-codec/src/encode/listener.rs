@@ -4,7 +4,7 @@ use ir::listener::{ListenerFilter, SourceType};
 use ir::{Direction, FilterChain, FilterChainMatch, Listener, Terminal};
 
 use super::metadata::Builder;
-use super::{access_log, address, filter, http, tcp, tls, wire};
+use super::{access_log, address, filter, http, respond, tcp, tls, wire};
 use crate::pb::listener::filter_chain_match::ConnectionSourceType;
 use crate::pb::listener::{self as pb, listener_filter_chain_match_predicate as predicate};
 use crate::pb::{
@@ -124,7 +124,7 @@ fn terminal(it: &Terminal) -> pb::Filter {
         }
         Terminal::Tcp(proxy) => filter(names::TCP_PROXY, wire::pack(&tcp::tcp_proxy(proxy))),
         Terminal::Direct(response) => {
-            let config = network_direct_response::Config { response: Some(tls::data_source(response)) };
+            let config = network_direct_response::Config { response: Some(respond::body(response)) };
             filter(names::NETWORK_DIRECT_RESPONSE, wire::pack(&config))
         }
     }

@@ -3,7 +3,7 @@
 use ir::local_reply::{LocalReplyConfig, ReplyMapper};
 
 use super::{access_log, headers, respond, wire};
-use crate::pb::{core, hcm as pb};
+use crate::pb::hcm as pb;
 
 pub(super) fn config(it: &LocalReplyConfig) -> pb::LocalReplyConfig {
     pb::LocalReplyConfig {
@@ -16,10 +16,7 @@ fn mapper(it: &ReplyMapper) -> pb::ResponseMapper {
     pb::ResponseMapper {
         filter: Some(access_log::filter(&it.filter)),
         status_code: it.status.map(|status| wire::number(status.into())),
-        body: it.body.as_ref().map(|body| core::DataSource {
-            specifier: Some(core::data_source::Specifier::InlineString(body.to_string())),
-            ..Default::default()
-        }),
+        body: it.body.as_ref().map(respond::body),
         body_format_override: it.format.as_ref().map(respond::body_format),
         headers_to_add: it.headers.iter().map(headers::header_value).collect(),
     }

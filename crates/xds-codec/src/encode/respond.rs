@@ -1,19 +1,31 @@
 //! What a route answers by itself.
 
+use ir::body::BodySource;
 use ir::route::{BodyFormat, DirectResponse, Redirect};
 
 use super::{access_log, matcher, wire};
-use crate::pb::core;
+use crate::pb::core::{self, data_source::Specifier};
 use crate::pb::route as pb;
 use crate::pb::route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 
 pub(super) fn direct_response(it: &DirectResponse) -> pb::DirectResponseAction {
-    let body = (!it.body.is_empty()).then(|| core::DataSource {
-        specifier: Some(core::data_source::Specifier::InlineString(it.body.to_string())),
-        ..Default::default()
-    });
+    let empty = it.body.inline().is_some_and(|bytes| bytes.is_empty());
+    let body = (!empty).then(|| self::body(&it.body));
     let body_format = it.format.as_deref().map(body_format);
     pb::DirectResponseAction { status: it.status.into(), body, body_format }
+}
+
+pub(super) fn body(it: &BodySource) -> core::DataSource {
+    let specifier = match it {
+        BodySource::File(path) => Specifier::Filename(path.to_string()),
+        BodySource::Environment(name) => Specifier::EnvironmentVariable(name.to_string()),
+        // Readable in a bootstrap file, where it can be.
+        BodySource::Inline(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Specifier::InlineString(text.to_owned()),
+            Err(_) => Specifier::InlineBytes(bytes.to_vec()),
+        },
+    };
+    core::DataSource { specifier: Some(specifier), ..Default::default() }
 }
 
 pub(super) fn body_format(it: &BodyFormat) -> core::SubstitutionFormatString {

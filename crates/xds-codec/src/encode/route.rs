@@ -28,7 +28,9 @@ pub(crate) fn settings(it: &RouteConfig) -> pb::RouteConfiguration {
         response_headers_to_remove: headers.response_remove,
         // Always said: Envoy's default depends on where the configuration comes from.
         validate_clusters: wire::boolean(it.validate_clusters),
-        max_direct_response_body_size_bytes: body_limit(it).map(wire::number),
+        max_direct_response_body_size_bytes: wire::optional_number(
+            it.max_direct_response_body_size.or_else(|| body_limit(it)),
+        ),
         ignore_port_in_host_matching: it.ignore_port_in_host_matching,
         most_specific_header_mutations_wins: it.most_specific_header_mutations_wins,
         request_mirror_policies: action::mirrors(&it.mirrors),
@@ -37,11 +39,11 @@ pub(crate) fn settings(it: &RouteConfig) -> pb::RouteConfiguration {
     }
 }
 
-/// The longest body, if Envoy would refuse it otherwise.
+/// Where no limit is said: the longest body, if it would be refused otherwise.
 fn body_limit(it: &RouteConfig) -> Option<u32> {
     let bodies =
         it.virtual_hosts.iter().flat_map(|host| &host.routes).filter_map(|route| match &route.action {
-            RouteAction::Direct(response) => Some(response.body.len()),
+            RouteAction::Direct(response) => response.body.inline().map(|bytes| bytes.len()),
             RouteAction::Forward(_) | RouteAction::Redirect(_) => None,
         });
     let longest = bodies.max().filter(|longest| *longest > names::DIRECT_RESPONSE_LIMIT)?;

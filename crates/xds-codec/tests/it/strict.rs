@@ -354,6 +354,21 @@ fn routes_are_read_to_the_last_field() {
     );
     one("match: {prefix: /}", &[": an action is required: route, direct_response or redirect"]);
     one(
+        "match: {prefix: /}, direct_response: {status: 200, body: {filename: /a, watched_directory: {path: /}}}",
+        &[".direct_response.body.watched_directory: is not supported"],
+    );
+    one(
+        "match: {prefix: /}, direct_response: {status: 200, body: {environment_variable: ''}}",
+        &[".direct_response.body.environment_variable: is required"],
+    );
+    one(
+        &format!(
+            "match: {{prefix: /}}, direct_response: {{status: 200, body: {{inline_string: {:x<4097}}}}}",
+            'x'
+        ),
+        &[".direct_response.body: is longer than 4096 bytes"],
+    );
+    one(
         "match: {prefix: /}, route: {cluster_specifier_plugin: x, hash_policy: [{filter_state: {key: a}}]}",
         &[
             ".route.cluster_specifier_plugin: is not supported",

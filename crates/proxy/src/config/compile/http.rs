@@ -46,7 +46,9 @@ pub(super) fn manager(config: &HttpConnectionManager, direction: Direction) -> R
     let compiled = config.local_reply.as_deref().map(LocalReplies::compile).transpose();
     let local_reply = compiled.map_err(|p| p.inside("local_reply_config"))?.map(Box::new);
     let inline_routes = match &config.routes {
-        RouteSource::Inline(routes) => Some(Arc::new(Routes::compile(routes)?)),
+        RouteSource::Inline(routes) => {
+            Some(Arc::new(Routes::compile(routes).map_err(|p| p.inside("route_config"))?))
+        }
         RouteSource::Rds(_) | RouteSource::RdsFrom(..) => None,
     };
     let mut asks = access_log::asks(&access_log);

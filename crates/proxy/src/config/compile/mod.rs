@@ -11,7 +11,6 @@ use bytes::Bytes;
 use engine::Problem;
 use identity::{SecretStore, ServerTls};
 use ir::listener::ListenerFilter;
-use ir::tls::DataSource;
 use ir::{Address, Direction, FilterChain};
 
 pub use self::cluster::{carry_over, check_cluster, cluster, with_endpoints, without_endpoints};
@@ -20,6 +19,7 @@ use super::snapshot::{
     Chain, Inspect, Listener, NetworkFilter, ProxyProtocolFilter, Tcp, Terminal, chain_name,
 };
 use crate::access_log;
+use crate::config::body;
 use crate::connection::ConnectionLimit;
 use crate::format::Asks;
 
@@ -143,7 +143,8 @@ fn chain(
         })),
         ir::Terminal::Direct(source) => {
             let field = || format!("filters[{}].response", config.filters.len());
-            Terminal::Direct(bytes_of(source).map_err(|problem| problem.inside(field()))?)
+            let read = body::read(source, None).map_err(|problem| problem.inside(field()))?;
+            Terminal::Direct(Bytes::from_owner(read))
         }
     };
     Ok(Arc::new(Chain {
@@ -153,15 +154,4 @@ fn chain(
         filters,
         terminal,
     }))
-}
-
-/// A file is read once, as Envoy does.
-fn bytes_of(source: &DataSource) -> Result<Bytes, Problem> {
-    match source {
-        DataSource::Inline(bytes) => Ok(bytes.clone().into()),
-        DataSource::File(path) => match std::fs::read(path.as_str()) {
-            Ok(bytes) => Ok(bytes.into()),
-            Err(error) => Err(Problem::new("filename", format!("{path}: {error}"))),
-        },
-    }
 }

@@ -129,11 +129,11 @@ impl Reply {
 }
 
 /// The route's own response, its body as the route wants it.
-fn direct(ctx: &mut Context, status: u16, body: &str) -> Reply {
+fn direct(ctx: &mut Context, status: u16, body: &[u8]) -> Reply {
     let reply = Reply::new(status, None, "direct_response");
-    let Some(chosen) = ctx.route.clone() else { return reply.body(body.to_owned()) };
+    let Some(chosen) = ctx.route.clone() else { return Reply { raw: body.to_vec(), ..reply } };
     let Some(format) = chosen.table.body_format(chosen.vhost, chosen.route) else {
-        return reply.body(body.to_owned());
+        return Reply { raw: body.to_vec(), ..reply };
     };
     let content_type = match &chosen.route().action {
         ir::RouteAction::Direct(direct) => direct.format.as_ref().and_then(|it| it.content_type.clone()),
@@ -143,7 +143,7 @@ fn direct(ctx: &mut Context, status: u16, body: &str) -> Reply {
     let content_type = content_type.unwrap_or_else(|| plain.into());
     ctx.measure();
     let mut raw = Vec::new();
-    let seen = Seen { body: body.as_bytes(), ..Seen::new(ctx) };
+    let seen = Seen { body, ..Seen::new(ctx) };
     format.write(&Entry { record: &ctx.record, conn: &ctx.conn.info, headers: &seen }, &mut raw);
     Reply { raw, content_type: Some(content_type), ..reply }
 }

@@ -1,6 +1,7 @@
 //! Why a request is not answered by an upstream.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use upstream::SendError;
 
@@ -33,7 +34,7 @@ pub enum Stop {
     /// The route's own response.
     Direct {
         status: u16,
-        body: stdx::Str,
+        body: Arc<[u8]>,
     },
     Redirect {
         status: u16,

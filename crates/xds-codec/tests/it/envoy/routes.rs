@@ -64,6 +64,7 @@ pub fn route_config(name: &str, routes: Vec<Route>) -> RouteConfig {
         headers: edits(),
         most_specific_header_mutations_wins: true,
         mirrors: vec![Mirror::to("b")],
+        max_direct_response_body_size: Some(10_000),
         ..RouteConfig::default()
     }
 }
