@@ -1,27 +1,80 @@
-//! Compressing responses.
+//! Compressing requests and responses.
 
 use stdx::Str;
 
 use crate::StringMatcher;
 
-/// `envoy.extensions.filters.http.compressor.v3.Compressor` with gzip, for responses.
+/// `envoy.extensions.filters.http.compressor.v3.Compressor`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Compressor {
-    /// The name of `compressor_library`, which is in the names of statistics.
-    pub library: Str,
-    /// 1 to 9. `None` is zlib's 6.
-    pub level: Option<u32>,
+    pub library: CompressorLibrary,
+    /// It is preferred among those that the client likes as well.
+    pub choose_first: bool,
+    /// `None`: requests go on as they came.
+    pub request: Option<Direction>,
+    pub response: Direction,
+    /// There is no `response_direction_config`: names of statistics of responses have no `response.` in them.
+    pub plain_stats: bool,
+    pub disable_on_etag_header: bool,
+    /// A strong tag becomes a weak one, and is neither dropped nor in the way.
+    pub weaken_etag: bool,
+    pub remove_accept_encoding_header: bool,
+    pub uncompressible_status_codes: Vec<u16>,
+}
+
+/// What requests and responses have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Direction {
     /// Off: only routes that override it have it.
     pub enabled: bool,
     /// Bytes. `None` is Envoy's 30. Less is not compressed, where the length is known.
     pub min_content_length: Option<u32>,
     /// Of types without their parameters; empty: Envoy's list.
     pub content_types: Vec<StringMatcher>,
-    pub disable_on_etag_header: bool,
-    /// A strong tag becomes a weak one, and is neither dropped nor in the way.
-    pub weaken_etag: bool,
-    pub remove_accept_encoding_header: bool,
-    pub uncompressible_status_codes: Vec<u16>,
+}
+
+impl Default for Direction {
+    fn default() -> Self {
+        Direction { enabled: true, min_content_length: None, content_types: Vec::new() }
+    }
+}
+
+/// `compressor_library`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CompressorLibrary {
+    /// A part of the names of statistics.
+    pub name: Str,
+    pub codec: Codec,
+}
+
+/// How bytes are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// 1 to 9. `None` is zlib's 6.
+    Gzip {
+        level: Option<u32>,
+    },
+    Brotli(Brotli),
+}
+
+/// `envoy.extensions.compression.brotli.compressor.v3.Brotli`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Brotli {
+    /// 0 to 11. `None` is Envoy's 3.
+    pub quality: Option<u32>,
+    /// 10 to 24. `None` is Envoy's 18.
+    pub window_bits: Option<u32>,
+    pub mode: BrotliMode,
+    pub disable_literal_context_modeling: bool,
+}
+
+/// What the text is like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum BrotliMode {
+    #[default]
+    Generic,
+    Text,
+    Font,
 }
 
 /// `envoy.extensions.filters.http.compressor.v3.CompressorPerRoute`.
@@ -32,4 +85,6 @@ pub enum CompressorOverride {
     Enabled {
         remove_accept_encoding_header: Option<bool>,
     },
+    /// Says nothing of responses.
+    Nothing,
 }

@@ -1,6 +1,6 @@
 //! What filters do for one route, virtual host, route configuration or weighted cluster.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stdx::Str;
 
@@ -23,7 +23,8 @@ pub struct FilterOverrides {
     pub jwt: Option<Box<JwtOverride>>,
     pub header_mutation: Option<Box<HeaderMutation>>,
     pub buffer: Option<BufferOverride>,
-    pub compressor: Option<CompressorOverride>,
+    /// By the filters' names: there may be several.
+    pub compressors: BTreeMap<Str, CompressorOverride>,
     pub rbac: Option<Box<RbacOverride>>,
     pub forward_proxy: Option<Box<ForwardProxyOverride>>,
     /// `FilterConfig.disabled`: filters, by their names, that are off. One that is configured is on.

@@ -16,6 +16,7 @@ pub use envoy_types::pb::envoy::extensions::access_loggers::stream::v3 as stream
 pub use envoy_types::pb::envoy::extensions::clusters::dynamic_forward_proxy::v3 as forward_proxy_cluster;
 pub use envoy_types::pb::envoy::extensions::common::dynamic_forward_proxy::v3 as dns_cache;
 pub use envoy_types::pb::envoy::extensions::common::ratelimit::v3 as common_ratelimit;
+pub use envoy_types::pb::envoy::extensions::compression::brotli::compressor::v3 as brotli;
 pub use envoy_types::pb::envoy::extensions::compression::gzip::compressor::v3 as gzip;
 pub use envoy_types::pb::envoy::extensions::filters::common::fault::v3 as common_fault;
 pub use envoy_types::pb::envoy::extensions::filters::common::set_filter_state::v3 as filter_state;

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::tls;
+use crate::{client, tls};
 
 /// Starts one; it says `name` in its answers.
 pub fn start(name: &'static str) -> SocketAddr {
@@ -75,7 +75,8 @@ impl Request {
         let mut lines: Vec<String> =
             self.headers.iter().map(|(n, v)| format!("{n}: {}", own(n, v))).collect();
         lines.sort();
-        let body = String::from_utf8_lossy(&self.body);
+        let body = client::plain(self.get("content-encoding"), self.body.clone());
+        let body = String::from_utf8_lossy(&body);
         format!("backend {backend}{via}\n{}\n{}\n\n{body}", self.line, lines.join("\n"))
     }
 }

@@ -194,14 +194,24 @@ fn body(stream: &mut impl Read, unread: &mut Vec<u8>, head: &str, reply: &mut Re
         content = std::mem::take(unread);
         reply.end = "closed".into();
     }
-    if header("content-encoding").is_some_and(|coding| coding == "gzip") {
-        let mut plain = b"gzip: ".to_vec();
-        if let Err(error) = flate2::read::GzDecoder::new(content.as_slice()).read_to_end(&mut plain) {
-            plain.extend_from_slice(error.to_string().as_bytes());
-        }
-        content = plain;
+    if let Some(coding) = header("content-encoding") {
+        content = plain(&coding, content);
     }
     reply.body = String::from_utf8_lossy(&content).lines().map(normal).collect::<Vec<_>>().join("\n");
+}
+
+/// A body without its coding, behind the coding's name: two libraries make different bytes of a text.
+pub fn plain(coding: &str, content: Vec<u8>) -> Vec<u8> {
+    let mut plain = format!("{coding}: ").into_bytes();
+    let read = match coding {
+        "gzip" => flate2::read::GzDecoder::new(content.as_slice()).read_to_end(&mut plain),
+        "br" => brotli::Decompressor::new(content.as_slice(), 4096).read_to_end(&mut plain),
+        _ => return content,
+    };
+    if let Err(error) = read {
+        plain.extend_from_slice(error.to_string().as_bytes());
+    }
+    plain
 }
 
 fn head(text: &str) -> Vec<String> {

@@ -10,7 +10,7 @@ use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
 use crate::backend::local_address;
-use crate::client::{PATIENCE, Reply, normal};
+use crate::client::{PATIENCE, Reply, normal, plain};
 use crate::tls::{self, Ask, Certificates};
 
 /// A request in the order in which it is written.
@@ -105,11 +105,9 @@ where
     reply.head.extend(lines(&head.headers));
     let read = whole(&mut body).await;
     let (content, trailers) = read.map_err(|error| why(&error))?;
-    let mut plain = Vec::new();
-    if head.headers.get("content-encoding").is_some_and(|coding| coding == "gzip") {
-        let _ = flate2::read::GzDecoder::new(content.as_slice()).read_to_end(&mut plain);
-    }
-    let text = String::from_utf8_lossy(if plain.is_empty() { &content } else { &plain });
+    let coding = head.headers.get("content-encoding").and_then(|coding| coding.to_str().ok());
+    let content = plain(coding.unwrap_or_default(), content);
+    let text = String::from_utf8_lossy(&content);
     reply.body = text.lines().map(normal).chain(trailers).collect::<Vec<_>>().join("\n");
     Ok(())
 }

@@ -213,7 +213,7 @@ impl HttpFilter {
             HttpFilter::Buffer(_) => it.buffer.is_some(),
             HttpFilter::ExtAuthz(_) => it.ext_authz.is_some(),
             HttpFilter::JwtAuthn(_) => it.jwt.is_some(),
-            HttpFilter::Compressor(_) => it.compressor.is_some(),
+            HttpFilter::Compressor(filter) => it.compressors.contains_key(&filter.name),
             HttpFilter::DynamicForwardProxy(_) => it.forward_proxy.is_some(),
             HttpFilter::Alpn(_) | HttpFilter::HealthCheck(_) => false,
         }

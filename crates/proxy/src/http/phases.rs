@@ -24,7 +24,7 @@ pub async fn serve_request(ctx: &mut Context, body: RequestBody) -> Box<Answer> 
     }
 }
 
-async fn run(ctx: &mut Context, body: RequestBody) -> Result<Box<Answer>, Stop> {
+async fn run(ctx: &mut Context, mut body: RequestBody) -> Result<Box<Answer>, Stop> {
     check(ctx)?;
     underscores(ctx)?;
     normalize(ctx)?;
@@ -35,7 +35,7 @@ async fn run(ctx: &mut Context, body: RequestBody) -> Result<Box<Answer>, Stop> 
         if ctx.filters.as_ref().is_some_and(|state| state.redirects > 0) {
             ctx.write_redirect();
         }
-        filters::decode(ctx, &body).await?;
+        filters::decode(ctx, &mut body).await?;
         let chosen = routed?;
         let forward = match &chosen.route().action {
             RouteAction::Direct(direct) => {

@@ -264,7 +264,7 @@ group! {
 }
 
 group! {
-    /// `http.<prefix>.compressor.<library>.gzip.…`
+    /// `http.<prefix>.compressor.<library>.gzip.…`: what clients take.
     CompressorStats {
         counter used "header_compressor_used",
         counter overshadowed "header_compressor_overshadowed",
@@ -273,16 +273,17 @@ group! {
         counter wildcard "header_wildcard",
         counter no_accept_header "no_accept_header",
         counter etag "not_compressed_etag",
-        counter compressed "response.compressed",
-        counter not_compressed "response.not_compressed",
-        counter too_small "response.content_length_too_small",
-        counter plain_bytes "response.total_uncompressed_bytes",
-        counter compressed_bytes "response.total_compressed_bytes",
-        counter request_compressed "request.compressed",
-        counter request_not_compressed "request.not_compressed",
-        counter request_too_small "request.content_length_too_small",
-        counter request_plain_bytes "request.total_uncompressed_bytes",
-        counter request_compressed_bytes "request.total_compressed_bytes",
+    }
+}
+
+group! {
+    /// `http.<prefix>.compressor.<library>.gzip.response.…`, and the same of requests.
+    CompressionStats {
+        counter compressed "compressed",
+        counter not_compressed "not_compressed",
+        counter too_small "content_length_too_small",
+        counter plain_bytes "total_uncompressed_bytes",
+        counter compressed_bytes "total_compressed_bytes",
     }
 }
 

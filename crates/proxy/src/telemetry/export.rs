@@ -80,6 +80,7 @@ pub fn collect(workers: &[Arc<WorkerStats>]) -> Vec<Sample> {
         add(&mut sums, &worker.authz, Scope::Filter);
         add(&mut sums, &worker.jwt, Scope::Filter);
         add(&mut sums, &worker.compressors, Scope::Filter);
+        add(&mut sums, &worker.compressions, Scope::Filter);
         add(&mut sums, &worker.handshakes, Scope::Listener);
     }
     let sample = |((scope, name), (kind, value))| Sample { scope, name, kind, value };

@@ -16,8 +16,8 @@ use identity::HandshakeStats;
 use stdx::Str;
 
 pub use counters::{
-    AuthzStats, ClusterStats, CompressorStats, ConnectionLimitStats, Counter, Group, HttpStats, JwtStats,
-    Kind, ListenerStats, RateLimitStats, RouteStats, TcpStats,
+    AuthzStats, ClusterStats, CompressionStats, CompressorStats, ConnectionLimitStats, Counter, Group,
+    HttpStats, JwtStats, Kind, ListenerStats, RateLimitStats, RouteStats, TcpStats,
 };
 pub use export::{HistogramSample, Sample, Scope, collect, collect_histograms};
 pub use istio::{IstioStats, LocalLabels};
@@ -39,6 +39,7 @@ pub struct WorkerStats {
     pub(crate) authz: Scopes<AuthzStats>,
     pub(crate) jwt: Scopes<JwtStats>,
     pub(crate) compressors: Scopes<CompressorStats>,
+    pub(crate) compressions: Scopes<CompressionStats>,
     pub(crate) handshakes: Scopes<HandshakeStats>,
     pub(crate) istio: istio::SharedSeries,
 }
@@ -56,6 +57,7 @@ pub struct Stats {
     authz: Local<AuthzStats>,
     jwt: Local<JwtStats>,
     compressors: Local<CompressorStats>,
+    compressions: Local<CompressionStats>,
     handshakes: Local<HandshakeStats>,
     pub istio: IstioStats,
 }
@@ -81,6 +83,7 @@ impl Stats {
             authz: Local::default(),
             jwt: Local::default(),
             compressors: Local::default(),
+            compressions: Local::default(),
             handshakes: Local::default(),
         })
     }
@@ -122,6 +125,11 @@ impl Stats {
     /// By the whole scope: `http.ingress.compressor.gzip.gzip`.
     pub fn compressor(&self, scope: &Str) -> Arc<CompressorStats> {
         self::scope(&self.compressors, &self.shared.compressors, scope)
+    }
+
+    /// By the whole scope: `http.ingress.compressor.gzip.gzip.response`.
+    pub fn compression(&self, scope: &Str) -> Arc<CompressionStats> {
+        self::scope(&self.compressions, &self.shared.compressions, scope)
     }
 
     /// Of TLS with clients.

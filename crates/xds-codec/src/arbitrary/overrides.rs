@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use ir::buffer::BufferOverride;
-use ir::compressor::CompressorOverride;
+use ir::compressor::{Brotli, BrotliMode, Codec, CompressorLibrary, CompressorOverride, Direction};
 use ir::fault::{AbortStatus, FaultAbort, FaultDelay, FaultRateLimit};
 use ir::filter::HealthCheckFilter;
 use ir::header_mutation::Mutation;
 use ir::overrides::RbacOverride;
 use ir::rate_limit::{Action, RateLimitDescriptor, RouteRateLimit, TokenBucket, VhostRateLimits};
-use ir::{Compressor, CorsPolicy, Fault, FilterOverrides, HeaderMutation, LocalRateLimit};
+use ir::{
+    Compressor, CorsPolicy, Fault, FilterOverrides, HeaderMutation, LocalRateLimit, Str, StringMatcher,
+};
 use std::ops::Range;
 
 use proptest::collection::{btree_map, btree_set, vec};
@@ -23,10 +25,13 @@ pub(super) fn overrides() -> BoxedStrategy<FilterOverrides> {
     let buffer = prop_oneof![Just(BufferOverride::Disabled), (1u32..).prop_map(BufferOverride::Limit)];
     let compressor = prop_oneof![
         Just(CompressorOverride::Disabled),
+        Just(CompressorOverride::Nothing),
         option::of(any::<bool>()).prop_map(|remove_accept_encoding_header| CompressorOverride::Enabled {
             remove_accept_encoding_header
         }),
     ];
+    let name = prop_oneof![Just(Str::from("envoy.filters.http.compressor")), "c[0-9]".prop_map(Str::from)];
+    let compressors = btree_map(name, compressor, 0..3);
     let first = (option::of(fault()), option::of(cors()), option::of(rate_limit()), option::of(mutations()));
     let rbac = prop_oneof![
         Just(RbacOverride::Disabled),
@@ -40,8 +45,8 @@ pub(super) fn overrides() -> BoxedStrategy<FilterOverrides> {
         option::of(dns_cache::per_route()),
         off,
     );
-    let some = (first, second, option::of(buffer), option::of(compressor)).prop_map(
-        |((fault, cors, limit, mutation), (authz, jwt, rbac, host, off), buffer, compressor)| {
+    let some = (first, second, option::of(buffer), compressors).prop_map(
+        |((fault, cors, limit, mutation), (authz, jwt, rbac, host, off), buffer, compressors)| {
             FilterOverrides {
                 fault: fault.map(Box::new),
                 cors: cors.map(Box::new),
@@ -50,7 +55,7 @@ pub(super) fn overrides() -> BoxedStrategy<FilterOverrides> {
                 jwt: jwt.map(Box::new),
                 header_mutation: mutation.map(Box::new),
                 buffer,
-                compressor,
+                compressors,
                 rbac: rbac.map(Box::new),
                 forward_proxy: host.map(Box::new),
                 off,
@@ -182,20 +187,50 @@ pub(super) fn mutations() -> BoxedStrategy<HeaderMutation> {
 }
 
 pub(super) fn compressor() -> BoxedStrategy<Compressor> {
-    let numbers = (option::of(1u32..10), option::of(any::<u32>()), text::name());
-    (numbers, any::<(bool, bool, bool)>(), vec(matcher::string(), 0..2), vec(200u16..600, 0..2))
-        .prop_map(|(numbers, flags, content_types, uncompressible_status_codes)| Compressor {
-            library: numbers.2,
-            level: numbers.0,
-            enabled: flags.0,
-            min_content_length: numbers.1,
-            content_types,
-            disable_on_etag_header: flags.1,
-            weaken_etag: !flags.1,
+    let library = (text::name(), codec()).prop_map(|(name, codec)| CompressorLibrary { name, codec });
+    let flags = any::<(bool, bool, bool, bool)>();
+    (library, option::of(direction()), direction(), flags, vec(200u16..600, 0..2))
+        .prop_map(|(library, request, response, flags, uncompressible_status_codes)| Compressor {
+            library,
+            choose_first: flags.3,
+            request,
+            response,
+            plain_stats: false,
+            disable_on_etag_header: flags.0,
+            weaken_etag: flags.1,
             remove_accept_encoding_header: flags.2,
             uncompressible_status_codes,
         })
+        .prop_flat_map(|it| prop_oneof![Just(plain(it.clone())), Just(it)])
         .boxed()
+}
+
+/// As the older fields say it.
+fn plain(it: Compressor) -> Compressor {
+    let name = StringMatcher { ignore_case: true, ..StringMatcher::exact("text/plain") };
+    let response = Direction { content_types: vec![name], ..it.response };
+    let (weaken_etag, uncompressible_status_codes) = (false, Vec::new());
+    Compressor { response, plain_stats: true, weaken_etag, uncompressible_status_codes, ..it }
+}
+
+fn direction() -> impl Strategy<Value = Direction> {
+    (any::<bool>(), option::of(any::<u32>()), vec(matcher::string(), 0..2)).prop_map(
+        |(enabled, min_content_length, content_types)| Direction {
+            enabled,
+            min_content_length,
+            content_types,
+        },
+    )
+}
+
+fn codec() -> impl Strategy<Value = Codec> {
+    let mode = prop_oneof![Just(BrotliMode::Generic), Just(BrotliMode::Text), Just(BrotliMode::Font)];
+    let brotli = (option::of(0u32..12), option::of(10u32..25), mode, any::<bool>()).prop_map(
+        |(quality, window_bits, mode, disable_literal_context_modeling)| {
+            Codec::Brotli(Brotli { quality, window_bits, mode, disable_literal_context_modeling })
+        },
+    );
+    prop_oneof![option::of(1u32..10).prop_map(|level| Codec::Gzip { level }), brotli]
 }
 
 pub(super) fn health_check() -> BoxedStrategy<HealthCheckFilter> {

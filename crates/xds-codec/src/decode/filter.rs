@@ -127,7 +127,6 @@ fn further(at: At<'_>, name: &str, any: &Any) -> Option<HttpFilter> {
         by_name(at, name, names::HEADER_MUTATION);
         Some(HttpFilter::HeaderMutation(Box::new(header_mutation::filter(at, wire::unpack(at, any)))))
     } else if wire::is::<Compressor>(any) {
-        by_name(at, name, names::COMPRESSOR);
         Some(HttpFilter::Compressor(Box::new(compressor::compressor(at, wire::unpack(at, any)))))
     } else if wire::is::<Buffer>(any) {
         by_name(at, name, names::BUFFER);

@@ -36,14 +36,14 @@ fn wrapped(at: At<'_>, found: &mut FilterOverrides, name: &str, it: FilterConfig
         // What is off needs no configuration.
         _ if disabled => drop(found.off.insert(name.into())),
         None => at.field("config").refuse("is required, where the filter is not disabled"),
-        Some(any) if is_optional && !is_known(name) => {
+        Some(any) if is_optional && !is_known(name) && !wire::is::<CompressorPerRoute>(&any) => {
             at.ignored(format!("the optional configuration {} is unknown", wire::type_name(&any)));
         }
         Some(any) => one(at.field("config"), found, name, &any),
     }
 }
 
-/// Whether [`one`] knows the filter.
+/// Whether [`one`] knows the filter by its name.
 fn is_known(name: &str) -> bool {
     [
         names::FAULT,
@@ -53,7 +53,6 @@ fn is_known(name: &str) -> bool {
         names::JWT_AUTHN,
         names::HEADER_MUTATION,
         names::BUFFER,
-        names::COMPRESSOR,
         names::HTTP_RBAC,
         names::FORWARD_PROXY,
     ]
@@ -73,15 +72,18 @@ fn one(at: At<'_>, found: &mut FilterOverrides, name: &str, any: &Any) {
             found.header_mutation = read(at, any, header_mutation::per_route).map(Box::new);
         }
         names::BUFFER => found.buffer = read(at, any, |at, it: BufferPerRoute| buffer::per_route(at, it)),
-        names::COMPRESSOR => {
-            found.compressor = read(at, any, |at, it: CompressorPerRoute| compressor::per_route(at, it));
-        }
         names::HTTP_RBAC => {
             found.rbac = read(at, any, |at, it: RbacPerRoute| rbac::per_route(at, it)).map(Box::new);
         }
         names::FORWARD_PROXY => {
             found.forward_proxy = read(at, any, dns_cache::per_route).flatten().map(Box::new);
         }
+        // There may be several, so that each has a name of its own.
+        _ if wire::is::<CompressorPerRoute>(any) => {
+            let it = compressor::per_route(at, wire::unpack(at, any));
+            found.compressors.insert(name.into(), it);
+        }
+        names::COMPRESSOR => wire::unknown_type(at, any),
         _ => at.refuse("is not supported"),
     }
 }

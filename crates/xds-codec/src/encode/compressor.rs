@@ -1,36 +1,44 @@
-//! Compressing responses, waiting for whole requests, and answering questions about health.
+//! Compressing bodies, waiting for whole requests, and answering questions about health.
 
-use ir::Compressor;
 use ir::buffer::BufferOverride;
-use ir::compressor::CompressorOverride;
+use ir::compressor::{BrotliMode, Codec, CompressorLibrary, CompressorOverride, Direction};
 use ir::filter::HealthCheckFilter;
+use ir::{Compressor, StringMatch, StringMatcher};
 
 use super::{matcher, wire};
+use crate::pb::brotli::brotli::EncoderMode;
 use crate::pb::buffer::{self, buffer_per_route};
-use crate::pb::compressor::compressor::{CommonDirectionConfig, ResponseDirectionConfig};
+use crate::pb::compressor::compressor::{
+    CommonDirectionConfig, RequestDirectionConfig, ResponseDirectionConfig,
+};
 use crate::pb::compressor::{self as pb, compressor_per_route::Override};
-use crate::pb::{core, envoy_type, gzip, health_check as pb_health};
+use crate::pb::{brotli, core, envoy_type, gzip, health_check as pb_health};
 
 pub(super) fn compressor(it: &Compressor) -> pb::Compressor {
-    let level = it.level.and_then(|level| i32::try_from(level).ok()).unwrap_or_default();
-    let library = gzip::Gzip { compression_level: level, ..Default::default() };
-    // Envoy demands a runtime key beside a default.
-    let off = || core::RuntimeFeatureFlag {
-        default_value: wire::boolean(false),
-        runtime_key: "compressor.enabled".into(),
+    let common = direction(&it.response);
+    let common_part = pb::Compressor {
+        compressor_library: Some(library(&it.library)),
+        request_direction_config: it
+            .request
+            .as_ref()
+            .map(|it| RequestDirectionConfig { common_config: Some(direction(it)) }),
+        choose_first: it.choose_first,
+        ..Default::default()
     };
+    if it.plain_stats {
+        // Only the older fields make such names, and have their types by whole names.
+        return pb::Compressor {
+            content_length: common.min_content_length,
+            content_type: it.response.content_types.iter().filter_map(whole_name).collect(),
+            disable_on_etag_header: it.disable_on_etag_header,
+            remove_accept_encoding_header: it.remove_accept_encoding_header,
+            runtime_enabled: common.enabled,
+            ..common_part
+        };
+    }
     pb::Compressor {
-        compressor_library: Some(core::TypedExtensionConfig {
-            name: it.library.to_string(),
-            typed_config: Some(wire::pack(&library)),
-        }),
         response_direction_config: Some(ResponseDirectionConfig {
-            common_config: Some(CommonDirectionConfig {
-                enabled: (!it.enabled).then(off),
-                min_content_length: wire::optional_number(it.min_content_length),
-                content_type_matcher: matcher::texts(&it.content_types),
-                ..Default::default()
-            }),
+            common_config: Some(common),
             disable_on_etag_header: it.disable_on_etag_header,
             weaken_etag_on_compress: it.weaken_etag,
             remove_accept_encoding_header: it.remove_accept_encoding_header,
@@ -41,8 +49,51 @@ pub(super) fn compressor(it: &Compressor) -> pb::Compressor {
                 .collect(),
             ..Default::default()
         }),
+        ..common_part
+    }
+}
+
+fn direction(it: &Direction) -> CommonDirectionConfig {
+    // Envoy demands a runtime key beside a default.
+    let off = || core::RuntimeFeatureFlag {
+        default_value: wire::boolean(false),
+        runtime_key: "compressor.enabled".into(),
+    };
+    CommonDirectionConfig {
+        enabled: (!it.enabled).then(off),
+        min_content_length: wire::optional_number(it.min_content_length),
+        content_type_matcher: matcher::texts(&it.content_types),
         ..Default::default()
     }
+}
+
+fn whole_name(it: &StringMatcher) -> Option<String> {
+    match &it.pattern {
+        StringMatch::Exact(name) => Some(name.to_string()),
+        _ => None,
+    }
+}
+
+fn library(it: &CompressorLibrary) -> core::TypedExtensionConfig {
+    let typed_config = match &it.codec {
+        Codec::Gzip { level } => {
+            let level = level.and_then(|level| i32::try_from(level).ok()).unwrap_or_default();
+            wire::pack(&gzip::Gzip { compression_level: level, ..Default::default() })
+        }
+        Codec::Brotli(it) => wire::pack(&brotli::Brotli {
+            quality: wire::optional_number(it.quality),
+            encoder_mode: match it.mode {
+                BrotliMode::Generic => EncoderMode::Default,
+                BrotliMode::Text => EncoderMode::Text,
+                BrotliMode::Font => EncoderMode::Font,
+            }
+            .into(),
+            window_bits: wire::optional_number(it.window_bits),
+            disable_literal_context_modeling: it.disable_literal_context_modeling,
+            ..Default::default()
+        }),
+    };
+    core::TypedExtensionConfig { name: it.name.to_string(), typed_config: Some(typed_config) }
 }
 
 pub(super) fn per_route(it: CompressorOverride) -> pb::CompressorPerRoute {
@@ -56,6 +107,7 @@ pub(super) fn per_route(it: CompressorOverride) -> pb::CompressorPerRoute {
                 ..Default::default()
             })
         }
+        CompressorOverride::Nothing => Override::Overrides(pb::CompressorOverrides::default()),
     };
     pb::CompressorPerRoute { r#override: Some(said) }
 }

@@ -17,7 +17,7 @@ pub(super) fn overrides(it: &FilterOverrides) -> HashMap<String, Any> {
         jwt,
         header_mutation,
         buffer,
-        compressor,
+        compressors,
         rbac,
         forward_proxy,
         off,
@@ -35,11 +35,12 @@ pub(super) fn overrides(it: &FilterOverrides) -> HashMap<String, Any> {
         (names::BUFFER, buffer.as_ref().map(|it| wire::pack(&compressor::buffer_per_route(*it)))),
         (names::HTTP_RBAC, rbac.as_deref().map(|it| wire::pack(&rbac::per_route(it)))),
         (names::FORWARD_PROXY, forward_proxy.as_deref().map(|it| wire::pack(&dns_cache::per_route(it)))),
-        (names::COMPRESSOR, compressor.as_ref().map(|it| wire::pack(&compressor::per_route(*it)))),
     ];
     let configured = all.into_iter().filter_map(|(name, any)| Some((name.to_owned(), any?)));
+    let compressors =
+        compressors.iter().map(|(name, it)| (name.to_string(), wire::pack(&compressor::per_route(*it))));
     let off = off
         .iter()
         .map(|name| (name.to_string(), wire::pack(&FilterConfig { disabled: true, ..Default::default() })));
-    configured.chain(off).collect()
+    configured.chain(compressors).chain(off).collect()
 }

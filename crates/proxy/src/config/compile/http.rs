@@ -38,8 +38,11 @@ pub(super) fn manager(config: &HttpConnectionManager, direction: Direction) -> R
         if let HttpFilter::Rbac(rbac) = &mut compiled {
             rbac.overridable = name.is_none();
         }
-        filters.push(compiled);
         let name = name.unwrap_or_else(|| configured.own_name().into());
+        if let HttpFilter::Compressor(it) = &mut compiled {
+            it.name = name.clone();
+        }
+        filters.push(compiled);
         switches.push(Switch { name, off: mark.is_some_and(|mark| mark.disabled) });
     }
     let access_log = access_log::compile(&config.access_log)?;

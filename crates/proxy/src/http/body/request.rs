@@ -100,6 +100,11 @@ impl RequestBody {
         inner.ended || inner.progress.request_end.get().is_some()
     }
 
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        matches!(self.0.borrow().kind, BodyKind::None | BodyKind::Length(0))
+    }
+
     /// There is none, or all of it has been read.
     pub fn ended(&self) -> bool {
         self.0.borrow().ended

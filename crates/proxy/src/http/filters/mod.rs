@@ -37,7 +37,7 @@ pub struct State {
     pub metadata: ir::Metadata,
     /// What the response has to carry because the authorization service said so.
     authz: Vec<ir::route::HeaderValue>,
-    gzip: Option<compressor::Asked>,
+    compression: Option<Box<compressor::State>>,
     /// The filters that somebody asks whether we are well.
     health_checks: Vec<usize>,
     /// How many redirects were followed, and routes taken before.
@@ -45,11 +45,11 @@ pub struct State {
     pub routes: Vec<(usize, usize)>,
 }
 
-/// The filters of a request, in their order.
+/// The filters of a request, in their order. One may put another body in the place of the request's.
 ///
 /// # Errors
 /// One of them answers in the upstream's place.
-pub async fn decode(ctx: &mut Context, body: &RequestBody) -> Result<(), Stop> {
+pub async fn decode(ctx: &mut Context, body: &mut RequestBody) -> Result<(), Stop> {
     if ctx.hcm.filters.is_empty() {
         return Ok(());
     }
@@ -64,7 +64,7 @@ pub async fn decode(ctx: &mut Context, body: &RequestBody) -> Result<(), Stop> {
             HttpFilter::Fault(filter) => fault::inject(ctx, filter).await?,
             HttpFilter::Alpn(alpn) => alpn::choose(ctx, alpn),
             HttpFilter::Cors => cors::decode(ctx)?,
-            HttpFilter::Compressor(filter) => compressor::decode(ctx, filter),
+            HttpFilter::Compressor(filter) => compressor::decode(ctx, filter, i, body),
             HttpFilter::HealthCheck(filter) => health_check::decode(ctx, filter)?,
             HttpFilter::LocalRateLimit(limit) => local_rate_limit::decode(ctx, limit)?,
             HttpFilter::HeaderMutation(mutations) => header_mutation::decode(ctx, mutations),
@@ -94,7 +94,7 @@ pub fn encode(ctx: &mut Context, head: &mut ResponseHead, empty: bool) {
         }
         match filter {
             HttpFilter::Cors => cors::encode(ctx, head),
-            HttpFilter::Compressor(filter) => compressor::encode(ctx, filter, head, empty),
+            HttpFilter::Compressor(filter) => compressor::encode(ctx, &hcm, (filter, i), head, empty),
             HttpFilter::HealthCheck(filter) => health_check::encode(ctx, filter, head),
             HttpFilter::LocalRateLimit(_) => local_rate_limit::encode(ctx, head),
             HttpFilter::HeaderMutation(mutations) => header_mutation::encode(ctx, mutations, head),

@@ -7,6 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ir::compressor::{Codec, CompressorLibrary, Direction};
 use ir::filter::HealthCheckFilter;
 use ir::matcher::HeaderMatch;
 use ir::{Compressor, Fraction, HeaderMatcher, HttpFilter, StringMatcher};
@@ -56,11 +57,11 @@ fn get(to: SocketAddr, path: &str, headers: &str) -> Reply {
 fn responses_are_compressed_for_who_takes_it() {
     let backend = Backend::start("b");
     let gzip = Compressor {
-        library: "gzip".into(),
-        level: None,
-        enabled: true,
-        min_content_length: None,
-        content_types: Vec::new(),
+        library: CompressorLibrary { name: "gzip".into(), codec: Codec::Gzip { level: None } },
+        choose_first: false,
+        request: None,
+        response: Direction::default(),
+        plain_stats: false,
         disable_on_etag_header: false,
         weaken_etag: false,
         remove_accept_encoding_header: true,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ir::buffer::BufferOverride;
-use ir::compressor::CompressorOverride;
+use ir::compressor::{Brotli, BrotliMode, Codec, CompressorLibrary, CompressorOverride, Direction};
 use ir::dns::DnsFamily;
 use ir::dns_cache::ForwardProxyOverride;
 use ir::ext_authz::{AuthzBody, AuthzService, ExtAuthzOverride, GrpcAuthz, HttpAuthz};
@@ -29,12 +29,23 @@ pub fn all() -> Vec<HttpFilter> {
         cluster_min_healthy: BTreeMap::new(),
         headers: vec![header(":path", HeaderMatch::Value(StringMatcher::exact("/healthz")))],
     };
-    let compressor = Compressor {
-        library: "gzip".into(),
-        level: Some(9),
+    let direction = Direction {
         enabled: true,
         min_content_length: Some(100),
         content_types: vec![StringMatcher::exact("text/plain")],
+    };
+    let brotli = Brotli {
+        quality: Some(5),
+        window_bits: Some(20),
+        mode: BrotliMode::Text,
+        disable_literal_context_modeling: true,
+    };
+    let compressor = Compressor {
+        library: CompressorLibrary { name: "gzip".into(), codec: Codec::Gzip { level: Some(9) } },
+        choose_first: true,
+        request: Some(Direction { enabled: false, ..direction.clone() }),
+        response: direction,
+        plain_stats: false,
         disable_on_etag_header: true,
         weaken_etag: true,
         remove_accept_encoding_header: true,
@@ -50,6 +61,10 @@ pub fn all() -> Vec<HttpFilter> {
         HttpFilter::LocalRateLimit(Box::new(rate_limit())),
         HttpFilter::Buffer { max_request_bytes: 1000 },
         HttpFilter::HeaderMutation(Box::new(HeaderMutation { most_specific_wins: true, ..mutation() })),
+        HttpFilter::Compressor(Box::new(Compressor {
+            library: CompressorLibrary { name: "br".into(), codec: Codec::Brotli(brotli) },
+            ..compressor.clone()
+        })),
         HttpFilter::Compressor(Box::new(compressor)),
         HttpFilter::DynamicForwardProxy(Box::new(cache())),
     ]
@@ -104,7 +119,10 @@ pub fn overrides() -> FilterOverrides {
         jwt: Some(Box::new(JwtOverride::Requirement("r".into()))),
         header_mutation: Some(Box::new(mutation())),
         buffer: Some(BufferOverride::Limit(10)),
-        compressor: Some(CompressorOverride::Enabled { remove_accept_encoding_header: Some(true) }),
+        compressors: BTreeMap::from([(
+            "envoy.filters.http.compressor".into(),
+            CompressorOverride::Enabled { remove_accept_encoding_header: Some(true) },
+        )]),
         rbac: Some(Box::new(RbacOverride::Disabled)),
         forward_proxy: Some(Box::new(ForwardProxyOverride::HostRewrite("a.example:8080".into()))),
         off: BTreeSet::from(["envoy.filters.http.health_check".into()]),
