@@ -10,12 +10,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ir::route::{
-    CookieMatcher, Forward, QueryMatch, QueryMatcher, RouteClusters, TlsContextMatch, WeightedCluster,
+    ClusterRef, CookieMatcher, Forward, QueryMatch, QueryMatcher, RouteClusters, TlsContextMatch,
+    WeightedCluster,
 };
 use stdx::Str;
 
 use crate::overrides::{Action, Overrides};
-use crate::request::{cookie, host_of, path_only, query_parameter, value};
+use crate::request::{any_value, cookie, host_of, path_only, query_parameter};
 use crate::{Dice, Problem, Request, dice, matcher, rate_limit, regex::Regex, retry};
 
 use hosts::HostTable;
@@ -249,7 +250,7 @@ fn same_domains(before: &ir::RouteConfig, now: &ir::RouteConfig) -> bool {
 }
 
 /// The cluster of this request, by weight or as a header says. `None` if all weights are 0, or
-/// there is no such header.
+/// there is no such header; the weighted cluster whose header is missing is that of no name.
 pub fn cluster<'a, R: Request + ?Sized>(
     forward: &'a Forward,
     request: &R,
@@ -260,14 +261,27 @@ pub fn cluster<'a, R: Request + ?Sized>(
         RouteClusters::Weighted(clusters) => {
             let index = dice::weighted(dice, clusters.iter().map(|c| c.weight))?;
             let chosen = &clusters[index];
-            Some(ChosenCluster { name: Cow::Borrowed(&chosen.name), weighted: Some((index, chosen)) })
+            let name = match &chosen.cluster {
+                ClusterRef::Name(name) => Cow::Borrowed(&**name),
+                ClusterRef::Header(name) => Cow::Owned(named_by(request, name).unwrap_or_default()),
+            };
+            Some(ChosenCluster { name, weighted: Some((index, chosen)) })
         }
         RouteClusters::Header(name) => {
-            let value = value(request, name)?;
-            let name = String::from_utf8(value.into_owned()).ok()?;
+            let name = named_by(request, name)?;
             Some(ChosenCluster { name: Cow::Owned(name), weighted: None })
         }
     }
+}
+
+/// The cluster that a header names; of several values the first.
+pub fn named_by<R: Request + ?Sized>(request: &R, header: &str) -> Option<String> {
+    let mut first = None;
+    any_value(request, header, &mut |value| {
+        first.get_or_insert_with(|| String::from_utf8(value.to_vec()).ok());
+        true
+    });
+    first.flatten()
 }
 
 /// The conditions of a route alone: what filters have in their rules.

@@ -96,8 +96,9 @@ impl Forward {
             RouteClusters::Weighted(all) => (None, all.as_slice()),
             RouteClusters::Header(_) => (None, &[][..]),
         };
-        let of_weights = weighted.iter().map(|cluster| &cluster.name);
-        single.into_iter().chain(of_weights).chain(self.mirrors.iter().filter_map(Mirror::name))
+        let of_weights = weighted.iter().map(|it| &it.cluster);
+        let of_others = of_weights.chain(self.mirrors.iter().map(|it| &it.cluster));
+        single.into_iter().chain(of_others.filter_map(ClusterRef::name))
     }
 }
 
@@ -143,7 +144,7 @@ pub enum RouteClusters {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WeightedCluster {
-    pub name: Str,
+    pub cluster: ClusterRef,
     pub weight: u32,
     pub headers: HeaderEdits,
     pub filters: FilterOverrides,
@@ -156,7 +157,8 @@ pub struct WeightedCluster {
 impl WeightedCluster {
     pub fn new(name: impl Into<Str>, weight: u32) -> Self {
         let (headers, filters, metadata_match, host_rewrite) = Default::default();
-        WeightedCluster { name: name.into(), weight, headers, filters, metadata_match, host_rewrite }
+        let cluster = ClusterRef::Name(name.into());
+        WeightedCluster { cluster, weight, headers, filters, metadata_match, host_rewrite }
     }
 }
 
@@ -184,7 +186,7 @@ pub struct RegexRewrite {
 /// `envoy.config.route.v3.RouteAction.RequestMirrorPolicy`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mirror {
-    pub cluster: MirrorCluster,
+    pub cluster: ClusterRef,
     /// `None`: every request.
     pub fraction: Option<Fraction>,
     /// Leave the host as it is, without `-shadow`.
@@ -195,25 +197,27 @@ pub struct Mirror {
 impl Mirror {
     /// Every request, with Envoy's defaults.
     pub fn to(cluster: impl Into<Str>) -> Self {
-        let cluster = MirrorCluster::Name(cluster.into());
+        let cluster = ClusterRef::Name(cluster.into());
         Mirror { cluster, fraction: None, keep_host: false, host_rewrite: None }
-    }
-
-    /// The cluster, where the configuration has it.
-    pub fn name(&self) -> Option<&Str> {
-        match &self.cluster {
-            MirrorCluster::Name(name) => Some(name),
-            MirrorCluster::Header(_) => None,
-        }
     }
 }
 
-/// Which cluster a mirrored request goes to.
+/// A cluster of several, or of a mirror: `name` or `cluster_header`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MirrorCluster {
+pub enum ClusterRef {
     Name(Str),
     /// The one that this header names; lower case.
     Header(Str),
+}
+
+impl ClusterRef {
+    /// The cluster, where the configuration has it.
+    pub fn name(&self) -> Option<&Str> {
+        match self {
+            ClusterRef::Name(name) => Some(name),
+            ClusterRef::Header(_) => None,
+        }
+    }
 }
 
 /// `envoy.config.route.v3.InternalRedirectPolicy`: the proxy follows a redirect by itself.

@@ -10,8 +10,8 @@ use crate::rate_limit::RouteRateLimit;
 use crate::{Fraction, HeaderMatcher, RetryPolicy, StringMatcher};
 
 pub use crate::action::{
-    BodyFormat, DirectResponse, Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror,
-    MirrorCluster, Redirect, RegexRewrite, RouteAction, RouteClusters, RoutingPriority, WeightedCluster,
+    BodyFormat, ClusterRef, DirectResponse, Forward, HostRewrite, InternalRedirect, MaxStreamDuration,
+    Mirror, Redirect, RegexRewrite, RouteAction, RouteClusters, RoutingPriority, WeightedCluster,
 };
 pub use crate::header::{AppendAction, HeaderEdits, HeaderText, HeaderValue};
 
@@ -101,7 +101,7 @@ impl VirtualHost {
             RouteAction::Forward(forward) => Some(forward),
             RouteAction::Direct(_) | RouteAction::Redirect(_) => None,
         });
-        forwards.flat_map(Forward::clusters).chain(self.mirrors.iter().filter_map(Mirror::name))
+        forwards.flat_map(Forward::clusters).chain(self.mirrors.iter().filter_map(|it| it.cluster.name()))
     }
 }
 

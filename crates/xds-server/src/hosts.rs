@@ -91,7 +91,7 @@ impl<'b> Parts<'b> {
         }
         let mut lost: BTreeSet<&Str> = &gone - &new;
         let of_hosts = self.all.iter().flat_map(|host| &host.clusters);
-        for name in of_hosts.chain(config.mirrors.iter().filter_map(|mirror| mirror.name())) {
+        for name in of_hosts.chain(config.mirrors.iter().filter_map(|mirror| mirror.cluster.name())) {
             if lost.is_empty() {
                 break;
             }

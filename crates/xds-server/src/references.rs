@@ -83,7 +83,7 @@ pub(crate) fn of_parts<'a>(
 
 fn of_route(route: &RouteConfig, found: &mut Vec<Reference>) {
     route.virtual_hosts.iter().flat_map(|host| host.clusters()).for_each(|name| cluster(name, found));
-    route.mirrors.iter().filter_map(|mirror| mirror.name()).for_each(|name| cluster(name, found));
+    route.mirrors.iter().filter_map(|mirror| mirror.cluster.name()).for_each(|name| cluster(name, found));
 }
 
 fn cluster(name: &Str, found: &mut Vec<Reference>) {

@@ -212,3 +212,17 @@ fn a_route_may_ask_for_a_certificate() {
     check(true, false, 1);
     check(false, false, 2);
 }
+
+#[test]
+fn a_weighted_cluster_may_be_named_by_a_header() {
+    let by_header =
+        WeightedCluster { cluster: ClusterRef::Header("x-to".into()), ..WeightedCluster::new("", 1) };
+    let forward = Forward { clusters: RouteClusters::Weighted(vec![by_header]), ..Forward::to("") };
+    let check = |request: PlainRequest, expected: &str| {
+        let chosen = cluster(&forward, &request, &mut SplitMix(7)).unwrap();
+        assert_eq!((&*chosen.name, chosen.weighted.map(|(index, _)| index)), (expected, Some(0)));
+    };
+    check(PlainRequest::get("h", "/").with("x-to", "b"), "b");
+    check(PlainRequest::get("h", "/").with("x-to", "b").with("x-to", "c"), "b");
+    check(PlainRequest::get("h", "/"), "");
+}

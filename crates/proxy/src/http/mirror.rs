@@ -3,8 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use engine::Request as _;
-use ir::route::{Forward, Mirror, MirrorCluster};
+use ir::route::{ClusterRef, Forward, Mirror};
 use upstream::{Body, RequestHead, SendOptions};
 
 use super::body::RequestBody;
@@ -47,10 +46,10 @@ const MAX_TIME: std::time::Duration = std::time::Duration::from_secs(300);
 
 fn cluster(ctx: &Context, mirror: &Mirror) -> Option<Arc<Cluster>> {
     match &mirror.cluster {
-        MirrorCluster::Name(name) => ctx.snapshot.cluster(name).cloned(),
-        MirrorCluster::Header(name) => {
-            let value = ctx.head.header(name)?;
-            ctx.snapshot.cluster(std::str::from_utf8(&value).ok()?).cloned()
+        ClusterRef::Name(name) => ctx.snapshot.cluster(name).cloned(),
+        ClusterRef::Header(name) => {
+            let name = engine::route::named_by(&ctx.head, name)?;
+            ctx.snapshot.cluster(&name).cloned()
         }
     }
 }

@@ -272,7 +272,7 @@ fn requests_are_mirrored() {
         all.into_iter().map(|m| (m.cluster, m.fraction.unwrap().parts_per_million)).collect::<Vec<_>>()
     };
     let to = |port: u16| {
-        ir::route::MirrorCluster::Name(format!("outbound|{port}||ratings.shop.svc.cluster.local").into())
+        ir::route::ClusterRef::Name(format!("outbound|{port}||ratings.shop.svc.cluster.local").into())
     };
     assert_eq!(mirrors("mirror: {host: ratings}"), [(to(9080), 1_000_000)]);
     assert_eq!(

@@ -3,8 +3,8 @@
 use ir::access_log::{LogContent, LogFormat};
 use ir::body::BodySource;
 use ir::route::{
-    BodyFormat, DirectResponse, Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror,
-    MirrorCluster, Redirect, RouteClusters, RoutingPriority, WeightedCluster,
+    BodyFormat, ClusterRef, DirectResponse, Forward, HostRewrite, InternalRedirect, MaxStreamDuration,
+    Mirror, Redirect, RouteClusters, RoutingPriority, WeightedCluster,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -15,10 +15,10 @@ use super::route::{edits, retry};
 use super::{balance, matcher, text};
 
 pub(super) fn forward() -> BoxedStrategy<Forward> {
-    let weighted = (text::name(), 1u32..1000, edits(), overrides(), super::json_map());
-    let weighted = weighted.prop_map(|(name, weight, headers, filters, metadata_match)| WeightedCluster {
-        host_rewrite: (weight % 2 == 0).then(|| name.clone()),
-        name,
+    let weighted = (cluster_ref(), 1u32..1000, edits(), overrides(), super::json_map());
+    let weighted = weighted.prop_map(|(cluster, weight, headers, filters, metadata_match)| WeightedCluster {
+        host_rewrite: (weight % 2 == 0).then(|| "host".into()),
+        cluster,
         weight,
         headers,
         filters,
@@ -79,11 +79,7 @@ fn host_rewrite() -> impl Strategy<Value = HostRewrite> {
 }
 
 pub(super) fn mirrors() -> impl Strategy<Value = Vec<Mirror>> {
-    let cluster = prop_oneof![
-        text::name().prop_map(MirrorCluster::Name),
-        text::header().prop_map(MirrorCluster::Header)
-    ];
-    let mirror = (cluster, option::of(matcher::fraction()), any::<bool>(), option::of(text::name()))
+    let mirror = (cluster_ref(), option::of(matcher::fraction()), any::<bool>(), option::of(text::name()))
         .prop_map(|(cluster, fraction, keep_host, host_rewrite)| Mirror {
             cluster,
             fraction,
@@ -91,6 +87,10 @@ pub(super) fn mirrors() -> impl Strategy<Value = Vec<Mirror>> {
             host_rewrite,
         });
     vec(mirror, 0..2)
+}
+
+fn cluster_ref() -> impl Strategy<Value = ClusterRef> {
+    prop_oneof![text::name().prop_map(ClusterRef::Name), text::header().prop_map(ClusterRef::Header)]
 }
 
 fn internal_redirect() -> impl Strategy<Value = InternalRedirect> {

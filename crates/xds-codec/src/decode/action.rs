@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ir::CorsPolicy;
 use ir::route::{
-    Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror, MirrorCluster, RouteClusters,
+    ClusterRef, Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror, RouteClusters,
     WeightedCluster,
 };
 use stdx::Str;
@@ -112,17 +112,22 @@ fn mirror(at: At<'_>, it: RequestMirrorPolicy) -> Mirror {
     } = it;
     refuse!(at; request_headers_mutations);
     harmless!(NoSuchMechanism; trace_sampled);
-    if cluster.is_empty() == cluster_header.is_empty() {
-        at.refuse("either cluster or cluster_header is required");
-    }
     Mirror {
-        cluster: match cluster_header.is_empty() {
-            true => MirrorCluster::Name(cluster.into()),
-            false => MirrorCluster::Header(wire::lower(cluster_header)),
-        },
+        cluster: cluster_ref(at, ("cluster", cluster), cluster_header),
         fraction: runtime_fraction.map(|it| matcher::runtime_fraction(at.field("runtime_fraction"), it)),
         keep_host: disable_shadow_host_suffix_append,
         host_rewrite: wire::optional_text(host_rewrite_literal),
+    }
+}
+
+/// One of both, as the first is called.
+fn cluster_ref(at: At<'_>, (field, name): (&str, String), header: String) -> ClusterRef {
+    if name.is_empty() == header.is_empty() {
+        at.refuse(format!("either {field} or cluster_header is required"));
+    }
+    match header.is_empty() {
+        true => ClusterRef::Name(name.into()),
+        false => ClusterRef::Header(wire::lower(header)),
     }
 }
 
@@ -241,12 +246,11 @@ fn weighted(at: At<'_>, it: ClusterWeight) -> WeightedCluster {
         typed_per_filter_config,
         host_rewrite_specifier,
     } = it;
-    refuse!(at; cluster_header);
     if weight.is_none() {
         at.field("weight").refuse("is required");
     }
     WeightedCluster {
-        name: wire::required(at.field("name"), name),
+        cluster: cluster_ref(at, ("name", name), cluster_header),
         weight: weight.map_or(0, |it| it.value),
         metadata_match: hash_policy::criteria(metadata_match),
         headers: headers::edits(

@@ -2,7 +2,7 @@
 
 use ir::RouteAction;
 use ir::route::{
-    Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror, MirrorCluster, RouteClusters,
+    ClusterRef, Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror, RouteClusters,
     WeightedCluster,
 };
 
@@ -72,9 +72,11 @@ fn max_stream_duration(it: &MaxStreamDuration) -> pb::route_action::MaxStreamDur
 }
 
 fn weighted(it: &WeightedCluster) -> ClusterWeight {
+    let (name, cluster_header) = cluster_ref(&it.cluster);
     let headers = headers::edits(&it.headers);
     ClusterWeight {
-        name: it.name.to_string(),
+        name,
+        cluster_header,
         weight: Some(wire::number(it.weight)),
         metadata_match: hash_policy::criteria(&it.metadata_match),
         request_headers_to_add: headers.request_add,
@@ -86,7 +88,6 @@ fn weighted(it: &WeightedCluster) -> ClusterWeight {
             .host_rewrite
             .as_ref()
             .map(|host| WeightedHostRewrite::HostRewriteLiteral(host.to_string())),
-        ..Default::default()
     }
 }
 
@@ -104,10 +105,7 @@ pub(super) fn mirrors(all: &[Mirror]) -> Vec<RequestMirrorPolicy> {
 }
 
 fn mirror(it: &Mirror) -> RequestMirrorPolicy {
-    let (cluster, cluster_header) = match &it.cluster {
-        MirrorCluster::Name(name) => (name.to_string(), String::new()),
-        MirrorCluster::Header(name) => (String::new(), name.to_string()),
-    };
+    let (cluster, cluster_header) = cluster_ref(&it.cluster);
     RequestMirrorPolicy {
         cluster,
         cluster_header,
@@ -115,6 +113,14 @@ fn mirror(it: &Mirror) -> RequestMirrorPolicy {
         disable_shadow_host_suffix_append: it.keep_host,
         host_rewrite_literal: wire::optional_text(&it.host_rewrite),
         ..Default::default()
+    }
+}
+
+/// The name, or the header that says it.
+fn cluster_ref(it: &ClusterRef) -> (String, String) {
+    match it {
+        ClusterRef::Name(name) => (name.to_string(), String::new()),
+        ClusterRef::Header(name) => (String::new(), name.to_string()),
     }
 }
 

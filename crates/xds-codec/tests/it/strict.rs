@@ -380,6 +380,13 @@ fn routes_are_read_to_the_last_field() {
         &[".route.weighted_clusters.clusters: the sum of the weights, 0, is not from 1 to 2^32-1"],
     );
     one(
+        "match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: a, cluster_header: x, weight: 1}, {weight: 1}]}}",
+        &[
+            ".route.weighted_clusters.clusters[0]: either name or cluster_header is required",
+            ".route.weighted_clusters.clusters[1]: either name or cluster_header is required",
+        ],
+    );
+    one(
         "match: {prefix: /}, route: {cluster: c, retry_policy: {retry_on: 'reset,often'}}",
         &[".route.retry_policy.retry_on: \"often\" is not supported"],
     );

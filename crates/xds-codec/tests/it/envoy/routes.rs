@@ -9,9 +9,9 @@ use ir::http::RouteSource;
 use ir::matcher::HeaderMatch;
 use ir::retry::RetryOn;
 use ir::route::{
-    AppendAction, CookieMatcher, DirectResponse, Forward, HeaderEdits, HeaderValue, HostRewrite,
-    InternalRedirect, MaxStreamDuration, Mirror, MirrorCluster, PathMatch, QueryMatch, QueryMatcher,
-    Redirect, RegexRewrite, RouteClusters, RouteMatch, TlsContextMatch, WeightedCluster,
+    AppendAction, ClusterRef, CookieMatcher, DirectResponse, Forward, HeaderEdits, HeaderValue, HostRewrite,
+    InternalRedirect, MaxStreamDuration, Mirror, PathMatch, QueryMatch, QueryMatcher, Redirect, RegexRewrite,
+    RouteClusters, RouteMatch, TlsContextMatch, WeightedCluster,
 };
 use ir::*;
 
@@ -98,8 +98,9 @@ pub fn all_routes() -> Vec<Route> {
         host_rewrite: Some("weighted.example".into()),
         ..WeightedCluster::new(name, weight)
     };
+    let by_header = WeightedCluster { cluster: ClusterRef::Header("x-to".into()), ..weighted("", 10) };
     let forward = Forward {
-        clusters: RouteClusters::Weighted(vec![weighted("a", 90), weighted("b", 10)]),
+        clusters: RouteClusters::Weighted(vec![weighted("a", 90), by_header]),
         timeout: seconds(0),
         idle_timeout: seconds(5),
         max_grpc_timeout: seconds(0),
@@ -114,7 +115,7 @@ pub fn all_routes() -> Vec<Route> {
         prefix_rewrite: Some("/new".into()),
         mirrors: vec![
             Mirror {
-                cluster: MirrorCluster::Header("x-mirror".into()),
+                cluster: ClusterRef::Header("x-mirror".into()),
                 fraction: Some(Fraction { parts_per_million: 10 }),
                 keep_host: true,
                 host_rewrite: Some("h".into()),
