@@ -35,6 +35,7 @@ pub mod rewrite;
 pub mod route;
 pub mod timeouts;
 pub mod tls_names;
+pub mod upgrade;
 pub mod xfcc;
 
 pub use dice::Dice;

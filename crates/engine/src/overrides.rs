@@ -121,6 +121,10 @@ pub fn path<R: Request + ?Sized>(
     request: &R,
 ) -> Option<Vec<u8>> {
     let old = request.path();
+    // CONNECT has none.
+    if old.is_empty() {
+        return None;
+    }
     if let Some(new) = &forward.prefix_rewrite {
         return Some(crate::rewrite::prefix(old, crate::rewrite::matched_len(matches, old), new));
     }

@@ -122,7 +122,11 @@ impl<R: Request + ?Sized> Facts<'_, R> {
             Node::Or(nodes) => nodes.iter().any(|n| self.holds(n)),
             Node::Not(node) => !self.holds(node),
             Node::Header(header) => self.request.is_some_and(|r| header.matches(r)),
-            Node::Path(text) => self.request.is_some_and(|r| text.matches(path_only(r.path()))),
+            // CONNECT has no path: no rule about paths is about it.
+            Node::Path(text) => self
+                .request
+                .map(|request| path_only(request.path()))
+                .is_some_and(|path| !path.is_empty() && text.matches(path)),
             Node::DestinationIp(range) => range.contains(self.peer.local.ip()),
             Node::DestinationPorts { start, end } => {
                 (*start..*end).contains(&u32::from(self.peer.local.port()))

@@ -10,7 +10,7 @@ pub trait Request {
     fn scheme(&self) -> &[u8];
     /// Host and port as the client wrote them.
     fn authority(&self) -> &[u8];
-    /// The path with its query.
+    /// The path with its query; empty for CONNECT, which has none.
     fn path(&self) -> &[u8];
     /// The value of a header (`name` in lower case); several values joined by `,`.
     fn header(&self, name: &str) -> Option<Cow<'_, [u8]>>;
@@ -40,7 +40,8 @@ pub(crate) fn value<'a, R: Request + ?Sized>(request: &'a R, name: &str) -> Opti
         ":method" => Some(Cow::Borrowed(request.method())),
         ":scheme" => Some(Cow::Borrowed(request.scheme())),
         ":authority" | "host" => Some(Cow::Borrowed(request.authority())),
-        ":path" => Some(Cow::Borrowed(request.path())),
+        // CONNECT has none.
+        ":path" => Some(Cow::Borrowed(request.path())).filter(|path| !path.is_empty()),
         name => request.header(name),
     }
 }

@@ -102,7 +102,7 @@ pub fn matched_len(matches: &ir::route::RouteMatch, path: &[u8]) -> usize {
     use ir::route::PathMatch;
     match &matches.path {
         PathMatch::Prefix(text) | PathMatch::SeparatedPrefix(text) | PathMatch::Exact(text) => text.len(),
-        PathMatch::Regex(_) => crate::request::path_only(path).len(),
+        PathMatch::Regex(_) | PathMatch::Connect => crate::request::path_only(path).len(),
     }
 }
 

@@ -302,9 +302,7 @@ impl Matcher {
 
     pub fn matches<R: Request + ?Sized>(&self, request: &R, dice: &mut dyn Dice) -> bool {
         let path = path_only(request.path());
-        self.path
-            .first(path, |_| self.conditions.matches(request, path, ClientCertificate::default(), dice))
-            .is_some()
+        self.path.is_like(path) && self.conditions.matches(request, path, ClientCertificate::default(), dice)
     }
 }
 
@@ -346,7 +344,7 @@ impl Conditions {
         use ir::route::PathMatch;
         let fold = |text: &Str| Str::from(text.to_ascii_lowercase());
         let folded = match (&route.path, route.case_sensitive) {
-            (_, true) | (PathMatch::Regex(_), _) => None,
+            (_, true) | (PathMatch::Regex(_) | PathMatch::Connect, _) => None,
             (PathMatch::Exact(path), false) => Some(Folded::Exact(fold(path))),
             (PathMatch::Prefix(path), false) => Some(Folded::Prefix(fold(path))),
             (PathMatch::SeparatedPrefix(path), false) => Some(Folded::Separated(fold(path))),

@@ -70,7 +70,7 @@ impl Assembly {
         &mut self.headers
     }
 
-    /// A request. CONNECT has no `path`: its authority stands for it.
+    /// A request. CONNECT has no `path`, but an authority.
     ///
     /// # Errors
     /// The method is no token, the path has no form of RFC 9112, section 3.2, that fits, or Host is no
@@ -98,10 +98,8 @@ impl Assembly {
         }
         head.path = match path {
             Some(path) if is_path(&head.headers.arena[path.0.clone()]) => path.0,
-            None => {
-                let authority = host.map(<[u8]>::to_vec).ok_or(Refusal::HostMissing)?;
-                head.headers.store(&authority)
-            }
+            None if host.is_some() => 0..0,
+            None => return Err(Refusal::HostMissing),
             Some(_) => return Err(Refusal::Target),
         };
         Ok(head)

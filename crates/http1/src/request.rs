@@ -129,7 +129,10 @@ impl RequestHead {
     fn apply(&mut self, target: &Target<'_>, start: usize) {
         match *target {
             Target::Origin | Target::Asterisk => {}
-            Target::Authority(authority) => self.headers.set("host", authority),
+            Target::Authority(authority) => {
+                self.headers.set("host", authority);
+                self.path = 0..0;
+            }
             Target::Absolute { scheme, authority, path_at } => {
                 self.scheme = Some(start..start + scheme.len());
                 self.headers.set("host", authority);
@@ -185,7 +188,7 @@ impl RequestHead {
         &self.headers.arena[self.method.clone()]
     }
 
-    /// Path with query; `*` for OPTIONS; the authority for CONNECT.
+    /// Path with query; `*` for OPTIONS; empty for CONNECT, which has its authority alone.
     pub fn path(&self) -> &[u8] {
         &self.headers.arena[self.path.clone()]
     }

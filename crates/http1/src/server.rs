@@ -172,7 +172,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> ServerConn<S> {
         // Nobody can tell whether a body comes for which we did not ask.
         let expectation = |core: &mut Core<S>| std::mem::replace(&mut core.expectation, Expectation::None);
         let waits = self.shared.with(expectation) != Expectation::None;
-        self.keep_alive &= !close && !waits && body != BodyKind::UntilClose && !upgraded;
+        // What follows a CONNECT may be meant for its tunnel: it is never read as another request.
+        let last = close || upgraded || self.connect;
+        self.keep_alive &= !last && !waits && body != BodyKind::UntilClose;
         self.shared.with(|core| {
             core.reader.quiet = true;
             let persistence: &[u8] = match (self.keep_alive, self.version) {

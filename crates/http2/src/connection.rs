@@ -149,7 +149,7 @@ pub struct Incoming {
     pub head: RequestHead,
     /// Its `:scheme` is `https`.
     pub https: bool,
-    /// What follows is no body (RFC 8441).
+    /// CONNECT, or extended CONNECT (RFC 8441): what follows is no body.
     pub upgrade: bool,
     pub receive: Receive,
     pub send: Send,

@@ -25,7 +25,7 @@ pub(crate) struct Request {
     pub(crate) https: bool,
     /// The body's, which it has to keep to.
     pub(crate) length: Option<u64>,
-    /// Extended CONNECT: what follows is no body.
+    /// CONNECT, extended or not: what follows is no body.
     pub(crate) upgrade: bool,
 }
 
@@ -133,7 +133,6 @@ pub(crate) fn request(
     }
     reading.join_cookies();
     let Some(mut method) = method else { return Ok(Message::Malformed) };
-    let upgrade = protocol.is_some();
     match (connect, &protocol) {
         // RFC 8441, section 4: it is judged by the same rules as an upgrade of HTTP/1.
         (true, Some(protocol)) if scheme.is_some() && path.is_some() && authority => {
@@ -147,7 +146,7 @@ pub(crate) fn request(
     }
     let body = kind(ends, length);
     Ok(match reading.assembly.request(method, path, body) {
-        Ok(head) => Message::Whole(Request { head, https: scheme == Some(true), length, upgrade }),
+        Ok(head) => Message::Whole(Request { head, https: scheme == Some(true), length, upgrade: connect }),
         Err(_) => Message::Malformed,
     })
 }

@@ -56,6 +56,8 @@ pub struct Forward {
     pub internal_redirect: Option<Box<InternalRedirect>>,
     /// 404, 500 or 503: what is answered where the cluster does not exist.
     pub cluster_not_found_status: u16,
+    /// Whether requests of this route may switch protocols, in place of what the connection manager says.
+    pub upgrades: Box<[RouteUpgrade]>,
     /// What rate limits count the request by.
     pub rate_limits: Box<[RouteRateLimit]>,
     /// And by what the virtual host says, too.
@@ -84,8 +86,19 @@ impl Forward {
             cluster_not_found_status: 503,
             rate_limits: Box::default(),
             include_vhost_rate_limits: false,
+            upgrades: Box::default(),
         }
     }
+}
+
+/// `envoy.config.route.v3.RouteAction.UpgradeConfig`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteUpgrade {
+    /// Lower case: `websocket`, or `connect` for CONNECT.
+    pub upgrade_type: Str,
+    pub enabled: bool,
+    /// `connect_config`: CONNECT ends here, and what comes behind it goes to the endpoint as it is.
+    pub connect_config: bool,
 }
 
 impl Forward {

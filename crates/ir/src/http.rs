@@ -20,7 +20,7 @@ pub struct HttpConnectionManager {
     /// Of filters, by their places, what is not as usual.
     pub filter_marks: BTreeMap<usize, FilterMark>,
     pub access_log: Vec<AccessLog>,
-    /// Protocols that `Upgrade` may ask for, lower case (`websocket`).
+    /// Protocols that `Upgrade` may ask for, lower case (`websocket`); `connect` is CONNECT.
     pub upgrades: Vec<Str>,
     pub use_remote_address: bool,
     /// Proxies in front of this one whose `x-forwarded-for` is believed.

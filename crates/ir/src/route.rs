@@ -11,7 +11,8 @@ use crate::{Fraction, HeaderMatcher, RetryPolicy, StringMatcher};
 
 pub use crate::action::{
     BodyFormat, ClusterRef, DirectResponse, Forward, HostRewrite, InternalRedirect, MaxStreamDuration,
-    Mirror, Redirect, RegexRewrite, RouteAction, RouteClusters, RoutingPriority, WeightedCluster,
+    Mirror, Redirect, RegexRewrite, RouteAction, RouteClusters, RouteUpgrade, RoutingPriority,
+    WeightedCluster,
 };
 pub use crate::header::{AppendAction, HeaderEdits, HeaderText, HeaderValue};
 
@@ -206,6 +207,8 @@ pub enum PathMatch {
     Exact(Str),
     /// RE2 over the whole path.
     Regex(Str),
+    /// `connect_matcher`: CONNECT, which has no path; nothing else is for it.
+    Connect,
 }
 
 /// A condition on a query parameter; the first of its name counts.

@@ -19,6 +19,7 @@ pub mod health;
 mod keepalive;
 mod left;
 pub mod probe;
+mod raw;
 mod recent;
 mod response;
 mod send;

@@ -67,6 +67,8 @@ pub struct ResponseBody<B> {
 pub(crate) enum Inside<B> {
     H1(h1::Exchange<B>),
     H2(h2c::Exchange<B>),
+    /// Bytes, whatever they are.
+    Raw(Io),
 }
 
 impl<B: Body> ResponseBody<B> {
@@ -90,7 +92,7 @@ impl<B: Body> ResponseBody<B> {
         Ok((io, first))
     }
 
-    /// After a 101, whatever is spoken upstream: the bytes of both ways. The request counts as in
+    /// After a 101, or a CONNECT's 2xx, whatever is spoken upstream: the bytes of both ways. The request counts as in
     /// flight for as long as they are held.
     ///
     /// # Errors
@@ -108,6 +110,10 @@ impl<B: Body> ResponseBody<B> {
                 stream.attach(self.in_flight);
                 Ok(Tunnel::H2(stream))
             }
+            Inside::Raw(mut io) => {
+                io.attach(self.in_flight);
+                Ok(Tunnel::Io(io))
+            }
         }
     }
 
@@ -116,6 +122,7 @@ impl<B: Body> ResponseBody<B> {
         match &self.inside {
             Inside::H1(exchange) => exchange.request_done(),
             Inside::H2(exchange) => exchange.request_done(),
+            Inside::Raw(_) => true,
         }
     }
 }
@@ -125,6 +132,7 @@ impl<B: Body> Body for ResponseBody<B> {
         match &mut self.inside {
             Inside::H1(exchange) => exchange.poll_frame(cx),
             Inside::H2(exchange) => exchange.poll_frame(cx),
+            Inside::Raw(_) => Poll::Ready(Ok(None)),
         }
     }
 
@@ -142,6 +150,7 @@ impl<B: Body> Body for ResponseBody<B> {
         match &self.inside {
             Inside::H1(exchange) => exchange.is_end(),
             Inside::H2(exchange) => exchange.is_end(),
+            Inside::Raw(_) => true,
         }
     }
 }

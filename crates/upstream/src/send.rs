@@ -21,7 +21,7 @@ use crate::dial::{Dialed, dial};
 use crate::sweep::Sweeper;
 use crate::{
     Body, Breaker, ClusterState, EndpointState, Facts, Failure, Left, Limits, RequestHead, Response,
-    ResponseHead, SendError, h1, h2c,
+    ResponseHead, SendError, h1, h2c, raw,
 };
 
 /// Where a request goes: an endpoint of a cluster, and how it is talked to.
@@ -73,6 +73,8 @@ pub struct SendOptions {
     pub client: Option<Addresses>,
     /// The server names that the request asks for, instead of the transport's.
     pub tls_names: Option<Rc<TlsNames>>,
+    /// A CONNECT that ends here: nothing of it is sent, and its payload goes as it is.
+    pub raw: bool,
     /// For those who give up on it, and want to know on what.
     pub left: Left,
     /// Is told how the request goes.
@@ -127,6 +129,8 @@ enum Protocol {
     Http2,
     /// What the endpoint chooses by ALPN.
     Auto,
+    /// None.
+    Raw,
 }
 
 /// Envoy's default of `idle_timeout`.
@@ -186,6 +190,7 @@ impl Upstream {
             // In boxes, or every request over HTTP/1 has room for them.
             Protocol::Http2 => stdx::pinned(|| h2c::send(inner, &call, head, body, None)).await,
             Protocol::Auto => stdx::pinned(|| send_auto(inner, &call, head, body)).await,
+            Protocol::Raw => stdx::pinned(|| raw::open(&call)).await,
         }?;
         // HTTP/1 refuses them while it reads.
         let http2 = response.facts.protocol == "HTTP/2";
@@ -257,6 +262,7 @@ async fn send_auto<B: Body>(
 
 fn protocol(to: &Destination, options: &SendOptions) -> Protocol {
     match to.config.protocol {
+        _ if options.raw => Protocol::Raw,
         HttpProtocol::Http1 => Protocol::Http1,
         HttpProtocol::Http2 => Protocol::Http2,
         HttpProtocol::UseDownstream if options.downstream_http2 => Protocol::Http2,
@@ -302,6 +308,7 @@ impl Call<'_> {
             Protocol::Http1 => &PROTOCOLS[1..],
             Protocol::Http2 => &PROTOCOLS[..1],
             Protocol::Auto => &PROTOCOLS[..],
+            Protocol::Raw => &[],
         }
     }
 

@@ -148,6 +148,9 @@ fn answer(name: &str, via: &str, stream: &mut (impl Read + Write), request: &Req
             other => panic!("x-do: {other}"),
         }
     }
+    if request.line.starts_with("CONNECT ") && status == "200" {
+        return echo(stream, &headers, &body);
+    }
     let mut head = format!("HTTP/1.1 {status} X\r\n");
     headers.iter().for_each(|header| head.push_str(&format!("{header}\r\n")));
     let bodiless = request.line.starts_with("HEAD ") || ["204", "304"].contains(&status.as_str());
@@ -177,6 +180,22 @@ fn answer(name: &str, via: &str, stream: &mut (impl Read + Write), request: &Req
         }
     }
     stream.write_all(&out).is_ok() && stream.flush().is_ok() && !close && !half
+}
+
+/// The tunnel that a CONNECT has asked for: tells what was asked, and sends back what comes, to a full
+/// stop.
+fn echo(stream: &mut (impl Read + Write), headers: &[String], told: &[u8]) -> bool {
+    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let _ = stream.write_all(format!("HTTP/1.1 200 X\r\n{headers}\r\n").as_bytes());
+    let _ = stream.write_all(told);
+    let mut room = [0; 16384];
+    while let Some(len) = stream.read(&mut room).ok().filter(|len| *len > 0) {
+        let _ = stream.write_all(&room[..len]);
+        if room[..len].ends_with(b".") {
+            break;
+        }
+    }
+    false
 }
 
 /// The next request; `None`: there is none, or it is no HTTP.

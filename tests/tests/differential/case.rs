@@ -15,6 +15,10 @@ use crate::tls::{Ask, Certificates};
 /// `trailer=name: value` is one of the request's. `name | frames | …` is HTTP/2 by hand
 /// ([`http2::frames`]), `name | admin | POST /path` asks the admin page, `name | hold | 3` opens as many
 /// connections, one after the other, and keeps them until `name | release`.
+///
+/// `name | tunnel HOST:PORT | header: value | bytes=…` is a CONNECT, `tunnel h2 HOST:PORT` one of HTTP/2:
+/// after the answer the bytes are sent, and all that comes is read. `early=…` are bytes that do not wait
+/// for the answer; with `half` this side ends then, which over HTTP/2 it always does.
 pub struct Case {
     pub name: String,
     pub act: Act,
@@ -32,6 +36,12 @@ pub enum Act {
     Http2 {
         tls: Option<Ask>,
         asked: Asked,
+    },
+    Tunnel {
+        http2: bool,
+        asked: Asked,
+        early: String,
+        half: bool,
     },
     Frames(String),
     Admin {
@@ -64,6 +74,14 @@ impl Act {
                 asked.headers.push(("x-case".into(), mark.into()));
                 text(&http2::exchange(to, tls.as_ref().map(|ask| (ask, certificates)), &asked))
             }
+            Act::Tunnel { http2, asked, early, half } => {
+                let mut asked = asked.clone();
+                asked.headers.push(("x-case".into(), mark.into()));
+                text(&match http2 {
+                    true => http2::exchange(to, None, &asked),
+                    false => client::tunnel(to, &asked, early, *half),
+                })
+            }
             // They have been sent already.
             Act::Frames(_) => String::new(),
             Act::Admin { method, path } => {
@@ -90,7 +108,7 @@ impl Act {
     pub fn logged(&self) -> usize {
         match self {
             Act::Http1 { methods, bytes, .. } if bytes.contains("@case@") => methods.len(),
-            Act::Http2 { .. } => 1,
+            Act::Http2 { .. } | Act::Tunnel { .. } => 1,
             _ => 0,
         }
     }
@@ -119,6 +137,7 @@ impl Case {
                 let bytes = rest().replace("\\r", "\r").replace("\\n", "\n");
                 return Case { name, act: Act::Http1 { tls: None, methods, bytes } };
             }
+            "tunnel" => return Case { act: tunnel(what, &cells.collect::<Vec<_>>()), name },
             "frames" => return Case { act: Act::Frames(rest()), name },
             "hold" => return Case { act: Act::Hold(rest().parse().expect("a number")), name },
             "release" => return Case { act: Act::Release, name },
@@ -147,6 +166,25 @@ impl Case {
         };
         Case { name, act }
     }
+}
+
+fn tunnel(what: &str, cells: &[&str]) -> Act {
+    let host = what.split(' ').next_back().expect("a host").to_owned();
+    let (http2, half) = (what.starts_with("tunnel h2 "), cells.contains(&"half"));
+    let (mut asked, mut early) =
+        (Asked { method: "CONNECT".into(), host, ..Asked::default() }, String::new());
+    for cell in cells.iter().filter(|cell| **cell != "half") {
+        let unescaped = |text: &str| text.replace("\\r", "\r").replace("\\n", "\n");
+        if let Some(bytes) = cell.strip_prefix("bytes=") {
+            asked.body = unescaped(bytes).into();
+        } else if let Some(bytes) = cell.strip_prefix("early=") {
+            early = unescaped(bytes);
+        } else {
+            let (name, value) = cell.split_once(':').unwrap_or_else(|| panic!("{what}: {cell}"));
+            asked.headers.push((name.to_owned(), value.trim().to_owned()));
+        }
+    }
+    Act::Tunnel { http2, asked, early, half }
 }
 
 fn over_http2(what: &str, cells: &[&str]) -> Asked {

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::http2::Asked;
 use crate::tls::{self, Ask, Certificates};
 
 /// Longer than any case takes.
@@ -61,6 +62,38 @@ pub fn exchange(
     replies
 }
 
+/// CONNECT over HTTP/1: asks, sends the bytes behind a success, and reads to the end. `half`: it ends its
+/// own side first.
+pub fn tunnel(to: SocketAddr, asked: &Asked, early: &str, half: bool) -> Reply {
+    let Ok(mut stream) = TcpStream::connect(to) else { return Reply::failed("no connection") };
+    stream.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout");
+    stream.set_nodelay(true).expect("no delay");
+    let mut head = format!("CONNECT {0} HTTP/1.1\r\nHost: {0}\r\n", asked.host);
+    asked.headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+    let _ = stream.write_all(format!("{head}\r\n{early}").as_bytes());
+    let mut unread = Vec::new();
+    let mut reply = read(&mut stream, &mut unread, "CONNECT");
+    let granted = reply.head.first().is_some_and(|line| line.starts_with("HTTP/1.1 2"));
+    if !granted {
+        if reply.end == "kept" && (announced(&reply) || closes(&mut stream)) {
+            reply.end = "closed".into();
+        }
+        return reply;
+    }
+    let _ = stream.write_all(&asked.body);
+    if half {
+        let _ = stream.shutdown(Shutdown::Write);
+    }
+    let begin = Instant::now();
+    reply.end = loop {
+        if let Some(why) = more(&mut stream, &mut unread, begin) {
+            break why;
+        }
+    };
+    reply.body = String::from_utf8_lossy(&unread).lines().map(normal).collect::<Vec<_>>().join("\n");
+    reply
+}
+
 fn converse(stream: &mut (impl Read + Write), bytes: &[u8], methods: &[String]) -> Vec<Reply> {
     let _ = stream.write_all(bytes);
     let _ = stream.flush();
@@ -74,13 +107,17 @@ fn converse(stream: &mut (impl Read + Write), bytes: &[u8], methods: &[String]) 
             return replies;
         }
     }
-    let announced = |reply: &Reply| reply.head.iter().any(|line| line == "connection: close");
     if let Some(last) = replies.last_mut()
         && (announced(last) || closes(stream))
     {
         last.end = "closed".into();
     }
     replies
+}
+
+/// Whether the other side has said that it ends the connection.
+fn announced(reply: &Reply) -> bool {
+    reply.head.iter().any(|line| line == "connection: close")
 }
 
 /// Whether the other side ends the connection by itself, soon.
@@ -113,7 +150,8 @@ fn read(stream: &mut impl Read, unread: &mut Vec<u8>, method: &str) -> Reply {
         }
         let mut reply = Reply { head: interim, end: "kept".into(), ..Reply::default() };
         reply.head.extend(head(&text));
-        let bodiless = method == "HEAD" || ["204", "304", "101"].contains(&status.as_str());
+        let tunnel = method == "CONNECT" && status.starts_with('2');
+        let bodiless = tunnel || method == "HEAD" || ["204", "304", "101"].contains(&status.as_str());
         if !bodiless {
             body(stream, unread, &text, &mut reply, begin);
         }

@@ -89,12 +89,16 @@ where
     let (client, connection) = h2::client::handshake(stream).await.map_err(|error| why(&error))?;
     tokio::spawn(connection);
     let mut client = client.ready().await.map_err(|error| why(&error))?;
-    let uri = format!("http://{}{}", asked.host, asked.path);
+    let connect = asked.method == "CONNECT";
+    let uri = match connect {
+        true => asked.host.clone(),
+        false => format!("http://{}{}", asked.host, asked.path),
+    };
     let mut request = Request::builder().method(asked.method.as_str()).uri(uri).body(()).expect("a request");
     *request.headers_mut() = map(&asked.headers);
-    let ends = asked.body.is_empty() && asked.trailers.is_empty();
+    let ends = !connect && asked.body.is_empty() && asked.trailers.is_empty();
     let (response, mut send) = client.send_request(request, ends).map_err(|error| why(&error))?;
-    if !asked.body.is_empty() {
+    if !asked.body.is_empty() && !connect {
         send.send_data(asked.body.clone().into(), asked.trailers.is_empty()).map_err(|error| why(&error))?;
     }
     if !asked.trailers.is_empty() {
@@ -103,6 +107,9 @@ where
     let (head, mut body) = response.await.map_err(|error| why(&error))?.into_parts();
     reply.head.push(format!("HTTP/2 {}", head.status.as_u16()));
     reply.head.extend(lines(&head.headers));
+    if connect && head.status.is_success() {
+        send.send_data(asked.body.clone().into(), true).map_err(|error| why(&error))?;
+    }
     let read = whole(&mut body).await;
     let (content, trailers) = read.map_err(|error| why(&error))?;
     let coding = head.headers.get("content-encoding").and_then(|coding| coding.to_str().ok());
@@ -192,7 +199,12 @@ async fn answer(
         respond.send_reset(reason);
         return Ok(());
     }
-    let (received, received_trailers) = whole(&mut body).await?;
+    let connect = head.method == "CONNECT";
+    if connect && status == 200 {
+        return echo(name, &head, body, respond).await;
+    }
+    // Who has no tunnel does not end it.
+    let (received, received_trailers) = if connect { Default::default() } else { whole(&mut body).await? };
     let content = content.unwrap_or_else(|| {
         let mut told = vec![format!("backend {name}"), format!("{} {}", head.method, head.uri)];
         told.extend(lines(&head.headers).into_iter().map(|line| line.replace(&local_address(), "127.0.0.1")));
@@ -214,6 +226,31 @@ async fn answer(
         send.send_trailers(map(&trailers))?;
     }
     Ok(())
+}
+
+/// The tunnel that a CONNECT has asked for: tells what was asked, and sends back what comes, to a full
+/// stop.
+async fn echo(
+    name: &str,
+    head: &http::request::Parts,
+    mut body: RecvStream,
+    respond: &mut h2::server::SendResponse<Bytes>,
+) -> Result<(), h2::Error> {
+    let mut send = respond.send_response(Response::new(()), false)?;
+    let mut told = vec![format!("tunnel {name}"), format!("{} {}", head.method, head.uri)];
+    told.extend(lines(&head.headers).into_iter().map(|line| line.replace(&local_address(), "127.0.0.1")));
+    send.send_data(format!("{}\n", told.join("\n")).into(), false)?;
+    while let Some(data) = body.data().await {
+        let data = data?;
+        let _ = body.flow_control().release_capacity(data.len());
+        let over = data.ends_with(b".");
+        send.send_data(data, false)?;
+        if over {
+            break;
+        }
+    }
+    send.send_data(Bytes::new(), true)?;
+    whole(&mut body).await.map(drop)
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -20,6 +20,8 @@ pub(super) struct PathTable {
     prefixes: Map<Str, Vec<u32>>,
     /// Regular expressions and paths that ignore case.
     others: Vec<u32>,
+    /// Those of CONNECT, which has no path.
+    connect: Box<[usize]>,
 }
 
 /// The literal part of one route's condition on the path.
@@ -28,6 +30,7 @@ enum Literal {
     Exact(Str),
     Prefix(Str),
     Separated(Str),
+    Connect,
     /// Judged elsewhere.
     None,
 }
@@ -41,7 +44,10 @@ impl PathTable {
             lengths: Vec::new(),
             prefixes: Map::default(),
             others: Vec::new(),
+            connect: Box::default(),
         };
+        let connect = |index: &usize| matches!(table.literals[*index], Literal::Connect);
+        table.connect = (0..routes.len()).filter(connect).collect();
         if routes.len() <= SMALL {
             return table;
         }
@@ -53,6 +59,7 @@ impl PathTable {
                     table.lengths.push(path.len());
                 }
                 Literal::None => table.others.push(index),
+                Literal::Connect => {}
             }
         }
         table.lengths.sort_unstable();
@@ -60,8 +67,12 @@ impl PathTable {
         table
     }
 
-    /// The first route whose literal path matches and that `accept` takes.
+    /// The first route whose literal path matches and that `accept` takes. A request without a path is
+    /// CONNECT, and only routes that say so are for it.
     pub(super) fn first(&self, path: &[u8], mut accept: impl FnMut(usize) -> bool) -> Option<usize> {
+        if path.is_empty() {
+            return self.connect.iter().copied().find(|index| accept(*index));
+        }
         if self.literals.len() <= SMALL {
             return (0..self.literals.len()).find(|i| self.literals[*i].matches(path) && accept(*i));
         }
@@ -86,11 +97,18 @@ impl PathTable {
             }
         }
     }
+
+    /// Whether the path is as the first route wants it: rules of filters are about requests without a
+    /// path as well.
+    pub(super) fn is_like(&self, path: &[u8]) -> bool {
+        self.literals.first().is_some_and(|literal| literal.matches(path))
+    }
 }
 
 impl Literal {
     fn of(route: &ir::route::RouteMatch) -> Self {
         match &route.path {
+            PathMatch::Connect => Literal::Connect,
             _ if !route.case_sensitive => Literal::None,
             PathMatch::Exact(path) => Literal::Exact(path.clone()),
             PathMatch::Prefix(path) => Literal::Prefix(path.clone()),
@@ -104,6 +122,7 @@ impl Literal {
             Literal::Exact(text) => path == text.as_bytes(),
             Literal::Prefix(text) => path.starts_with(text.as_bytes()),
             Literal::Separated(text) => starts_separated(path, text.as_bytes()),
+            Literal::Connect => path.is_empty(),
             Literal::None => true,
         }
     }

@@ -226,3 +226,41 @@ fn a_weighted_cluster_may_be_named_by_a_header() {
     check(PlainRequest::get("h", "/").with("x-to", "b").with("x-to", "c"), "b");
     check(PlainRequest::get("h", "/"), "");
 }
+
+#[test]
+fn connect_has_routes_of_its_own() {
+    let connect = PlainRequest { method: "CONNECT".into(), ..PlainRequest::get("h:80", "") };
+    let named = RouteMatch { headers: vec![header("x", "1")], ..RouteMatch::path(PathMatch::Connect) };
+    let of_paths =
+        ["", "/", "/a", "/b", "/c", "/d", "/e", "/f"].map(|path| route("path", RouteMatch::prefix(path)));
+    // Few are tried one after the other, many are looked up.
+    for count in [1, of_paths.len()] {
+        let mut routes = vec![
+            route("regex", RouteMatch::path(PathMatch::Regex(".*".into()))),
+            route("folded", RouteMatch { case_sensitive: false, ..RouteMatch::prefix("") }),
+            route("named", named.clone()),
+        ];
+        routes.extend(of_paths[..count].iter().cloned());
+        let without = table(vec![(&["*"], routes.clone())]);
+        check(&without, connect.clone(), "no route");
+        routes.push(route("connect", RouteMatch::path(PathMatch::Connect)));
+        let table = table(vec![(&["*"], routes)]);
+        check(&table, connect.clone(), "connect");
+        check(&table, connect.clone().with("x", "1"), "named");
+        check(&table, PlainRequest::get("h:80", "/").with("x", "1"), "regex");
+    }
+}
+
+#[test]
+fn rules_of_filters_are_about_connect_as_well() {
+    let connect = PlainRequest { method: "CONNECT".into(), ..PlainRequest::get("h:80", "") };
+    for (matches, of_connect, of_others) in [
+        (RouteMatch::prefix(""), true, true),
+        (RouteMatch::prefix("/"), false, true),
+        (RouteMatch::path(PathMatch::Connect), true, false),
+    ] {
+        let matcher = Matcher::compile(&matches).unwrap();
+        assert_eq!(matcher.matches(&connect, &mut SplitMix(7)), of_connect, "{matches:?}");
+        assert_eq!(matcher.matches(&PlainRequest::get("h", "/"), &mut SplitMix(7)), of_others, "{matches:?}");
+    }
+}

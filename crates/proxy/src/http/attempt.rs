@@ -116,7 +116,8 @@ fn count(plan: &Plan, at: &Traffic, result: &Sent) {
                 stats.cx_connect_ms.add(response.facts.dialed.millis());
                 match response.facts.protocol {
                     "HTTP/2" => stats.cx_http2_total.inc(),
-                    _ => stats.cx_http1_total.inc(),
+                    "HTTP/1.1" => stats.cx_http1_total.inc(),
+                    _ => {}
                 }
             }
         }

@@ -340,7 +340,8 @@ impl Headers for Seen<'_> {
         match name {
             _ if self.ctx.unread => None,
             ":method" => Some(head.method().into()),
-            ":path" => Some(head.path().into()),
+            // CONNECT has none.
+            ":path" => Some(head.path().into()).filter(|path: &Cow<'_, [u8]>| !path.is_empty()),
             ":authority" | "host" => Some(head.authority().into()),
             ":scheme" => Some(head.scheme().as_bytes().into()),
             name => head.header(name),

@@ -10,6 +10,7 @@ use engine::retry::{self, Decision, GIVEN_UP, Last, Retries};
 use engine::retry_priority::PreviousPriorities;
 use engine::timeouts::{self, Timeouts};
 use engine::tls_names::TlsNames;
+use engine::upgrade::ends_connect;
 use ir::route::{Forward, RouteClusters, RoutingPriority};
 use ir::{Address, HttpProtocol};
 use stdx::{boxed, turn};
@@ -227,6 +228,7 @@ fn plan(ctx: &mut Context, forward: &Forward, body: RequestBody) -> Result<Plan,
             priority: forward.priority,
             client: Some(client),
             fresh: false,
+            raw: ends_connect(&forward.upgrades) && ctx.head.is_connect(),
             tls_names,
             left: Left::default(),
             watch: ctx.record.told.clone().map(|told| told as Rc<dyn Watch>),
@@ -365,14 +367,15 @@ fn answer(ctx: &mut Context, plan: &Plan, response: Box<Response<Attempt>>) -> B
     ctx.upstream_principal = principal.and_then(|peer| peer.uri_sans.first().cloned());
     let local = tls.and_then(|tls| tls.local.as_ref());
     ctx.local_principal = local.and_then(|local| local.uri_sans.first().cloned());
-    let switching = head.status() == 101;
-    head.strip_hop_by_hop(switching);
+    let switching = upgrade::is_granted(&ctx.head, head.status());
+    head.strip_hop_by_hop(head.status() == 101);
     filters::peer_metadata::of_response(ctx, &mut head, tls);
     ctx.record.upstream = Some(facts);
     let begin = ctx.progress.request_end.get().unwrap_or(ctx.record.started);
     let service_time = now.saturating_duration_since(begin).as_millis() as u64;
     let quiet = ctx.hcm.config.suppress_envoy_headers;
-    if !quiet {
+    // A request that is not over has no end to count from.
+    if !quiet && !switching && !ctx.head.is_connect() {
         head.set("x-envoy-upstream-service-time", itoa::Buffer::new().format(service_time));
     }
     ctx.record.status = head.status();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engine::path::{Normalization, Verdict};
 use engine::route::Selection;
 use ir::http::{HeadersWithUnderscores, RouteSource};
-use ir::route::RequireTls;
+use ir::route::{RequireTls, RouteUpgrade};
 use ir::{OverloadAction, RouteAction};
 
 use super::body::RequestBody;
@@ -34,6 +34,9 @@ async fn run(ctx: &mut Context, mut body: RequestBody) -> Result<Box<Answer>, St
         let routed = route(ctx);
         if ctx.filters.as_ref().is_some_and(|state| state.redirects > 0) {
             ctx.write_redirect();
+        }
+        if let Ok(chosen) = &routed {
+            switches(ctx, chosen)?;
         }
         filters::decode(ctx, &mut body).await?;
         let chosen = routed?;
@@ -81,10 +84,6 @@ fn check(ctx: &mut Context) -> Result<(), Stop> {
         ctx.conn.stats.rq_overload_close.inc();
         return Err(Stop::Refused { status: 503, details: "overload", body: "envoy overloaded" });
     }
-    if head.is_connect() {
-        // No route matches CONNECT.
-        return Err(Stop::NoRoute);
-    }
     if head.authority().is_empty() {
         let old = head.protocol() == "HTTP/1.0" && ctx.hcm.config.accept_http_10;
         let details = if old { "route_not_found" } else { "missing_host_header" };
@@ -101,14 +100,25 @@ fn check(ctx: &mut Context) -> Result<(), Stop> {
     if path == b"*" && head.method() == b"OPTIONS" {
         return Err(Stop::Refused { status: 404, details: "absolute_path_rejected", body: "" });
     }
-    if path.first() != Some(&b'/') {
-        return Err(Stop::Refused { status: 404, details: "missing_path_rejected", body: "" });
+    match path.first() {
+        Some(b'/') => Ok(()),
+        None if head.is_connect() => Ok(()),
+        _ => Err(Stop::Refused { status: 404, details: "missing_path_rejected", body: "" }),
     }
-    match head.upgrade() {
-        Some(wanted) if !super::upgrade::allowed(&ctx.hcm.config.upgrades, wanted) => {
-            Err(Stop::Refused { status: 403, details: "upgrade_failed", body: "" })
-        }
-        _ => Ok(()),
+}
+
+/// Whether the request may ask for another protocol, or for a tunnel. Before any filter runs, as nobody
+/// should wait for the end of such a request.
+fn switches(ctx: &Context, chosen: &ChosenRoute) -> Result<(), Stop> {
+    let wanted = if ctx.head.is_connect() { Some(ctx.head.method()) } else { ctx.head.upgrade() };
+    let Some(wanted) = wanted else { return Ok(()) };
+    let of_route: &[RouteUpgrade] = match &chosen.route().action {
+        RouteAction::Forward(forward) => &forward.upgrades,
+        RouteAction::Direct(_) | RouteAction::Redirect(_) => &[],
+    };
+    match engine::upgrade::allowed(&ctx.hcm.config.upgrades, of_route, wanted) {
+        true => Ok(()),
+        false => Err(Stop::Refused { status: 403, details: "upgrade_failed", body: "" }),
     }
 }
 
@@ -136,8 +146,11 @@ fn underscores(ctx: &mut Context) -> Result<(), Stop> {
 }
 
 fn normalize(ctx: &mut Context) -> Result<(), Stop> {
-    let keep_upgrade = ctx.head.upgrade().is_some();
+    let keep_upgrade = ctx.head.upgrade().is_some() && !ctx.head.is_connect();
     ctx.head.strip_hop_by_hop(keep_upgrade);
+    if ctx.head.path().is_empty() {
+        return Ok(());
+    }
     let config = &ctx.hcm.config;
     let how = Normalization {
         normalize: config.normalize_path,

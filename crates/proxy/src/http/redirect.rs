@@ -10,7 +10,12 @@ use super::context::Context;
 /// head is changed then. What cannot be followed is the client's business.
 pub(super) fn follow(ctx: &mut Context, forward: &Forward, body: &RequestBody, head: &ResponseHead) -> bool {
     let Some(policy) = forward.internal_redirect.as_deref() else { return false };
-    if !policy.codes.contains(&head.status()) || !body.is_whole() || !body.replayable() {
+    // A CONNECT is never over, and has no path to be sent elsewhere with.
+    if !policy.codes.contains(&head.status())
+        || !body.is_whole()
+        || !body.replayable()
+        || ctx.head.is_connect()
+    {
         return false;
     }
     let Some(route) = ctx.route.as_ref().map(|chosen| (chosen.vhost, chosen.route)) else { return false };

@@ -1,30 +1,30 @@
-//! Connections that become something else: WebSocket.
+//! Connections that become something else: WebSocket, and the tunnel of a CONNECT.
 
 use std::rc::Rc;
 
 use bytes::Bytes;
 use http1::ServerConn;
 use net::{CopyEnd, Direction, Io};
-use stdx::Str;
 use tokio::io::{AsyncRead, AsyncWrite};
-use upstream::{ResponseBody, ResponseHead, Tunnel};
+use upstream::{RequestHead, ResponseBody, ResponseHead, Tunnel};
 
 use super::body::{Attempt, full};
 use super::context::Context;
 use super::respond::Answer;
-use super::stream_idle_timeout;
 use crate::access_log::Flag;
 
 /// The upstream's side of an upgraded connection.
 pub struct Upgraded(Tunnel);
 
-/// Whether the connection manager lets a request ask for this protocol.
-pub fn allowed(upgrades: &[Str], wanted: &[u8]) -> bool {
-    upgrades.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(wanted))
+/// Whether the upstream has granted an upgrade or a CONNECT.
+pub fn is_granted(request: &RequestHead, status: u16) -> bool {
+    status == 101 || ((200..300).contains(&status) && request.is_connect())
 }
 
 /// The answer to a request whose upstream has switched protocols.
-pub fn answer(head: ResponseHead, body: ResponseBody<Attempt>) -> Box<Answer> {
+pub fn answer(mut head: ResponseHead, body: ResponseBody<Attempt>) -> Box<Answer> {
+    // What follows a CONNECT's success is no content (RFC 9110, section 9.3.6).
+    head.remove("content-length");
     Box::new(match body.into_tunnel() {
         Ok(tunnel) => Answer { head, body: full(Bytes::new()), upgrade: Some(Upgraded(tunnel)) },
         Err(error) => {
@@ -49,7 +49,7 @@ where
     let stats = ctx.conn.stats.clone();
     stats.cx_upgrades_total.inc();
     stats.cx_upgrades_active.inc();
-    let idle = stream_idle_timeout(&ctx.hcm);
+    let idle = ctx.stream_idle;
     // An upgraded stream may live for days: let go of the configuration it began with.
     (ctx.snapshot, ctx.route, ctx.cluster) = (Rc::default(), None, None);
     let progress = ctx.progress.clone();

@@ -3,6 +3,7 @@
 
 mod access_log;
 mod admin;
+mod connect;
 mod filters;
 mod http1;
 mod http2;

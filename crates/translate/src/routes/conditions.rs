@@ -81,7 +81,7 @@ pub fn takes_everything(matches: &RouteMatch) -> bool {
     let any_path = match &matches.path {
         PathMatch::Prefix(prefix) => prefix == "/",
         PathMatch::Regex(regex) => regex == "*",
-        PathMatch::SeparatedPrefix(_) | PathMatch::Exact(_) => false,
+        PathMatch::SeparatedPrefix(_) | PathMatch::Exact(_) | PathMatch::Connect => false,
     };
     any_path && matches.headers.is_empty() && matches.query.is_empty()
 }

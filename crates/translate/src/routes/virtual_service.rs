@@ -235,6 +235,7 @@ fn operation(clusters: &RouteClusters, matches: &RouteMatch, object: &ObjectRef,
     let path = match &matches.path {
         PathMatch::Prefix(prefix) => format!("{prefix}*"),
         PathMatch::SeparatedPrefix(_) => "/*".into(),
+        PathMatch::Connect => String::new(),
         PathMatch::Exact(path) | PathMatch::Regex(path) => path.to_string(),
     };
     if let RouteClusters::Single(name) = clusters {

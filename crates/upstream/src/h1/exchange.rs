@@ -34,6 +34,8 @@ pub(crate) struct Exchange<B> {
     incoming: Option<Incoming<Io>>,
     /// The request asks for an upgrade.
     upgrading: bool,
+    /// It is CONNECT: success is a tunnel.
+    connect: bool,
     /// Who takes interim responses, and how many there were.
     interim: Option<Rc<dyn Interim>>,
     interims: u32,
@@ -72,6 +74,7 @@ impl<B: Body> Exchange<B> {
             sending: Sending::Active,
             incoming: None,
             upgrading: head.upgrade().is_some(),
+            connect: head.is_connect(),
             interim: call.interim(),
             interims: 0,
         }
@@ -185,7 +188,7 @@ impl<B: Body> Exchange<B> {
         let facts = self.facts.clone();
         let incoming = self.conn.as_ref().map(|conn| conn.conn.body());
         let kind = incoming.as_ref().map_or(BodyKind::None, Body::kind);
-        let upgraded = head.status() == 101;
+        let upgraded = head.status() == 101 || (self.connect && (200..300).contains(&head.status()));
         self.incoming = incoming;
         if !upgraded {
             self.finish_if_over();

@@ -31,8 +31,8 @@ pub(crate) struct Exchange<B> {
     sent: bool,
     counted: Option<Counted>,
     reused: bool,
-    /// An upgrade was asked for: what goes out is not the request's body.
-    upgrade: bool,
+    /// An upgrade or CONNECT was asked for: what goes out is not the request's body.
+    tunnel: bool,
 }
 
 impl<B: Body> Exchange<B> {
@@ -40,7 +40,7 @@ impl<B: Body> Exchange<B> {
         stream: Stream,
         request: B,
         ends: bool,
-        upgrade: bool,
+        tunnel: bool,
         watch: Option<&Rc<dyn Watch>>,
     ) -> Self {
         let Stream { receive, send, counted, reused } = stream;
@@ -57,7 +57,7 @@ impl<B: Body> Exchange<B> {
             sent: ends,
             counted: Some(counted),
             reused,
-            upgrade,
+            tunnel,
         }
     }
 
@@ -88,7 +88,7 @@ impl<B: Body> Exchange<B> {
 
     /// Sends what there is of the request. Errors of the stream come with the response.
     fn drive(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
-        if self.sent || self.upgrade {
+        if self.sent || self.tunnel {
             return Ok(());
         }
         match self.poll_send(cx) {
@@ -148,13 +148,14 @@ impl<B: Body> Exchange<B> {
         request: &RequestHead,
     ) -> Box<Response<B>> {
         let head = ResponseHead::from_h1(head);
-        let granted = self.upgrade && (200..300).contains(&head.status());
+        let granted = self.tunnel && (200..300).contains(&head.status());
         let (facts, reused) = (conn.facts.clone(), self.reused);
         if granted {
             let body = ResponseBody::new(BodyKind::None, Inside::H2(self));
-            return Box::new(Response { head: switched(request, head), body, facts, reused });
+            let head = if request.is_connect() { head } else { switched(request, head) };
+            return Box::new(Response { head, body, facts, reused });
         }
-        self.refuse_upgrade();
+        self.refuse_tunnel();
         let is_head = request.method() == b"HEAD";
         let over = self.is_end();
         let kind = match head.content_length() {
@@ -168,14 +169,14 @@ impl<B: Body> Exchange<B> {
         stdx::boxed(|| Response { head, body: ResponseBody::new(kind, Inside::H2(self)), facts, reused })
     }
 
-    /// The endpoint answers an upgrade like any request: there is nothing more to send.
-    fn refuse_upgrade(&mut self) {
-        if std::mem::take(&mut self.upgrade) {
+    /// The endpoint answers an upgrade or CONNECT like any request: there is nothing more to send.
+    fn refuse_tunnel(&mut self) {
+        if std::mem::take(&mut self.tunnel) {
             self.sent = self.send.take().is_none_or(|mut send| send.end().is_ok());
         }
     }
 
-    /// After an upgrade that was granted: the stream's bytes.
+    /// After an upgrade or CONNECT that was granted: the stream's bytes.
     pub(crate) fn into_tunnel(self) -> Option<H2Tunnel> {
         let mut tunnel = H2Tunnel::new(self.receive?, self.send?);
         tunnel.attach(self.counted);

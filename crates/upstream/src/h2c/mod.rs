@@ -30,7 +30,9 @@ pub(crate) async fn send<B: Body>(
 ) -> Result<Box<Response<B>>, SendError> {
     let upgrade = head.upgrade().is_some();
     let bodiless = matches!(body.kind(), BodyKind::None | BodyKind::Length(0));
-    let ends = bodiless && !upgrade;
+    // RFC 9113, section 8.5: CONNECT is a tunnel, and needs nobody's leave to be asked.
+    let tunnel = upgrade || head.is_connect();
+    let ends = bodiless && !tunnel;
     if upgrade && !(bodiless && call.to.config.http2.allow_connect) {
         return Err(SendError::new(Failure::Unsendable("an upgrade over HTTP/2")));
     }
@@ -50,7 +52,7 @@ pub(crate) async fn send<B: Body>(
                 if let Some(watch) = &call.options.watch {
                     watch.sending(&conn.facts);
                 }
-                let mut exchange = Exchange::new(stream, body, ends, upgrade, call.options.watch.as_ref());
+                let mut exchange = Exchange::new(stream, body, ends, tunnel, call.options.watch.as_ref());
                 let interim = call.options.interim.as_deref();
                 match or_left(
                     &call.options.left,

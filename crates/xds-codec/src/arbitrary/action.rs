@@ -4,7 +4,7 @@ use ir::access_log::{LogContent, LogFormat};
 use ir::body::BodySource;
 use ir::route::{
     BodyFormat, ClusterRef, DirectResponse, Forward, HostRewrite, InternalRedirect, MaxStreamDuration,
-    Mirror, Redirect, RouteClusters, RoutingPriority, WeightedCluster,
+    Mirror, Redirect, RouteClusters, RouteUpgrade, RoutingPriority, WeightedCluster,
 };
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -44,7 +44,7 @@ pub(super) fn forward() -> BoxedStrategy<Forward> {
     ];
     let status = prop::sample::select(vec![404u16, 500, 503]);
     let host = (option::of(host_rewrite()), any::<bool>());
-    let rest = (mirrors(), option::of(internal_redirect().prop_map(Box::new)), status);
+    let rest = (mirrors(), option::of(internal_redirect().prop_map(Box::new)), status, upgrades());
     (clusters, times, option::of(retry()), host, rewrite, rest, sticky)
         .prop_map(|(clusters, times, retry, host, rewrite, rest, sticky)| Forward {
             clusters,
@@ -63,10 +63,24 @@ pub(super) fn forward() -> BoxedStrategy<Forward> {
             mirrors: rest.0,
             internal_redirect: rest.1,
             cluster_not_found_status: rest.2,
+            upgrades: rest.3,
             include_vhost_rate_limits: sticky.3.len() == 1,
             rate_limits: sticky.3.into(),
         })
         .boxed()
+}
+
+fn upgrades() -> impl Strategy<Value = Box<[RouteUpgrade]>> {
+    (option::of(any::<bool>()), option::of(any::<(bool, bool)>())).prop_map(|(websocket, connect)| {
+        let upgrade = |name: &str, enabled, connect_config| RouteUpgrade {
+            upgrade_type: name.into(),
+            enabled,
+            connect_config,
+        };
+        let websocket = websocket.map(|enabled| upgrade("websocket", enabled, false));
+        let connect = connect.map(|(enabled, ends)| upgrade("connect", enabled, ends));
+        websocket.into_iter().chain(connect).collect()
+    })
 }
 
 fn host_rewrite() -> impl Strategy<Value = HostRewrite> {

@@ -105,6 +105,7 @@ pub(super) fn route_match() -> BoxedStrategy<RouteMatch> {
         text::path().prop_map(PathMatch::SeparatedPrefix),
         text::path().prop_map(PathMatch::Exact),
         text::regex().prop_map(PathMatch::Regex),
+        Just(PathMatch::Connect),
     ];
     let query = query_matcher();
     let cookie = (text::name(), matcher::string(), any::<bool>())

@@ -56,7 +56,7 @@ pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> (Forward, Option<CorsP
         host_rewrite_specifier,
     } = it;
     refuse!(at; path_rewrite_policy, path_rewrite, flush_timeout, early_data_policy, retry_policy_typed_config,
-        grpc_timeout_offset, upgrade_configs, internal_redirect_action, max_internal_redirects,
+        grpc_timeout_offset, internal_redirect_action, max_internal_redirects,
         hedge_policy);
     let duration = |name, it| wire::optional_duration(at.field(name), it);
     if !prefix_rewrite.is_empty() && regex_rewrite.is_some() {
@@ -73,6 +73,7 @@ pub(super) fn forward(at: At<'_>, it: pb::RouteAction) -> (Forward, Option<CorsP
         retry: retry_policy.map(|it| retry::retry_policy(at.field("retry_policy"), it)),
         rate_limits: limit_actions::of_routes(at, rate_limits).into(),
         include_vhost_rate_limits: wire::flag(include_vh_rate_limits, false),
+        upgrades: super::upgrades::of_route(at, upgrade_configs),
         hash_policy: hash_policy::hash_policies(&at, hash_policy),
         metadata_match: hash_policy::criteria(metadata_match),
         priority: hash_policy::priority(at.field("priority"), priority),

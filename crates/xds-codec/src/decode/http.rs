@@ -112,7 +112,7 @@ pub(super) fn connection_manager(
         http_filters,
         filter_marks,
         access_log: access_log::access_logs(&at, logs),
-        upgrades: upgrades(at, upgrade_configs),
+        upgrades: super::upgrades::of_manager(at, upgrade_configs),
         use_remote_address: wire::flag(use_remote_address, false),
         xff_num_trusted_hops,
         forward_client_cert: forward_client_cert(at, forward_client_cert_details),
@@ -257,28 +257,9 @@ fn router(at: At<'_>, any: &Any) -> bool {
         reject_connect_request_early_data,
     } = wire::unpack(at, any);
     refuse!(at; start_child_span, upstream_log, upstream_log_options, strict_check_headers,
-        respect_expected_rq_timeout, upstream_http_filters);
+        respect_expected_rq_timeout, upstream_http_filters, reject_connect_request_early_data);
     harmless!(Statistics; dynamic_stats, suppress_grpc_request_failure_code_stats);
-    // CONNECT is refused altogether.
-    harmless!(NoSuchMechanism; reject_connect_request_early_data);
     suppress_envoy_headers
-}
-
-fn upgrades(at: At<'_>, all: Vec<nested::UpgradeConfig>) -> Vec<Str> {
-    let mut names = Vec::new();
-    for (index, it) in all.into_iter().enumerate() {
-        let at = at.index("upgrade_configs", index);
-        let nested::UpgradeConfig { upgrade_type, filters, enabled } = it;
-        refuse!(at; filters);
-        if upgrade_type.to_ascii_lowercase().starts_with("connect") {
-            at.field("upgrade_type").refuse(format!("{upgrade_type} is not supported"));
-        }
-        // Off means "unless a route switches it on", and routes that do are refused.
-        if wire::flag(enabled, true) {
-            names.push(wire::lower(upgrade_type));
-        }
-    }
-    names
 }
 
 fn forward_client_cert(at: At<'_>, it: i32) -> ForwardClientCert {

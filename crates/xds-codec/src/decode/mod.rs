@@ -61,6 +61,7 @@ pub(crate) mod strict;
 mod subsets;
 mod tcp;
 mod tls;
+mod upgrades;
 mod upstream;
 mod validation;
 mod wire;

@@ -56,9 +56,10 @@ fn path(at: At<'_>, it: Option<PathSpecifier>) -> PathMatch {
             }
             return PathMatch::SeparatedPrefix(text.into());
         }
-        Some(PathSpecifier::ConnectMatcher(_)) => at.unsupported("connect_matcher"),
+        Some(PathSpecifier::ConnectMatcher(pb::route_match::ConnectMatcher {})) => return PathMatch::Connect,
         Some(PathSpecifier::PathMatchPolicy(_)) => at.unsupported("path_match_policy"),
-        None => at.refuse("a path is required: prefix, path, path_separated_prefix or safe_regex"),
+        None => at
+            .refuse("a path is required: prefix, path, path_separated_prefix, safe_regex or connect_matcher"),
     }
     PathMatch::Prefix(Str::default())
 }

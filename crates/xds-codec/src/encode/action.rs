@@ -3,7 +3,7 @@
 use ir::RouteAction;
 use ir::route::{
     ClusterRef, Forward, HostRewrite, InternalRedirect, MaxStreamDuration, Mirror, RouteClusters,
-    WeightedCluster,
+    RouteUpgrade, WeightedCluster,
 };
 
 use super::{hash_policy, headers, limit_actions, matcher, overrides, respond, retry, wire};
@@ -38,6 +38,7 @@ fn forward(it: &Forward) -> pb::RouteAction {
     pb::RouteAction {
         rate_limits: limit_actions::rate_limits(&it.rate_limits),
         include_vh_rate_limits: it.include_vhost_rate_limits.then_some(google::BoolValue { value: true }),
+        upgrade_configs: it.upgrades.iter().map(upgrade).collect(),
         prefix_rewrite: wire::optional_text(&it.prefix_rewrite),
         timeout: wire::optional_duration(it.timeout),
         idle_timeout: wire::optional_duration(it.idle_timeout),
@@ -60,6 +61,14 @@ fn forward(it: &Forward) -> pb::RouteAction {
         }
         .into(),
         ..Default::default()
+    }
+}
+
+fn upgrade(it: &RouteUpgrade) -> pb::route_action::UpgradeConfig {
+    pb::route_action::UpgradeConfig {
+        upgrade_type: it.upgrade_type.to_string(),
+        enabled: Some(google::BoolValue { value: it.enabled }),
+        connect_config: it.connect_config.then(Default::default),
     }
 }
 

@@ -110,6 +110,7 @@ pub(super) fn route_match(it: &RouteMatch) -> pb::RouteMatch {
         PathMatch::SeparatedPrefix(text) => PathSpecifier::PathSeparatedPrefix(text.to_string()),
         PathMatch::Exact(text) => PathSpecifier::Path(text.to_string()),
         PathMatch::Regex(text) => PathSpecifier::SafeRegex(matcher::regex(text)),
+        PathMatch::Connect => PathSpecifier::ConnectMatcher(pb::route_match::ConnectMatcher {}),
     };
     pb::RouteMatch {
         case_sensitive: (!it.case_sensitive).then(|| wire::boolean(false)).flatten(),

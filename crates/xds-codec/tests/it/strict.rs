@@ -125,8 +125,12 @@ fn what_is_not_honoured_is_refused_by_name() {
         ],
     );
     check_manager(
-        "upgrade_configs: [{upgrade_type: CONNECT}, {upgrade_type: websocket}]",
-        &["upgrade_configs[0].upgrade_type: CONNECT is not supported"],
+        "upgrade_configs: [{upgrade_type: CONNECT}, {upgrade_type: websocket}, {upgrade_type: connect-UDP}, {upgrade_type: Connect}, {}]",
+        &[
+            "upgrade_configs[2].upgrade_type: connect-udp is not supported",
+            "upgrade_configs[3].upgrade_type: connect is there twice",
+            "upgrade_configs[4].upgrade_type: is required",
+        ],
     );
     check_manager(
         "common_http_protocol_options: {headers_with_underscores_action: DROP_HEADER, idle_timeout: 1s}",
@@ -348,7 +352,7 @@ fn routes_are_read_to_the_last_field() {
     one(
         to,
         &[
-            ".match: a path is required: prefix, path, path_separated_prefix or safe_regex",
+            ".match: a path is required: prefix, path, path_separated_prefix, safe_regex or connect_matcher",
             ".match: is required",
         ],
     );
@@ -384,6 +388,15 @@ fn routes_are_read_to_the_last_field() {
         &[
             ".route.weighted_clusters.clusters[0]: either name or cluster_header is required",
             ".route.weighted_clusters.clusters[1]: either name or cluster_header is required",
+        ],
+    );
+    one(
+        "match: {connect_matcher: {}}, route: {cluster: c, upgrade_configs: [{upgrade_type: websocket, connect_config: {}}, {upgrade_type: CONNECT, connect_config: {allow_post: true, proxy_protocol_config: {version: V1}}}, {upgrade_type: CONNECT-UDP}]}",
+        &[
+            ".route.upgrade_configs[0].connect_config: websocket is not CONNECT",
+            ".route.upgrade_configs[1].connect_config.allow_post: is not supported",
+            ".route.upgrade_configs[1].connect_config.proxy_protocol_config: is not supported",
+            ".route.upgrade_configs[2].upgrade_type: connect-udp is not supported",
         ],
     );
     one(

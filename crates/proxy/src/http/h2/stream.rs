@@ -66,7 +66,7 @@ impl Stream {
         let is_head = head.method() == b"HEAD";
         let head = RequestHead::from_h2(head, https);
         let too_many_headers = head.field_count() > MAX_HEADERS;
-        // What follows an upgrade is none of the request's body.
+        // What follows an upgrade or CONNECT is none of the request's body.
         let (source, tunnel): (BoxBody, _) = match upgrade {
             true => (Box::new(Empty), Some(receive)),
             false => (Box::new(H2Body::new(receive, head.content_length())), None),
@@ -133,8 +133,8 @@ impl Stream {
         }
     }
 
-    /// The answer to an extended CONNECT (RFC 8441, section 5): 200 stands for HTTP/1's 101, so
-    /// that no other success may be told.
+    /// The answer to a CONNECT, extended or not: success is a tunnel, so that nothing else may be told
+    /// as one. 200 stands for HTTP/1's 101 (RFC 8441, section 5).
     async fn write_upgrade(
         &self,
         mut ctx: Box<Context>,
@@ -152,7 +152,9 @@ impl Stream {
             return self.write(ctx, answer, &mut send, false).await;
         };
         let head = &mut answer.head;
-        head.set_status(200);
+        if head.status() == 101 {
+            head.set_status(200);
+        }
         head.remove("sec-websocket-accept");
         match send.respond(head.as_h1(), false) {
             Ok(()) => Box::pin(upgrade::join(*ctx, H2Tunnel::new(receive, send), upgraded)).await,
