@@ -165,6 +165,7 @@ fn static_listener(name: &str, stat_prefix: &str, port: u16, path: &str, cluster
     Listener {
         name: name.into(),
         address: Address::Socket(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+        additional_addresses: Vec::new(),
         bind_to_port: true,
         use_original_dst: false,
         direction: ir::Direction::Unspecified,

@@ -153,6 +153,7 @@ mod tests {
         Listener {
             name: "l".into(),
             address: ir::Address::Socket("0.0.0.0:15006".parse().unwrap()),
+            additional_addresses: Vec::new(),
             bind_to_port: true,
             use_original_dst: false,
             direction: ir::Direction::Inbound,

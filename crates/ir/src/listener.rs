@@ -22,6 +22,8 @@ pub enum Direction {
 pub struct Listener {
     pub name: Str,
     pub address: Address,
+    /// Where it is as well.
+    pub additional_addresses: Vec<Address>,
     /// `false`: never bound; connections are handed over by a listener with `use_original_dst`.
     pub bind_to_port: bool,
     /// Hand a connection to the listener that is bound (or would be) to its original
@@ -40,6 +42,13 @@ pub struct Listener {
     /// Logs of connections that no chain served (`NR`).
     pub access_log: Vec<AccessLog>,
     pub origin: Option<Origin>,
+}
+
+impl Listener {
+    /// All of its addresses, the one that statistics call it by first.
+    pub fn addresses(&self) -> impl Iterator<Item = &Address> {
+        std::iter::once(&self.address).chain(&self.additional_addresses)
+    }
 }
 
 /// Filters that look at a connection before a chain is chosen.

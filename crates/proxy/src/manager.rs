@@ -201,12 +201,15 @@ impl Manager {
         let bound = |it: &&Arc<Listener>| it.config.bind_to_port && !stopped.includes(it.direction());
         for listener in listeners.iter().filter(bound) {
             let name = &listener.config.name;
-            match &listener.config.address {
-                Address::Socket(address) => {
-                    wanted.insert(*address, name.clone());
+            for address in listener.config.addresses() {
+                match address {
+                    Address::Socket(address) => {
+                        wanted.insert(*address, name.clone());
+                    }
+                    other => rejects.push(
+                        self.unbound(name, format!("address {other}: only IP sockets can be listened on")),
+                    ),
                 }
-                other => rejects
-                    .push(self.unbound(name, format!("address {other}: only IP sockets can be listened on"))),
             }
         }
         let gone: Vec<SocketAddr> =
@@ -222,7 +225,10 @@ impl Manager {
             }
             match self.open(address) {
                 Ok(()) => {
-                    self.config.listeners.errors.remove(&name);
+                    // Of several addresses another may have failed.
+                    if rejects.iter().all(|reject| reject.name != name) {
+                        self.config.listeners.errors.remove(&name);
+                    }
                     self.bound.insert(address, name);
                 }
                 Err(error) => rejects.push(self.unbound(&name, error.to_string())),
@@ -289,11 +295,8 @@ impl Manager {
     fn close_stopped(&mut self) {
         let stopped = |it: &&Arc<Listener>| self.stopped.includes(it.direction());
         let listeners = self.config.active().listeners.values().filter(stopped);
-        let addresses = listeners.filter_map(|listener| match listener.config.address {
-            Address::Socket(address) => Some(address),
-            _ => None,
-        });
-        for address in addresses.collect::<Vec<_>>() {
+        let addresses: Vec<_> = listeners.flat_map(|listener| listener.sockets()).collect();
+        for address in addresses {
             if self.bound.remove(&address).is_some() {
                 self.tell(|| Command::Unlisten(address));
             }

@@ -21,6 +21,8 @@ use crate::tls::{Ask, Certificates};
 /// for the answer; with `half` this side ends then, which over HTTP/2 it always does.
 pub struct Case {
     pub name: String,
+    /// It goes to the listener's other address: its name begins with `also`.
+    pub also: bool,
     pub act: Act,
 }
 
@@ -126,6 +128,11 @@ fn hold(to: SocketAddr, held: &mut Vec<TcpStream>) -> String {
 impl Case {
     /// Reads a line.
     pub fn parse(topic: &str, line: &str) -> Case {
+        let (name, act) = Self::read(topic, line);
+        Case { also: name.starts_with("also "), name, act }
+    }
+
+    fn read(topic: &str, line: &str) -> (String, Act) {
         let mut cells = line.split(" | ").map(str::trim).peekable();
         let name = cells.next().expect("a name").to_owned();
         let mut what = cells.next().unwrap_or_else(|| panic!("{topic}/{name}: no request"));
@@ -135,16 +142,16 @@ impl Case {
                 let methods = what.split(' ').skip(1).map(str::to_owned).collect::<Vec<_>>();
                 let methods = if methods.is_empty() { vec!["GET".to_owned()] } else { methods };
                 let bytes = rest().replace("\\r", "\r").replace("\\n", "\n");
-                return Case { name, act: Act::Http1 { tls: None, methods, bytes } };
+                return (name, Act::Http1 { tls: None, methods, bytes });
             }
-            "tunnel" => return Case { act: tunnel(what, &cells.collect::<Vec<_>>()), name },
-            "frames" => return Case { act: Act::Frames(rest()), name },
-            "hold" => return Case { act: Act::Hold(rest().parse().expect("a number")), name },
-            "release" => return Case { act: Act::Release, name },
+            "tunnel" => return (name, tunnel(what, &cells.collect::<Vec<_>>())),
+            "frames" => return (name, Act::Frames(rest())),
+            "hold" => return (name, Act::Hold(rest().parse().expect("a number"))),
+            "release" => return (name, Act::Release),
             "admin" => {
                 let text = rest();
                 let (method, path) = text.split_once(' ').expect("a method and a path");
-                return Case { act: Act::Admin { method: method.into(), path: path.into() }, name };
+                return (name, Act::Admin { method: method.into(), path: path.into() });
             }
             _ => {}
         }
@@ -164,7 +171,7 @@ impl Case {
             true => Act::Http2 { tls, asked: over_http2(what, &cells) },
             false => over_http1(tls, &format!("{topic}/{name}"), what, &cells),
         };
-        Case { name, act }
+        (name, act)
     }
 }
 

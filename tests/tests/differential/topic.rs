@@ -94,7 +94,7 @@ impl Topic {
     }
 
     /// The bootstrap, for a listener and an admin address of its own.
-    fn bootstrap(&self, listen: SocketAddr, admin: SocketAddr, log: &Path, servers: &Servers) -> String {
+    fn bootstrap(&self, [listen, also, admin]: [SocketAddr; 3], log: &Path, servers: &Servers) -> String {
         let cluster = |name: &str, to: SocketAddr| {
             format!(
                 "  - name: {name}\n    type: STATIC\n    connect_timeout: 1s\n    load_assignment:\n      \
@@ -118,6 +118,8 @@ impl Topic {
             empty = "  - {name: empty, type: STATIC, load_assignment: {cluster_name: empty}}\n",
             more = self.section("clusters", 2),
         );
+        // Beside its own the listener may have this one.
+        let text = text.replace("@also@", &socket(also));
         servers.fill(&text)
     }
 
@@ -157,10 +159,10 @@ impl Topic {
         let servers = Servers::start(folder.path());
         self.write_files(folder.path());
         let run = |tag: &str, binary: &Path, args: &[&str]| {
-            let (listen, admin, log) = (free_port(), free_port(), folder.path().join(format!("{tag}.log")));
+            let addresses = [free_port(), free_port(), free_port()];
+            let ([listen, _, _], log) = (addresses, folder.path().join(format!("{tag}.log")));
             let config = folder.path().join(format!("{tag}.yaml"));
-            std::fs::write(&config, self.bootstrap(listen, admin, &log, &servers))
-                .expect("writing a bootstrap");
+            std::fs::write(&config, self.bootstrap(addresses, &log, &servers)).expect("writing a bootstrap");
             let output = std::fs::File::create(folder.path().join(format!("{tag}.out"))).expect("a file");
             let mut process = Process(
                 Command::new(binary)
@@ -180,7 +182,7 @@ impl Topic {
                 }
                 listens(listen)
             });
-            self.outcomes(tag, listen, admin, &log, &servers.certificates)
+            self.outcomes(tag, addresses, &log, &servers.certificates)
         };
         let (ours, theirs) = std::thread::scope(|scope| {
             let ours = scope.spawn(|| run("l", lateen, &["proxy", "--concurrency", "1", "-c"]));
@@ -211,8 +213,7 @@ impl Topic {
     fn outcomes(
         &self,
         tag: &str,
-        to: SocketAddr,
-        admin: SocketAddr,
+        [listen, also, admin]: [SocketAddr; 3],
         log: &Path,
         certificates: &Certificates,
     ) -> BTreeMap<String, String> {
@@ -221,14 +222,21 @@ impl Topic {
         // Envoy takes a second to close a connection, so these go side by side.
         std::thread::scope(|scope| {
             let frames = self.cases.iter().filter_map(|case| match &case.act {
-                Act::Frames(script) => Some((case.name.clone(), scope.spawn(|| http2::frames(to, script)))),
+                Act::Frames(script) => {
+                    Some((case.name.clone(), scope.spawn(|| http2::frames(listen, script))))
+                }
                 _ => None,
             });
             let running: Vec<_> = frames.collect();
             all.extend(running.into_iter().map(|(name, told)| (name, told.join().expect("no panic"))));
         });
         for (number, case) in self.cases.iter().enumerate() {
+            let to = if case.also { also } else { listen };
             let told = case.act.run(&format!("{tag}{number}"), to, admin, certificates, &mut held);
+            // Those are each proxy's own.
+            let told = [(listen, "LISTEN"), (also, "ALSO")]
+                .iter()
+                .fold(told, |told, (address, name)| told.replace(&address.to_string(), name));
             all.entry(case.name.clone()).or_insert(told);
         }
         let lines = settled(log, self.cases.iter().map(|case| case.act.logged()).sum());

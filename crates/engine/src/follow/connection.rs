@@ -27,7 +27,8 @@ pub fn listener<'c>(configuration: &'c Configuration, call: &Call) -> Option<&'c
     }
     let bound = |fits: &dyn Fn(SocketAddr) -> bool| {
         let mut listeners = configuration.listeners();
-        listeners.find(|listener| matches!(listener.address, Address::Socket(address) if fits(address)))
+        let is_there = |it: &Address| matches!(it, Address::Socket(address) if fits(*address));
+        listeners.find(|listener| listener.addresses().any(is_there))
     };
     let destination = call.destination;
     bound(&|address| address == destination)

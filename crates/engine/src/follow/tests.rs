@@ -27,6 +27,7 @@ fn listener(name: &str, address: &str, filters: Vec<ListenerFilter>, chains: Vec
     Resource::Listener(Arc::new(Listener {
         name: name.into(),
         address: ir::Address::Socket(address.parse().unwrap()),
+        additional_addresses: Vec::new(),
         bind_to_port: true,
         use_original_dst: false,
         direction: ir::Direction::Outbound,

@@ -17,15 +17,25 @@ pub fn answer(state: &State, query: &Query) -> Answer {
     // One that is not bound serves what others accept; Envoy shows it as well.
     listeners.sort_by(|a, b| a.name.cmp(&b.name));
     if query.get("format") == Some("json") {
-        let one = |it: &Arc<ir::Listener>| json!({ "name": it.name.as_str(), "local_address": clusters::address(&it.address) });
-        let all: Vec<Value> = listeners.iter().map(one).collect();
+        let all: Vec<Value> = listeners.iter().map(|it| status(it)).collect();
         return json_answer(&json!({ "listener_statuses": all }));
     }
     let mut out = String::new();
     for listener in &listeners {
-        let _ = writeln!(out, "{}::{}", listener.name, listener.address);
+        for address in listener.addresses() {
+            let _ = writeln!(out, "{}::{address}", listener.name);
+        }
     }
     text(StatusCode::OK, out)
+}
+
+fn status(it: &ir::Listener) -> Value {
+    let mut status = json!({ "name": it.name.as_str(), "local_address": clusters::address(&it.address) });
+    if !it.additional_addresses.is_empty() {
+        let others: Vec<Value> = it.additional_addresses.iter().map(clusters::address).collect();
+        status["additional_local_addresses"] = others.into();
+    }
+    status
 }
 
 /// `/drain_listeners`.

@@ -13,7 +13,7 @@ use engine::rate_limit::RateLimit;
 use identity::{ClientTls, ServerTls};
 use ir::cluster::ProxyProtocol;
 use ir::filter::Reporter;
-use ir::{Direction, FilterChain, HttpConnectionManager, TcpProxy};
+use ir::{Address, Direction, FilterChain, HttpConnectionManager, TcpProxy};
 use stdx::Str;
 use upstream::{ClusterState, Destination, Named};
 
@@ -112,6 +112,14 @@ impl Listener {
     /// The chain of this name, as it is now.
     pub fn chain_named(&self, name: &str) -> Option<&Arc<Chain>> {
         self.chains.iter().find(|chain| chain.name == name)
+    }
+
+    /// Its addresses, as far as they are of IP.
+    pub fn sockets(&self) -> impl Iterator<Item = SocketAddr> {
+        self.config.addresses().filter_map(|address| match address {
+            Address::Socket(address) => Some(*address),
+            Address::Pipe(_) | Address::Name { .. } => None,
+        })
     }
 
     pub fn direction(&self) -> Direction {

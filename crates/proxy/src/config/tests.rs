@@ -53,6 +53,7 @@ fn listener(stat_prefix: &str) -> Resource {
     Resource::Listener(Arc::new(Listener {
         name: "l".into(),
         address: Address::Socket(([127, 0, 0, 1], 1).into()),
+        additional_addresses: Vec::new(),
         bind_to_port: false,
         use_original_dst: false,
         direction: Direction::Outbound,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use engine::route::unchanged;
-use ir::{Address, LoadAssignment, ResourceType, RouteConfig};
+use ir::{LoadAssignment, ResourceType, RouteConfig};
 use stdx::Str;
 
 use super::kept::Kept;
@@ -240,22 +240,19 @@ impl Config {
             if let Some(old) = self.active.listeners.insert(name, compiled.clone()) {
                 self.unmap_address(&old);
             }
-            if let Address::Socket(address) = &compiled.config.address {
-                self.active.by_address.insert(*address, compiled);
+            for address in compiled.sockets() {
+                self.active.by_address.insert(address, compiled.clone());
             }
             settled.changed = true;
         }
     }
 
     fn unmap_address(&mut self, listener: &Listener) {
-        if let Address::Socket(address) = &listener.config.address
-            && self
-                .active
-                .by_address
-                .get(address)
-                .is_some_and(|held| held.config.name == listener.config.name)
-        {
-            self.active.by_address.remove(address);
+        for address in listener.sockets() {
+            let held = self.active.by_address.get(&address);
+            if held.is_some_and(|held| held.config.name == listener.config.name) {
+                self.active.by_address.remove(&address);
+            }
         }
     }
 

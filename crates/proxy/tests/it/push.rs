@@ -1,12 +1,13 @@
 //! Configuration that changes under load.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::backend::Backend;
-use crate::support::client::Client;
-use crate::support::{Setup, cluster, route, update};
+use crate::support::client::{Client, get};
+use crate::support::{Setup, cluster, free_port, route, update};
 use ir::body::BodySource;
 use ir::http::RouteSource;
 use ir::rbac::{Permission, Policy, Principal, RbacAction};
@@ -199,4 +200,58 @@ fn a_taken_port_is_refused_by_name() {
     let rejects = proxy.handle.update(update(vec![Resource::Listener(Arc::new(listener))], &[]));
     assert_eq!(rejects.len(), 1);
     assert!(&*rejects[0].name == "second" && rejects[0].message.contains("cannot bind"), "{rejects:?}");
+}
+
+#[test]
+fn addresses_come_and_go_and_connections_at_others_stay() {
+    let backend = Backend::start("b");
+    let setup = Setup::new().cluster("b", &[backend.address]).route("/", "b");
+    let mut listener = setup.listener("/dev/null");
+    let proxy = setup.start_dynamic();
+    let [second, third] = [free_port(), free_port()];
+    let mut push = |addresses: &[SocketAddr]| {
+        listener.additional_addresses = addresses.iter().copied().map(Address::Socket).collect();
+        assert_eq!(
+            proxy.handle.update(update(vec![Resource::Listener(Arc::new(listener.clone()))], &[])),
+            []
+        );
+    };
+    let mut first = Client::connect(proxy.address);
+    assert_eq!(first.get("/").status, 200);
+    push(&[second]);
+    let mut other = Client::connect(second);
+    assert_eq!(other.get("/").status, 200);
+    push(&[second, third]);
+    assert_eq!(Client::connect(third).get("/").status, 200);
+    let admin = proxy.handle.admin().unwrap();
+    let listeners = get(admin, "/listeners").text();
+    let expected = [proxy.address, second, third].map(|address| format!("test::{address}\n"));
+    assert_eq!(listeners, expected.concat());
+    let told = get(admin, "/listeners?format=json").text();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let additional = &told["listener_statuses"][0]["additional_local_addresses"];
+    assert_eq!(additional[1]["socket_address"]["port_value"], third.port());
+    push(&[third]);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(std::net::TcpStream::connect(second).is_err());
+    // Who is connected is served, also where nobody listens any more.
+    assert_eq!(first.get("/").status, 200);
+    assert_eq!(other.get("/").status, 200);
+    assert_eq!(Client::connect(third).get("/").status, 200);
+    proxy.expect_stat("listener_manager.total_listeners_active", 1);
+}
+
+#[test]
+fn one_of_several_addresses_that_is_taken_is_told_and_the_others_serve() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let backend = Backend::start("b");
+    let setup = Setup::new().cluster("b", &[backend.address]).route("/", "b");
+    let mut listener = setup.listener("/dev/null");
+    let proxy = setup.start_dynamic();
+    let free = free_port();
+    listener.additional_addresses = [taken.local_addr().unwrap(), free].map(Address::Socket).into();
+    let rejects = proxy.handle.update(update(vec![Resource::Listener(Arc::new(listener))], &[]));
+    assert!(rejects.len() == 1 && rejects[0].message.contains("cannot bind"), "{rejects:?}");
+    assert_eq!(Client::connect(free).get("/").status, 200);
+    assert_eq!(Client::connect(proxy.address).get("/").status, 200);
 }

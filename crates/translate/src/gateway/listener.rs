@@ -46,6 +46,7 @@ pub fn build(
     Some(Listener {
         name: names::listener(address, port),
         address: Address::Socket(SocketAddr::new(address, port)),
+        additional_addresses: Vec::new(),
         bind_to_port: true,
         use_original_dst: false,
         direction: Direction::Outbound,

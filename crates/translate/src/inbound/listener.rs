@@ -116,6 +116,7 @@ fn listener(
     Listener {
         name: names::VIRTUAL_INBOUND.into(),
         address: Address::Socket(SocketAddr::new(scope.wildcard(), settings.inbound_port)),
+        additional_addresses: Vec::new(),
         bind_to_port: true,
         use_original_dst: false,
         direction: Direction::Inbound,

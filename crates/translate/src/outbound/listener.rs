@@ -53,6 +53,7 @@ pub fn build(entry: &Entry, cx: &Context<'_, '_>) -> Listener {
     Listener {
         name: names::listener(address, port),
         address: Address::Socket(SocketAddr::new(address, port)),
+        additional_addresses: Vec::new(),
         bind_to_port: entry.bound,
         use_original_dst: false,
         direction: Direction::Outbound,

@@ -29,6 +29,7 @@ pub fn build(scope: &ScopeKey, settings: &Settings) -> Listener {
     Listener {
         name: names::VIRTUAL_OUTBOUND.into(),
         address: Address::Socket(SocketAddr::new(scope.wildcard(), port)),
+        additional_addresses: Vec::new(),
         bind_to_port: true,
         use_original_dst: true,
         direction: Direction::Outbound,

@@ -27,16 +27,18 @@ use super::{
 pub fn listener() -> BoxedStrategy<Listener> {
     let direction =
         prop_oneof![Just(Direction::Unspecified), Just(Direction::Inbound), Just(Direction::Outbound)];
-    let names = (text::name(), address(), direction, text::origin());
+    let addresses = (address(), vec(address(), 0..3));
+    let names = (text::name(), addresses, direction, text::origin());
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), option::of(text::duration()));
     let chains = (vec(filter_chain(), 0..3), option::of(filter_chain()));
     (names, flags, vec(listener_filter(), 0..3), chains, access_logs())
         .prop_map(|(names, flags, listener_filters, (filter_chains, default_filter_chain), access_log)| {
-            let (name, address, direction, origin) = names;
+            let (name, (address, additional_addresses), direction, origin) = names;
             let (bind_to_port, use_original_dst, go_on, listener_filters_timeout) = flags;
             Listener {
                 name,
                 address,
+                additional_addresses,
                 bind_to_port,
                 use_original_dst,
                 direction,

@@ -1,7 +1,7 @@
 //! Listeners.
 
 use ir::listener::ListenerFilter;
-use ir::{Direction, Listener};
+use ir::{Address, Direction, Listener};
 
 use super::at::At;
 use super::strict::{harmless, refuse, refuse_true};
@@ -55,7 +55,7 @@ pub(super) fn listener(at: At<'_>, it: pb::Listener) -> Listener {
         tcp_keepalive,
         listener_specifier,
     } = it;
-    refuse!(at; additional_addresses, fcds_config, filter_chain_matcher,
+    refuse!(at; fcds_config, filter_chain_matcher,
         per_connection_buffer_high_watermark_timeout, deprecated_v1, socket_options, tcp_fast_open_queue_length,
         udp_listener_config, api_listener, enable_mptcp, tcp_keepalive, listener_specifier);
     refuse_true!(at; transparent, freebind);
@@ -75,9 +75,11 @@ pub(super) fn listener(at: At<'_>, it: pb::Listener) -> Listener {
     let direction = direction(at.field("traffic_direction"), traffic_direction);
     let chain_at = |(index, it)| chain::filter_chain(at.index("filter_chains", index), direction, it);
     let filter_at = |(index, it)| listener_filter(at.index("listener_filters", index), it);
+    let address_at = |(index, it)| additional_address(at.index("additional_addresses", index), it);
     Listener {
         name: wire::required(at.field("name"), name),
         address: address::address(at.field("address"), bind),
+        additional_addresses: additional_addresses.into_iter().enumerate().map(address_at).collect(),
         bind_to_port: wire::flag(bind_to_port, true),
         use_original_dst: wire::flag(use_original_dst, false),
         direction,
@@ -93,6 +95,13 @@ pub(super) fn listener(at: At<'_>, it: pb::Listener) -> Listener {
         access_log: access_log::access_logs(&at, logs),
         origin: metadata::keys(all).origin(),
     }
+}
+
+/// An address beside the first.
+fn additional_address(at: At<'_>, it: pb::AdditionalAddress) -> Address {
+    let pb::AdditionalAddress { address: bind, socket_options, tcp_keepalive } = it;
+    refuse!(at; socket_options, tcp_keepalive);
+    address::address(at.field("address"), bind)
 }
 
 fn direction(at: At<'_>, it: i32) -> Direction {

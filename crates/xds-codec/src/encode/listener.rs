@@ -1,7 +1,7 @@
 //! Listeners and their filter chains.
 
 use ir::listener::{ListenerFilter, SourceType};
-use ir::{Direction, FilterChain, FilterChainMatch, Listener, Terminal};
+use ir::{Address, Direction, FilterChain, FilterChainMatch, Listener, Terminal};
 
 use super::metadata::Builder;
 use super::{access_log, address, filter, http, respond, tcp, tls, wire};
@@ -18,6 +18,7 @@ pub fn listener(it: &Listener) -> pb::Listener {
     pb::Listener {
         name: it.name.to_string(),
         address: Some(address::address(&it.address)),
+        additional_addresses: it.additional_addresses.iter().map(additional_address).collect(),
         filter_chains: it.filter_chains.iter().map(filter_chain).collect(),
         use_original_dst: wire::truth(it.use_original_dst),
         default_filter_chain: it.default_filter_chain.as_ref().map(filter_chain),
@@ -30,6 +31,10 @@ pub fn listener(it: &Listener) -> pb::Listener {
         bind_to_port: (!it.bind_to_port).then(|| wire::boolean(false)).flatten(),
         ..Default::default()
     }
+}
+
+fn additional_address(it: &Address) -> pb::AdditionalAddress {
+    pb::AdditionalAddress { address: Some(address::address(it)), ..Default::default() }
 }
 
 fn direction(it: Direction) -> core::TrafficDirection {

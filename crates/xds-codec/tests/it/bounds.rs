@@ -24,6 +24,7 @@ fn nested(depth: usize) -> Listener {
     Listener {
         name: "l".into(),
         address: Address::Socket("127.0.0.1:1".parse().unwrap()),
+        additional_addresses: Vec::new(),
         bind_to_port: true,
         use_original_dst: false,
         direction: Direction::Inbound,

@@ -534,3 +534,19 @@ fn overload_managers_do_what_they_say_or_are_refused() {
         &["static_resources.listeners[0].bypass_overload_manager: has no effect here"],
     );
 }
+
+#[test]
+fn additional_addresses_have_no_settings_of_their_own() {
+    let address = "address: {socket_address: {address: 0.0.0.0, port_value: 80}}";
+    check(
+        &format!(
+            "static_resources: {{listeners: [{{name: l, {address}, additional_addresses: [{{{address}, \
+             tcp_keepalive: {{}}}}, {{{address}, socket_options: {{}}}}, {{}}]}}]}}"
+        ),
+        &[
+            "static_resources.listeners[0].additional_addresses[0].tcp_keepalive: is not supported",
+            "static_resources.listeners[0].additional_addresses[1].socket_options: is not supported",
+            "static_resources.listeners[0].additional_addresses[2].address: is required",
+        ],
+    );
+}

@@ -110,6 +110,7 @@ fn listener(name: &str, port: u16, routes: &str) -> Resource {
     Resource::Listener(Arc::new(Listener {
         name: name.into(),
         address: Address::Socket(SocketAddr::from(([127, 0, 0, 1], port))),
+        additional_addresses: Vec::new(),
         bind_to_port: true,
         use_original_dst: false,
         direction: ir::Direction::Outbound,

@@ -122,6 +122,7 @@ impl Setup {
         Listener {
             name: "test".into(),
             address: Address::Socket(self.address),
+            additional_addresses: Vec::new(),
             bind_to_port: true,
             use_original_dst: false,
             direction: Direction::Unspecified,

@@ -208,6 +208,7 @@ pub fn listener(name: &str, address: &str, direction: Direction) -> Listener {
     Listener {
         name: name.into(),
         address: socket(address),
+        additional_addresses: vec![socket(&address.replace(":15", ":25"))],
         bind_to_port: true,
         use_original_dst: false,
         direction,
@@ -258,6 +259,7 @@ fn bound_elsewhere() -> Listener {
     let weighted =
         TcpClusters::Weighted(vec![("inbound|9080||".into(), 20), ("BlackHoleCluster".into(), 80)]);
     Listener {
+        additional_addresses: Vec::new(),
         bind_to_port: false,
         listener_filters: vec![
             ListenerFilter::TlsInspector { disabled_ports: vec![3306] },
