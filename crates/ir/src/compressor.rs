@@ -20,6 +20,8 @@ pub struct Compressor {
     pub weaken_etag: bool,
     pub remove_accept_encoding_header: bool,
     pub uncompressible_status_codes: Vec<u16>,
+    /// `status_header_enabled`: clients are told in `x-envoy-compression-status`.
+    pub status_header: bool,
 }
 
 /// What requests and responses have in common.
@@ -48,7 +50,7 @@ pub struct CompressorLibrary {
 }
 
 /// How bytes are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Codec {
     /// 1 to 9. `None` is zlib's 6.
     Gzip {
@@ -58,7 +60,7 @@ pub enum Codec {
 }
 
 /// `envoy.extensions.compression.brotli.compressor.v3.Brotli`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Brotli {
     /// 0 to 11. `None` is Envoy's 3.
     pub quality: Option<u32>,
@@ -69,7 +71,7 @@ pub struct Brotli {
 }
 
 /// What the text is like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BrotliMode {
     #[default]
     Generic,
@@ -81,10 +83,24 @@ pub enum BrotliMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CompressorOverride {
     Disabled,
-    /// Switches it on where the filter is off.
-    Enabled {
-        remove_accept_encoding_header: Option<bool>,
+    Overrides {
+        response: Option<ResponseOverride>,
+        /// In place of the filter's, whose statistics stay.
+        codec: Option<Codec>,
     },
-    /// Says nothing of responses.
-    Nothing,
+}
+
+/// Switches it on where the filter is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ResponseOverride {
+    pub remove_accept_encoding_header: Option<bool>,
+}
+
+impl CompressorOverride {
+    pub fn codec(&self) -> Option<Codec> {
+        match self {
+            CompressorOverride::Overrides { codec, .. } => *codec,
+            CompressorOverride::Disabled => None,
+        }
+    }
 }

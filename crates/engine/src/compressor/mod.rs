@@ -80,6 +80,38 @@ pub struct Response<'a> {
     pub etag: Option<&'a [u8]>,
 }
 
+/// Why a response is not compressed, where clients are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    ContentLengthTooSmall,
+    ContentTypeNotAllowed,
+    EtagNotAllowed,
+    StatusCodeNotAllowed,
+    /// It says so itself.
+    Untold,
+}
+
+impl Reason {
+    /// As `x-envoy-compression-status` has it.
+    pub fn text(self) -> Option<&'static str> {
+        match self {
+            Reason::ContentLengthTooSmall => Some("ContentLengthTooSmall"),
+            Reason::ContentTypeNotAllowed => Some("ContentTypeNotAllowed"),
+            Reason::EtagNotAllowed => Some("EtagNotAllowed"),
+            Reason::StatusCodeNotAllowed => Some("StatusCodeNotAllowed"),
+            Reason::Untold => None,
+        }
+    }
+}
+
+/// Nobody has encoded it before, or has forbidden to.
+fn is_open(it: &Response<'_>) -> bool {
+    let fixed = it.cache_control.is_some_and(|value| {
+        value.to_ascii_lowercase().split(|b| *b == b',').any(|it| it.trim_ascii() == b"no-transform")
+    });
+    it.content_encoding.is_none() && !fixed
+}
+
 impl Rules {
     /// # Errors
     /// An expression that is not RE2's.
@@ -91,11 +123,6 @@ impl Rules {
                 .map_err(|p| p.inside("response_direction_config.common_config"))?,
             config: config.clone(),
         })
-    }
-
-    /// What it makes of bodies.
-    pub fn coding(&self) -> Coding {
-        Coding::of(&self.config.library.codec)
     }
 
     pub fn request(&self, it: &Request<'_>) -> Verdict {
@@ -128,13 +155,25 @@ impl Rules {
 
     /// Whether nothing but length and tag speaks against it.
     pub fn may_be_changed(&self, it: &Response<'_>) -> bool {
-        let fixed = it.cache_control.is_some_and(|value| {
-            value.to_ascii_lowercase().split(|b| *b == b',').any(|it| it.trim_ascii() == b"no-transform")
-        });
         self.is_of_type(it.content_type)
-            && it.content_encoding.is_none()
-            && !fixed
+            && is_open(it)
             && !self.config.uncompressible_status_codes.contains(&it.status)
+    }
+
+    /// What clients are told of a response that stays as it is; the first reason there is.
+    pub fn reason(&self, it: &Response<'_>) -> Option<Reason> {
+        if !is_open(it) {
+            Some(Reason::Untold)
+        } else if !self.is_long_enough(it) {
+            Some(Reason::ContentLengthTooSmall)
+        } else if !self.is_of_type(it.content_type) {
+            Some(Reason::ContentTypeNotAllowed)
+        } else if self.is_kept_for_etag(it) {
+            Some(Reason::EtagNotAllowed)
+        } else {
+            let not_allowed = self.config.uncompressible_status_codes.contains(&it.status);
+            not_allowed.then_some(Reason::StatusCodeNotAllowed)
+        }
     }
 
     /// Whether responses of this type are compressed.
@@ -189,6 +228,7 @@ mod tests {
             weaken_etag: false,
             remove_accept_encoding_header: false,
             uncompressible_status_codes: vec![404],
+            status_header: false,
         }
     }
 
@@ -232,6 +272,26 @@ mod tests {
         let rules = Rules::compile(&prefix).unwrap();
         assert!(rules.compressible(&Response { content_type: Some(b"image/png"), ..good }));
         assert!(!rules.compressible(&Response { content_type: Some(b"text/html"), ..good }));
+    }
+
+    #[test]
+    fn clients_are_told_the_first_reason() {
+        let rules = Rules::compile(&Compressor { disable_on_etag_header: true, ..config() }).unwrap();
+        let fine = Response { status: 200, ..Response::default() };
+        let worst = Response {
+            status: 404,
+            content_length: Some(1),
+            content_type: Some(b"image/png"),
+            etag: Some(b"x"),
+            ..fine
+        };
+        let check = |it: Response<'_>, expected| assert_eq!(rules.reason(&it), expected, "{it:?}");
+        check(fine, None);
+        check(Response { content_encoding: Some(b"br"), ..worst }, Some(Reason::Untold));
+        check(worst, Some(Reason::ContentLengthTooSmall));
+        check(Response { content_length: None, ..worst }, Some(Reason::ContentTypeNotAllowed));
+        check(Response { etag: Some(b"x"), ..fine }, Some(Reason::EtagNotAllowed));
+        check(Response { status: 404, ..fine }, Some(Reason::StatusCodeNotAllowed));
     }
 
     #[test]

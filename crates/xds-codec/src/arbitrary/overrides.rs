@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use ir::buffer::BufferOverride;
-use ir::compressor::{Brotli, BrotliMode, Codec, CompressorLibrary, CompressorOverride, Direction};
+use ir::compressor::{
+    Brotli, BrotliMode, Codec, CompressorLibrary, CompressorOverride, Direction, ResponseOverride,
+};
 use ir::fault::{AbortStatus, FaultAbort, FaultDelay, FaultRateLimit};
 use ir::filter::HealthCheckFilter;
 use ir::header_mutation::Mutation;
@@ -25,9 +27,10 @@ pub(super) fn overrides() -> BoxedStrategy<FilterOverrides> {
     let buffer = prop_oneof![Just(BufferOverride::Disabled), (1u32..).prop_map(BufferOverride::Limit)];
     let compressor = prop_oneof![
         Just(CompressorOverride::Disabled),
-        Just(CompressorOverride::Nothing),
-        option::of(any::<bool>()).prop_map(|remove_accept_encoding_header| CompressorOverride::Enabled {
-            remove_accept_encoding_header
+        (option::of(option::of(any::<bool>())), option::of(codec())).prop_map(|(response, codec)| {
+            let response = response
+                .map(|remove_accept_encoding_header| ResponseOverride { remove_accept_encoding_header });
+            CompressorOverride::Overrides { response, codec }
         }),
     ];
     let name = prop_oneof![Just(Str::from("envoy.filters.http.compressor")), "c[0-9]".prop_map(Str::from)];
@@ -188,7 +191,7 @@ pub(super) fn mutations() -> BoxedStrategy<HeaderMutation> {
 
 pub(super) fn compressor() -> BoxedStrategy<Compressor> {
     let library = (text::name(), codec()).prop_map(|(name, codec)| CompressorLibrary { name, codec });
-    let flags = any::<(bool, bool, bool, bool)>();
+    let flags = any::<(bool, bool, bool, bool, bool)>();
     (library, option::of(direction()), direction(), flags, vec(200u16..600, 0..2))
         .prop_map(|(library, request, response, flags, uncompressible_status_codes)| Compressor {
             library,
@@ -200,6 +203,7 @@ pub(super) fn compressor() -> BoxedStrategy<Compressor> {
             weaken_etag: flags.1,
             remove_accept_encoding_header: flags.2,
             uncompressible_status_codes,
+            status_header: flags.4,
         })
         .prop_flat_map(|it| prop_oneof![Just(plain(it.clone())), Just(it)])
         .boxed()
@@ -209,8 +213,8 @@ pub(super) fn compressor() -> BoxedStrategy<Compressor> {
 fn plain(it: Compressor) -> Compressor {
     let name = StringMatcher { ignore_case: true, ..StringMatcher::exact("text/plain") };
     let response = Direction { content_types: vec![name], ..it.response };
-    let (weaken_etag, uncompressible_status_codes) = (false, Vec::new());
-    Compressor { response, plain_stats: true, weaken_etag, uncompressible_status_codes, ..it }
+    let (weaken_etag, status_header, uncompressible_status_codes) = (false, false, Vec::new());
+    Compressor { response, plain_stats: true, weaken_etag, uncompressible_status_codes, status_header, ..it }
 }
 
 fn direction() -> impl Strategy<Value = Direction> {

@@ -1,10 +1,12 @@
 //! Compressing requests and responses.
 
-use ir::compressor::{Brotli, BrotliMode, Codec, CompressorLibrary, CompressorOverride, Direction};
+use ir::compressor::{
+    Brotli, BrotliMode, Codec, CompressorLibrary, CompressorOverride, Direction, ResponseOverride,
+};
 use ir::{Compressor, StringMatcher};
 
 use super::at::At;
-use super::strict::{harmless, refuse};
+use super::strict::harmless;
 use super::{matcher, wire};
 use crate::Any;
 use crate::pb::compressor::compressor::{
@@ -60,7 +62,6 @@ fn response(at: At<'_>, it: ResponseDirectionConfig) -> Compressor {
         uncompressible_response_codes,
         status_header_enabled,
     } = it;
-    refuse!(at; status_header_enabled);
     let mut codes = Vec::new();
     for (index, code) in uncompressible_response_codes.into_iter().enumerate() {
         match u16::try_from(code) {
@@ -78,6 +79,7 @@ fn response(at: At<'_>, it: ResponseDirectionConfig) -> Compressor {
         weaken_etag: weaken_etag_on_compress,
         remove_accept_encoding_header,
         uncompressible_status_codes: codes,
+        status_header: status_header_enabled,
     }
 }
 
@@ -172,11 +174,15 @@ pub(super) fn per_route(at: At<'_>, it: pb::CompressorPerRoute) -> CompressorOve
         Some(Override::Disabled(true)) => CompressorOverride::Disabled,
         Some(Override::Overrides(it)) => {
             let pb::CompressorOverrides { response_direction_config, compressor_library } = it;
-            refuse!(at; compressor_library);
-            let Some(it) = response_direction_config else { return CompressorOverride::Nothing };
-            let pb::ResponseDirectionOverrides { remove_accept_encoding_header } = it;
-            CompressorOverride::Enabled {
-                remove_accept_encoding_header: remove_accept_encoding_header.map(|it| it.value),
+            let at_library = at.field("overrides");
+            let at_library = at_library.field("compressor_library");
+            CompressorOverride::Overrides {
+                response: response_direction_config.map(
+                    |pb::ResponseDirectionOverrides { remove_accept_encoding_header: it }| ResponseOverride {
+                        remove_accept_encoding_header: it.map(|it| it.value),
+                    },
+                ),
+                codec: compressor_library.map(|it| library(at_library, Some(it)).codec),
             }
         }
         Some(Override::Disabled(false)) | None => {

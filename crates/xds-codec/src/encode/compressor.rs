@@ -47,7 +47,7 @@ pub(super) fn compressor(it: &Compressor) -> pb::Compressor {
                 .iter()
                 .map(|code| u32::from(*code))
                 .collect(),
-            ..Default::default()
+            status_header_enabled: it.status_header,
         }),
         ..common_part
     }
@@ -99,15 +99,14 @@ fn library(it: &CompressorLibrary) -> core::TypedExtensionConfig {
 pub(super) fn per_route(it: CompressorOverride) -> pb::CompressorPerRoute {
     let said = match it {
         CompressorOverride::Disabled => Override::Disabled(true),
-        CompressorOverride::Enabled { remove_accept_encoding_header } => {
-            Override::Overrides(pb::CompressorOverrides {
-                response_direction_config: Some(pb::ResponseDirectionOverrides {
-                    remove_accept_encoding_header: remove_accept_encoding_header.and_then(wire::boolean),
-                }),
-                ..Default::default()
-            })
-        }
-        CompressorOverride::Nothing => Override::Overrides(pb::CompressorOverrides::default()),
+        CompressorOverride::Overrides { response, codec } => Override::Overrides(pb::CompressorOverrides {
+            response_direction_config: response.map(|it| pb::ResponseDirectionOverrides {
+                remove_accept_encoding_header: it.remove_accept_encoding_header.and_then(wire::boolean),
+            }),
+            // Its name has no meaning, but Envoy wants one.
+            compressor_library: codec
+                .map(|codec| library(&CompressorLibrary { name: "route".into(), codec })),
+        }),
     };
     pb::CompressorPerRoute { r#override: Some(said) }
 }

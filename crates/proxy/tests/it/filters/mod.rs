@@ -66,6 +66,7 @@ fn responses_are_compressed_for_who_takes_it() {
         weaken_etag: false,
         remove_accept_encoding_header: true,
         uncompressible_status_codes: Vec::new(),
+        status_header: false,
     };
     let proxy = with(vec![HttpFilter::Compressor(Box::new(gzip))], Setup::new(), &backend);
     let plain = get(proxy.address, "/big/100000", "");

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ir::buffer::BufferOverride;
-use ir::compressor::{Brotli, BrotliMode, Codec, CompressorLibrary, CompressorOverride, Direction};
+use ir::compressor::{
+    Brotli, BrotliMode, Codec, CompressorLibrary, CompressorOverride, Direction, ResponseOverride,
+};
 use ir::dns::DnsFamily;
 use ir::dns_cache::ForwardProxyOverride;
 use ir::ext_authz::{AuthzBody, AuthzService, ExtAuthzOverride, GrpcAuthz, HttpAuthz};
@@ -50,6 +52,7 @@ pub fn all() -> Vec<HttpFilter> {
         weaken_etag: true,
         remove_accept_encoding_header: true,
         uncompressible_status_codes: vec![206],
+        status_header: true,
     };
     vec![
         HttpFilter::HealthCheck(Box::new(health)),
@@ -121,7 +124,10 @@ pub fn overrides() -> FilterOverrides {
         buffer: Some(BufferOverride::Limit(10)),
         compressors: BTreeMap::from([(
             "envoy.filters.http.compressor".into(),
-            CompressorOverride::Enabled { remove_accept_encoding_header: Some(true) },
+            CompressorOverride::Overrides {
+                response: Some(ResponseOverride { remove_accept_encoding_header: Some(true) }),
+                codec: Some(Codec::Brotli(Brotli::default())),
+            },
         )]),
         rbac: Some(Box::new(RbacOverride::Disabled)),
         forward_proxy: Some(Box::new(ForwardProxyOverride::HostRewrite("a.example:8080".into()))),

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use engine::Problem;
-use engine::compressor::{Candidate, Choice, Coding, Request, Response, Rules, Verdict, choose, vary};
+use engine::compressor::{
+    Candidate, Choice, Coding, Reason, Request, Response, Rules, Verdict, choose, vary,
+};
 use ir::compressor::{Codec, CompressorOverride};
 use stdx::{Str, turn};
 use upstream::ResponseHead;
@@ -35,8 +37,11 @@ impl Compression {
     /// An expression that is not RE2's.
     pub fn compile(config: &ir::Compressor, prefix: &str) -> Result<Self, Problem> {
         let rules = Rules::compile(config)?;
-        let scope =
-            format!("http.{prefix}.compressor.{}.{}", config.library.name, rules.coding().stat_prefix());
+        let scope = format!(
+            "http.{prefix}.compressor.{}.{}",
+            config.library.name,
+            Coding::of(&config.library.codec).stat_prefix()
+        );
         let requests = format!("{scope}.request").into();
         let responses = if config.plain_stats { scope.clone() } else { format!("{scope}.response") };
         Ok(Compression {
@@ -48,8 +53,9 @@ impl Compression {
         })
     }
 
-    fn codec(&self) -> Codec {
-        self.rules.config.library.codec
+    /// The route's, or its own.
+    fn codec(&self, of_route: Option<CompressorOverride>) -> Codec {
+        of_route.and_then(|it| it.codec()).unwrap_or(self.rules.config.library.codec)
     }
 }
 
@@ -63,6 +69,9 @@ pub struct State {
     /// It will be compressed.
     begun: Option<(Codec, Arc<CompressionStats>)>,
 }
+
+/// Tells clients what became of a response.
+const STATUS: &str = "x-envoy-compression-status";
 
 /// Compresses the request; remembers what the client takes, and maybe hides it from the upstream.
 pub fn decode(ctx: &mut Context, filter: &Compression, place: usize, body: &mut RequestBody) {
@@ -86,10 +95,10 @@ fn removes_header(ctx: &Context, filter: &Compression) -> bool {
     let config = &filter.rules.config;
     match of_route(ctx, filter) {
         Some(CompressorOverride::Disabled) => false,
-        Some(CompressorOverride::Enabled { remove_accept_encoding_header }) => {
-            remove_accept_encoding_header.unwrap_or(config.remove_accept_encoding_header)
+        Some(CompressorOverride::Overrides { response: Some(it), .. }) => {
+            it.remove_accept_encoding_header.unwrap_or(config.remove_accept_encoding_header)
         }
-        Some(CompressorOverride::Nothing) | None => {
+        Some(CompressorOverride::Overrides { response: None, .. }) | None => {
             config.response.enabled && config.remove_accept_encoding_header
         }
     }
@@ -112,8 +121,9 @@ fn request(ctx: &mut Context, filter: &Compression, body: &mut RequestBody) {
         Verdict::AsItIs => return stats.not_compressed.inc(),
     }
     ctx.head.remove("content-length");
-    ctx.head.set("content-encoding", filter.rules.coding().name());
-    let compressed = Compressed::new(Box::new(body.attempt()), filter.codec(), stats);
+    let codec = filter.codec(of_route(ctx, filter));
+    ctx.head.set("content-encoding", Coding::of(&codec).name());
+    let compressed = Compressed::new(Box::new(body.attempt()), codec, stats);
     // What the client sent is counted where it is read; this one has numbers of its own.
     *body = RequestBody::new(Box::new(compressed), Rc::new(Progress::default()), turn::now());
 }
@@ -128,10 +138,11 @@ pub fn encode(
 ) {
     let stats = ctx.conn.worker.stats.compression(&filter.responses);
     let rules = &filter.rules;
-    let enabled = match of_route(ctx, filter) {
+    let of_route = of_route(ctx, filter);
+    let enabled = match of_route {
         Some(CompressorOverride::Disabled) => false,
-        Some(CompressorOverride::Enabled { .. }) => true,
-        Some(CompressorOverride::Nothing) | None => rules.config.response.enabled,
+        Some(CompressorOverride::Overrides { response: Some(_), .. }) => true,
+        Some(CompressorOverride::Overrides { response: None, .. }) | None => rules.config.response.enabled,
     };
     if !enabled {
         return stats.not_compressed.inc();
@@ -144,26 +155,33 @@ pub fn encode(
         cache_control: head.get("cache-control"),
         etag: head.get("etag"),
     };
+    let codec = filter.codec(of_route);
+    let coding = Coding::of(&codec);
+    let told = rules.config.status_header && !empty && it.status != 101;
+    let reason = if told { rules.reason(&it) } else { None };
+    // Who is told has the client's wish looked at last.
+    let asks = rules.is_long_enough(&it) && !empty && reason.is_none();
+    let choice = if asks { choice(ctx, hcm, place, it.content_type) } else { Choice::NotValid };
     let choices = ctx.conn.worker.stats.compressor(&filter.scope);
-    let long = rules.is_long_enough(&it);
-    if !long {
-        stats.too_small.inc();
-    }
-    if long && rules.may_be_changed(&it) && rules.is_kept_for_etag(&it) {
-        choices.etag.inc();
-    }
-    let choice = if long && !empty { choice(ctx, hcm, place, it.content_type) } else { Choice::NotValid };
-    let coding = rules.coding();
-    if long && !empty {
+    count_what_is_against(rules, &it, reason, &stats, &choices);
+    if asks {
         count(choice, coding, asked(ctx, place).is_some(), &choices);
     }
-    if !rules.compressible(&it) || head.status() == 101 {
+    if !rules.compressible(&it) || it.status == 101 {
+        if let Some(text) = reason.and_then(Reason::text) {
+            head.append(STATUS, format!("{};{text}", coding.name()));
+        }
         return stats.not_compressed.inc();
     }
+    let length = it.content_length;
     let strong = it.etag.filter(|etag| !etag.starts_with(b"W/")).map(<[u8]>::to_vec);
     if choice.is(coding) {
         stats.compressed.inc();
-        ctx.filter_state().compression.get_or_insert_default().begun = Some((filter.codec(), stats));
+        ctx.filter_state().compression.get_or_insert_default().begun = Some((codec, stats));
+        if told {
+            let length = length.map(|it| it.to_string()).unwrap_or_default();
+            head.append(STATUS, format!("{};Compressed;OriginalLength={length}", coding.name()));
+        }
         head.remove("content-length");
         head.set("content-encoding", coding.name());
         // What a strong tag stands for is another sequence of bytes.
@@ -196,8 +214,8 @@ fn choice(ctx: &mut Context, hcm: &Hcm, place: usize, content_type: Option<&[u8]
     }
     let candidate = |(i, filter): (usize, &HttpFilter)| match filter {
         HttpFilter::Compressor(it) if it.rules.is_of_type(content_type) => {
-            let candidate =
-                Candidate { coding: it.rules.coding(), choose_first: it.rules.config.choose_first };
+            let coding = Coding::of(&it.codec(of_route(ctx, it)));
+            let candidate = Candidate { coding, choose_first: it.rules.config.choose_first };
             (!hcm.is_off(i, ctx.overrides())).then_some(candidate)
         }
         _ => None,
@@ -205,6 +223,27 @@ fn choice(ctx: &mut Context, hcm: &Hcm, place: usize, content_type: Option<&[u8]
     let choice = choose(asked, hcm.filters.iter().enumerate().filter_map(candidate));
     ctx.filter_state().compression.get_or_insert_default().choice = Some(choice);
     choice
+}
+
+/// Of length and tag, as far as it comes to them.
+fn count_what_is_against(
+    rules: &Rules,
+    it: &Response<'_>,
+    reason: Option<Reason>,
+    stats: &CompressionStats,
+    choices: &CompressorStats,
+) {
+    let long = rules.is_long_enough(it);
+    if !long && reason != Some(Reason::Untold) {
+        stats.too_small.inc();
+    }
+    let kept = match rules.config.status_header {
+        true => reason == Some(Reason::EtagNotAllowed),
+        false => long && rules.may_be_changed(it) && rules.is_kept_for_etag(it),
+    };
+    if kept {
+        choices.etag.inc();
+    }
 }
 
 fn count(choice: Choice, own: Coding, asked: bool, stats: &CompressorStats) {
