@@ -14,8 +14,9 @@ use upstream::{Breaker, Destination, Failure, Response, SendError, Traffic};
 use super::body::{Attempt, Progress, number};
 use super::context::Context;
 use super::filters;
-use super::forward::{Plan, of_route};
+use super::forward::of_route;
 use super::limits::{Clock, Over};
+use super::plan::Plan;
 use super::respond::Stop;
 use crate::access_log::Record;
 

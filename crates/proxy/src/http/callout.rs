@@ -7,7 +7,7 @@ use bytes::Bytes;
 use upstream::{Body, BodyError, BodyKind, Frame, RequestHead, ResponseHead, SendOptions, Trailers};
 
 use super::context::Context;
-use super::forward::tls_names;
+use super::plan::tls_names;
 use crate::worker::Worker;
 
 /// More than this nobody answers a filter.

@@ -1,21 +1,20 @@
 //! Everything about one request, from its head to its record.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::Request as _;
 use stdx::{Str, turn};
 use upstream::{RequestHead, ResponseHead};
 
 use super::HttpConnection;
 use super::body::Progress;
 use super::outgoing::End;
+use super::seen::{Seen, response_bytes};
 use crate::access_log::{self, Flag, Record, Told};
 use crate::config::routes::Routes;
 use crate::config::snapshot::{AlpnOverride, Cluster, Hcm};
-use crate::format::{Entry, Headers};
+use crate::format::Entry;
 use crate::telemetry::peer::Peer;
 use crate::telemetry::{ClusterStats, Own, RouteStats, istio};
 use crate::worker::Held;
@@ -71,7 +70,7 @@ pub struct Context {
     pub given_up: bool,
     /// Whether the response has to carry our own metadata.
     pub tell_peer: bool,
-    response: Vec<(Box<str>, Box<[u8]>)>,
+    pub(super) response: Vec<(Box<str>, Box<[u8]>)>,
 }
 
 /// A route of a table that lives as long as the request.
@@ -171,7 +170,7 @@ impl Context {
         }
         for log in self.hcm.access_log.iter().filter(|log| log.filter.may_pass(head.status())) {
             for name in log.format.response_headers() {
-                if let Some(value) = head.joined(name) {
+                if let Some(value) = head.get(name) {
                     self.response.push((name.as_str().into(), value.into()));
                 }
             }
@@ -296,96 +295,5 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// Names and values of a request's head in bytes, as Envoy keeps them.
-fn request_bytes(head: &RequestHead) -> u64 {
-    let pseudo = [
-        (":method", head.method()),
-        (":path", head.path()),
-        (":authority", head.authority()),
-        (":scheme", head.scheme().as_bytes()),
-    ];
-    let mut sum: usize = pseudo.iter().map(|(name, value)| name.len() + value.len()).sum();
-    head.for_each(|name, value| sum += name.len() + value.len());
-    sum as u64
-}
-
-/// As that, of a response's.
-fn response_bytes(head: &ResponseHead) -> u64 {
-    let mut sum = ":status".len() + 3;
-    head.for_each(|name, value| sum += name.len() + value.len());
-    sum as u64
-}
-
-/// A request as formats see it.
-pub struct Seen<'a> {
-    pub ctx: &'a Context,
-    /// A response on its way; else what was remembered of it for the log.
-    pub response: Option<&'a ResponseHead>,
-    /// Of an answer of our own.
-    pub body: &'a [u8],
-}
-
-impl<'a> Seen<'a> {
-    pub fn new(ctx: &'a Context) -> Self {
-        Seen { ctx, response: None, body: b"" }
-    }
-}
-
-impl Headers for Seen<'_> {
-    fn request(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let head = &self.ctx.head;
-        match name {
-            _ if self.ctx.unread => None,
-            ":method" => Some(head.method().into()),
-            // CONNECT has none.
-            ":path" => Some(head.path().into()).filter(|path: &Cow<'_, [u8]>| !path.is_empty()),
-            ":authority" | "host" => Some(head.authority().into()),
-            ":scheme" => Some(head.scheme().as_bytes().into()),
-            name => head.header(name),
-        }
-    }
-
-    fn response(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        match self.response {
-            Some(head) if name == ":status" => Some(head.status().to_string().into_bytes().into()),
-            Some(head) => head.joined(name),
-            None if name == ":status" => Some(self.ctx.record.status.to_string().into_bytes().into()),
-            None => {
-                let mut remembered = self.ctx.response.iter();
-                remembered.find(|(n, _)| **n == *name).map(|(_, value)| Cow::Borrowed(&value[..]))
-            }
-        }
-    }
-
-    fn trailer(&self, name: &str) -> Option<Cow<'_, [u8]>> {
-        let trailers = self.ctx.progress.trailers.borrow();
-        trailers.as_ref()?.get(name).map(|value| value.to_vec().into())
-    }
-
-    fn metadata(&self) -> Option<&ir::Metadata> {
-        self.ctx.filters.as_ref().map(|state| &state.metadata)
-    }
-
-    fn request_bytes(&self) -> u64 {
-        if self.ctx.unread { 0 } else { request_bytes(&self.ctx.head) }
-    }
-
-    fn trailer_bytes(&self) -> u64 {
-        let mut sum = 0;
-        if let Some(trailers) = self.ctx.progress.trailers.borrow().as_ref() {
-            sum = trailers.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum();
-        }
-        sum
-    }
-
-    fn local_reply_body(&self) -> &[u8] {
-        self.body
-    }
-
-    fn head(&self) -> Option<&RequestHead> {
-        (!self.ctx.unread).then_some(&self.ctx.head)
     }
 }

@@ -7,7 +7,8 @@ use ir::route::{AppendAction, HeaderEdits, HeaderText, HeaderValue};
 use stdx::Str;
 use upstream::{RequestHead, ResponseHead};
 
-use super::context::{Context, Seen};
+use super::context::Context;
+use super::seen::Seen;
 use crate::format::{Entry, Values};
 
 /// Edits that belong together: their values are formatted from what stood there before them.

@@ -9,8 +9,9 @@ use ir::route::{BodyFormat, HeaderValue};
 use stdx::Str;
 use upstream::ResponseHead;
 
-use super::context::{Context, Seen};
+use super::context::Context;
 use super::edits::{self, Level};
+use super::seen::Seen;
 use crate::access_log::LogFilter;
 use crate::config;
 use crate::format::{Asks, Entry, Format, Values};

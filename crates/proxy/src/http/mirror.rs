@@ -8,7 +8,7 @@ use upstream::{Body, RequestHead, SendOptions};
 
 use super::body::RequestBody;
 use super::context::Context;
-use super::forward::tls_names;
+use super::plan::tls_names;
 use crate::config::snapshot::Cluster;
 use crate::worker::Worker;
 

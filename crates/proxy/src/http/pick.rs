@@ -8,7 +8,7 @@ use ir::{Address, ClusterDiscovery};
 use upstream::Destination;
 
 use super::context::Context;
-use super::forward::Plan;
+use super::plan::Plan;
 use super::respond::{LocalReply, Stop};
 use crate::access_log::Flag;
 use crate::balance::{Asked, Pick};

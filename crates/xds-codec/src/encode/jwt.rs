@@ -101,6 +101,8 @@ fn requirement(it: &JwtRequirement) -> pb::JwtRequirement {
         JwtRequirement::Any(any) => {
             RequiresType::RequiresAny(pb::JwtRequirementOrList { requirements: all(any) })
         }
+        // As it came: a list of none would be refused.
+        JwtRequirement::All(every) if every.is_empty() => return pb::JwtRequirement::default(),
         JwtRequirement::All(every) => {
             RequiresType::RequiresAll(pb::JwtRequirementAndList { requirements: all(every) })
         }

@@ -7,7 +7,8 @@ use upstream::{Failure, SendError};
 use super::{LocalReply, Stop};
 use crate::access_log::Flag;
 use crate::format::Entry;
-use crate::http::context::{Context, Seen};
+use crate::http::context::Context;
+use crate::http::seen::Seen;
 
 /// Status, flag, details, text of a local reply.
 pub(super) struct Reply {
