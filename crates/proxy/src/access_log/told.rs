@@ -75,6 +75,15 @@ impl Told {
         self.sending.set(None);
     }
 
+    /// The request is sent elsewhere, and what comes next has a line of its own.
+    pub fn forget(&self) {
+        self.tried.borrow_mut().clear();
+        self.connections.borrow_mut().clear();
+        for moment in [&self.attempted, &self.sending, &self.sent, &self.received, &self.answering] {
+            moment.set(None);
+        }
+    }
+
     /// All of the request is read, and so goes out.
     pub fn sent(&self) {
         self.sent.set(Some(turn::now()));

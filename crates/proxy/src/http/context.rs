@@ -239,6 +239,9 @@ impl Context {
         self.record.bytes_received = self.progress.request_bytes.get();
         self.write_line();
         self.record.attempts = 0;
+        if let Some(told) = &self.record.told {
+            told.forget();
+        }
         self.response.clear();
     }
 
