@@ -22,7 +22,6 @@ use super::routes::Routes;
 use crate::access_log::AccessLog;
 use crate::balance::Balance;
 use crate::connection::ConnectionLimit;
-
 use crate::format::{Asks, Values};
 use crate::forward_proxy::Cache;
 use crate::http::filters::compressor::Compression;

@@ -21,6 +21,7 @@ use super::export::lock;
 use super::histogram::Histogram;
 use super::peer::{self, Peer};
 use super::{Counter, WorkerStats};
+use crate::connection::ConnInfo;
 use crate::http::context::Context;
 use crate::tcp::TcpSession;
 
@@ -128,9 +129,8 @@ impl IstioStats {
 pub fn report_request(ctx: &Context, reporter: Reporter, elapsed: Duration) {
     let worker = &ctx.conn.worker;
     let server = reporter == Reporter::Destination;
-    let (peer, own) = ctx.conn.info.principals();
     let upstream = (ctx.upstream_principal.as_deref(), ctx.local_principal.as_deref());
-    let (remote_principal, local_principal) = if server { (peer, own) } else { upstream };
+    let (remote_principal, local_principal) = principals(server, &ctx.conn.info, upstream);
     let endpoint = || ctx.endpoint_workload.as_deref().map(PeerRef::from);
     let remote = match server {
         true => ctx.downstream_peer.as_deref().map(PeerRef::from),
@@ -139,8 +139,8 @@ pub fn report_request(ctx: &Context, reporter: Reporter, elapsed: Duration) {
     let key = KeyRef {
         reporter,
         remote: remote.unwrap_or_default(),
-        local_principal: local_principal.unwrap_or_default(),
-        remote_principal: remote_principal.unwrap_or_default(),
+        local_principal,
+        remote_principal,
         service: match (&ctx.service, &ctx.record.cluster) {
             (Some(service), _) => (&**service).into(),
             (None, Some(cluster)) => {
@@ -171,15 +171,14 @@ const NO_CLUSTER: ServiceOf<'static> = ServiceOf::Cluster { name: "unknown", hos
 pub fn tcp_series(session: &TcpSession) -> Option<Arc<Series>> {
     let reporter = session.tcp.istio_stats?;
     let server = reporter == Reporter::Destination;
-    let (peer, own) = session.info.principals();
     let upstream = (session.upstream_principal.as_deref(), session.local_principal.as_deref());
-    let (remote_principal, local_principal) = if server { (peer, own) } else { upstream };
+    let (remote_principal, local_principal) = principals(server, &session.info, upstream);
     let remote = session.workload.as_deref().filter(|_| !server).map(PeerRef::from);
     let key = KeyRef {
         reporter,
         remote: remote.unwrap_or_default(),
-        local_principal: local_principal.unwrap_or_default(),
-        remote_principal: remote_principal.unwrap_or_default(),
+        local_principal,
+        remote_principal,
         service: match (&session.service, &session.record.cluster) {
             (Some(service), _) => (&**service).into(),
             (None, Some(cluster)) => ServiceOf::Cluster { name: cluster, host: None },
@@ -192,6 +191,16 @@ pub fn tcp_series(session: &TcpSession) -> Option<Arc<Series>> {
         security: security(server, session.info.is_mutual()),
     };
     Some(session.worker.stats.istio.with_series(key, &session.worker.shared.local.peer, Arc::clone))
+}
+
+/// The other side's and our own: towards a client those of its connection.
+fn principals<'a>(
+    server: bool,
+    info: &'a ConnInfo,
+    upstream: (Option<&'a str>, Option<&'a str>),
+) -> (&'a str, &'a str) {
+    let (remote, local) = if server { info.principals() } else { upstream };
+    (remote.unwrap_or_default(), local.unwrap_or_default())
 }
 
 fn security(server: bool, mutual: bool) -> &'static str {
